@@ -1,0 +1,86 @@
+//! A [`Cohort`] is a named set of people; a [`Membership`] says who is in it, how
+//! surely, and why.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Timestamp;
+
+/// The key of a cohort: lower case, `[a-z0-9-]`, for example `food-drink`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CohortSlug(Arc<str>);
+
+impl CohortSlug {
+    /// The slug of a name or of a slug in any case: `Food & Drink` → `food-drink`.
+    /// Empty when the name has neither letters nor digits.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let words = name
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty());
+        let slug = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+        Self(slug.into())
+    }
+
+    /// The slug's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CohortSlug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A cohort of people by interest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cohort {
+    /// The key.
+    pub slug: CohortSlug,
+    /// The name to show, for example `Food & Drink`.
+    pub name: String,
+    /// One sentence that says what belongs here; the classifier reads it.
+    pub description: String,
+    /// Typical interests; the classifier reads them too.
+    pub examples: Vec<String>,
+    /// The least score, 0 to 1, with which a profile is a member.
+    pub threshold: f32,
+    /// Grows with each change of the definition.
+    pub version: u32,
+}
+
+/// Why someone is in a cohort.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// These interests say so, strongest first, by canonical form.
+    Interests(Vec<String>),
+}
+
+/// Someone's place in a cohort.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Membership {
+    /// The cohort.
+    pub cohort: CohortSlug,
+    /// How surely, 0 to 1.
+    pub score: f32,
+    /// Why.
+    pub reason: Reason,
+    /// When the profile entered, by the clock of arrival.
+    pub since: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_comes_from_a_name_in_any_form() {
+        for name in ["Food & Drink", "food-drink", " FOOD  drink ", "Food/Drink"] {
+            assert_eq!(CohortSlug::of(name).as_str(), "food-drink", "{name:?}");
+        }
+        assert_eq!(CohortSlug::of("&&").as_str(), "");
+    }
+}

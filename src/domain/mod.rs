@@ -1,0 +1,23 @@
+//! The nouns of the platform, and all data that crosses a stage.
+//!
+//! Nothing here knows a database, a web framework or a model: only the standard
+//! library, time and ids. In reading order: an [`identifier`] names a visitor, a
+//! [`record`] is what arrived, a [`fact`] is what was valid in it, a [`facet`] is
+//! what one cookie knows, a [`profile`] is the person, a [`graph`] is the part of
+//! the store that one decision rests on and the decision itself, an [`interest`]
+//! is classified into a [`cohort`], and a [`change`] tells what a commit did.
+
+pub mod change;
+pub mod cohort;
+pub mod error;
+pub mod facet;
+pub mod fact;
+pub mod graph;
+pub mod identifier;
+pub mod interest;
+pub mod profile;
+pub mod record;
+pub mod role;
+
+/// A point in time, UTC, as every stage stores and compares it.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

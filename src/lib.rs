@@ -1,0 +1,4 @@
+//! A customer data platform: collect customer data, unify it into one profile per
+//! person, segment profiles into cohorts, serve both through REST and GraphQL.
+
+pub mod domain;
