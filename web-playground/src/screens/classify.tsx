@@ -1,0 +1,118 @@
+// Ask the model about interests, and see why it answers as it does.
+
+import { useComputed, useSignal } from '@preact/signals'
+
+import { classify } from '../api'
+import { useRequest } from '../request'
+import type { Classification } from '../shapes'
+import { Bars } from '../ui/bars'
+import { Curl } from '../ui/curl'
+import { Empty } from '../ui/empty'
+import { ErrorNote } from '../ui/error-note'
+
+/** More texts than this are work for the API, not for a page. */
+const TEXTS_MAX = 20
+
+/** Scores shown at first; all are one click away. */
+const SHOWN_SCORES_MAX = 5
+
+export function Classify() {
+  const text = useSignal('nike shoes\ncrcket\nasdf')
+  const request = useRequest<{ results: Classification[] }>()
+  const call = useComputed(() => classify(linesOf(text.value)))
+  const submit = (event: Event) => {
+    event.preventDefault()
+    if (linesOf(text.value).length > 0) void request.run(call.value)
+  }
+  const results = request.answer.value?.results ?? []
+  return (
+    <div class="split narrow-first">
+      <form class="card" onSubmit={submit}>
+        <label class="field">
+          Interests, one on each line
+          <textarea
+            class="interests"
+            value={text.value}
+            spellcheck={false}
+            required
+            onInput={(event) => (text.value = event.currentTarget.value)}
+          />
+        </label>
+        <div class="actions">
+          <button type="submit" class="primary" disabled={request.busy.value}>
+            {request.busy.value ? 'Classifying…' : 'Classify'}
+          </button>
+          <span class="small">Up to {TEXTS_MAX} at a time.</span>
+        </div>
+        <Curl call={call.value} />
+      </form>
+      <section class="stack" aria-label="Classification" aria-busy={request.busy.value}>
+        {request.error.value ? (
+          <div class="card">
+            <ErrorNote error={request.error.value} />
+          </div>
+        ) : results.length > 0 ? (
+          results.map((result, index) => <Result key={index} result={result} />)
+        ) : (
+          <div class="card">
+            <Empty title="Nothing classified yet">Write an interest, misspelt if you like, then press Classify.</Empty>
+          </div>
+        )}
+      </section>
+    </div>
+  )
+}
+
+function Result({ result }: { result: Classification }) {
+  const isIn = new Set(result.cohorts ?? [])
+  const bars = (result.scores ?? []).map(({ cohort, score }) => ({
+    label: cohort,
+    value: score,
+    strong: isIn.has(cohort),
+  }))
+  const readAs = repairOf(result)
+  return (
+    <article class="card">
+      <div class="card-head">
+        <h2>
+          {result.text}
+          {readAs && <span class="read-as"> read as “{readAs}”</span>}
+        </h2>
+        <span>
+          {[...isIn].map((cohort) => (
+            <span key={cohort} class="badge good">
+              {cohort}
+            </span>
+          ))}
+          {isIn.size === 0 && <span class="badge plain">no cohort</span>}
+        </span>
+      </div>
+      <Bars bars={bars.slice(0, SHOWN_SCORES_MAX)} label={`Best scores of ${result.text}`} />
+      {(result.nearest ?? []).length > 0 && (
+        <p class="small">
+          Nearest known terms:{' '}
+          {result.nearest?.map((near) => `${near.term} (${near.cohort}, ${near.similarity.toFixed(2)})`).join('; ')}
+        </p>
+      )}
+      {bars.length > SHOWN_SCORES_MAX && (
+        <details>
+          <summary>All {bars.length} scores</summary>
+          <Bars bars={bars.slice(SHOWN_SCORES_MAX)} label={`Other scores of ${result.text}`} />
+        </details>
+      )}
+    </article>
+  )
+}
+
+/** The text that was understood, when it is not the one that was written. */
+function repairOf(result: Classification): string | undefined {
+  if (typeof result.repaired === 'string' && result.repaired !== result.text) return result.repaired
+  return result.repaired === true ? result.normalised : undefined
+}
+
+const linesOf = (text: string): string[] =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .slice(0, TEXTS_MAX)

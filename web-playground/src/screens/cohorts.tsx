@@ -1,0 +1,156 @@
+// The cohorts by size, and the members of one, a page at a time.
+
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+
+import { cohortUsers, listCohorts } from '../api'
+import { useRequest } from '../request'
+import { linkTo } from '../route'
+import type { Cohort, CohortPage, UserProfile } from '../shapes'
+import { Curl } from '../ui/curl'
+import { Empty } from '../ui/empty'
+import { ErrorNote } from '../ui/error-note'
+import { Table } from '../ui/table'
+import { count, plain, plural } from '../ui/words'
+
+/** Members on a page. */
+const PAGE = 20
+
+/** Interests shown for a member; the rest are counted. */
+const SHOWN_INTERESTS_MAX = 3
+
+export function Cohorts() {
+  const request = useRequest<{ cohorts: Cohort[] }>()
+  const chosen = useSignal<Cohort | undefined>(undefined)
+  const load = () => void request.run(listCohorts())
+  useEffect(load, [])
+
+  const cohorts = [...(request.answer.value?.cohorts ?? [])].sort((a, b) => b.size - a.size)
+  const largest = Math.max(1, ...cohorts.map((cohort) => cohort.size))
+  return (
+    <div class="split narrow-first">
+      <section class="card" aria-label="Cohorts" aria-busy={request.busy.value}>
+        <div class="card-head">
+          <h2>By size</h2>
+          <button type="button" class="quiet" onClick={load} disabled={request.busy.value}>
+            Refresh
+          </button>
+        </div>
+        {request.error.value ? (
+          <ErrorNote error={request.error.value} />
+        ) : cohorts.length > 0 ? (
+          <ul class="cohorts">
+            {cohorts.map((cohort) => (
+              <li key={cohort.slug}>
+                <button
+                  type="button"
+                  aria-pressed={chosen.value?.slug === cohort.slug}
+                  onClick={() => (chosen.value = cohort)}
+                >
+                  <span class="cohort-name">{cohort.name}</span>
+                  {cohort.kind && cohort.kind !== 'interest' && <span class="tag">{cohort.kind}</span>}
+                  <span class="cohort-size">{count(cohort.size)}</span>
+                  <span class="bar-track" aria-hidden="true">
+                    <span style={{ width: `${(cohort.size / largest) * 100}%` }} />
+                  </span>
+                </button>
+              </li>
+            ))}
+          </ul>
+        ) : (
+          <Empty title={request.busy.value || !request.answer.value ? 'Loading…' : 'No cohorts yet'}>
+            {request.answer.value ? 'Define one with the API; see the reference.' : 'This takes a moment.'}
+          </Empty>
+        )}
+        <Curl call={listCohorts()} />
+      </section>
+      {chosen.value ? (
+        <Members key={chosen.value.slug} cohort={chosen.value} />
+      ) : (
+        <section class="card" aria-label="Members">
+          <h2>Members</h2>
+          <Empty title="No cohort chosen">Choose a cohort to see who is in it.</Empty>
+        </section>
+      )}
+    </div>
+  )
+}
+
+function Members({ cohort }: { cohort: Cohort }) {
+  const request = useRequest<CohortPage>()
+  // The cursors of the pages walked so far; the first page has none.
+  const cursors = useSignal<(string | undefined)[]>([undefined])
+  const call = cohortUsers(cohort.slug, PAGE, cursors.value.at(-1))
+
+  const go = async (next: (string | undefined)[]) => {
+    if (await request.run(cohortUsers(cohort.slug, PAGE, next.at(-1)))) cursors.value = next
+  }
+  useEffect(() => void go([undefined]), [])
+
+  const page = request.answer.value
+  const first = (cursors.value.length - 1) * PAGE
+  const next = page?.next_cursor
+  return (
+    <section class="card" aria-label="Members" aria-busy={request.busy.value}>
+      <div class="card-head">
+        <h2>{cohort.name}</h2>
+        {page && <span class="small">{plural(page.total, 'member')}</span>}
+      </div>
+      {cohort.description && <p class="small">{cohort.description}</p>}
+      {request.error.value ? (
+        <ErrorNote error={request.error.value} />
+      ) : page && page.users.length > 0 ? (
+        <>
+          <Table label={`Members of ${cohort.name}`} head={['Person', 'Location', 'Age', 'Interests']}>
+            {page.users.map((user, index) => (
+              <Member key={index} user={'user_profile' in user ? user.user_profile : user} />
+            ))}
+          </Table>
+          <div class="pager">
+            <button
+              type="button"
+              disabled={cursors.value.length === 1 || request.busy.value}
+              onClick={() => void go(cursors.value.slice(0, -1))}
+            >
+              Previous
+            </button>
+            <span class="small" role="status">
+              {count(first + 1)}–{count(first + page.users.length)} of {count(page.total)}
+            </span>
+            <button
+              type="button"
+              disabled={!next || request.busy.value}
+              onClick={() => next && void go([...cursors.value, next])}
+            >
+              Next
+            </button>
+          </div>
+        </>
+      ) : page ? (
+        <Empty title="Nobody is in it yet">Send records of people with interests like these.</Empty>
+      ) : (
+        <Empty title="Loading…">This takes a moment.</Empty>
+      )}
+      <Curl call={call} />
+    </section>
+  )
+}
+
+function Member({ user }: { user: UserProfile }) {
+  const [by, value] = user.email ? ['email', user.email] : ['cookie', user.cookie ?? '']
+  const interests = user.interests ?? []
+  const more = interests.length - SHOWN_INTERESTS_MAX
+  return (
+    <tr>
+      <td>
+        <a href={linkTo('people', { [by]: value })}>{value}</a>
+      </td>
+      <td>{user.location || '–'}</td>
+      <td class="number">{plain(user.demographics?.age) || '–'}</td>
+      <td class="long">
+        {interests.slice(0, SHOWN_INTERESTS_MAX).join(', ') || '–'}
+        {more > 0 && ` and ${more} more`}
+      </td>
+    </tr>
+  )
+}
