@@ -2,3 +2,6 @@
 //! person, segment profiles into cohorts, serve both through REST and GraphQL.
 
 pub mod domain;
+pub mod identity;
+pub mod ingest;
+pub mod store;

@@ -50,6 +50,8 @@ pub struct Merge {
     pub survivor: ProfileId,
     /// Whose id leads to the survivor from now on.
     pub absorbed: ProfileId,
+    /// The absorbed profile's revision as read.
+    pub absorbed_rev: u32,
     /// The cookies that came with the absorbed profile.
     pub cookies: Vec<Cookie>,
     /// The addresses that came with it.

@@ -1,0 +1,134 @@
+//! A payload in one of the formats, cut into rows as it streams by.
+//!
+//! What can't be read as the format at all ends the payload with a [`DecodeError`] that
+//! names the place; what is wrong with one row only is a [`Row`] whose content is a
+//! finding, and the next row goes on.
+
+mod csv;
+mod json;
+mod ndjson;
+mod position;
+
+use std::io::BufRead;
+use std::ops::ControlFlow;
+
+use super::fields::Fields;
+use crate::domain::record::{Finding, RawRow};
+
+/// The formats that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One object, an array of objects, or either inside `{"data": …}`.
+    Json,
+    /// One object a line.
+    Ndjson,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+impl Format {
+    /// The format of a media type, parameters aside; none if it is not read.
+    #[must_use]
+    pub fn of_media_type(media_type: &str) -> Option<Self> {
+        let essence = media_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" | "text/json" => Some(Self::Json),
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines" => Some(Self::Ndjson),
+            "text/csv" | "application/csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
+    /// The format of a file's name, by its ending.
+    #[must_use]
+    pub fn of_file_name(name: &str) -> Option<Self> {
+        let ending = name.rsplit('.').next()?.to_ascii_lowercase();
+        match ending.as_str() {
+            "json" => Some(Self::Json),
+            "ndjson" | "jsonl" => Some(Self::Ndjson),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
+    /// The media type that names the format.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv",
+        }
+    }
+}
+
+/// One row of a payload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The row as it arrived.
+    pub raw: RawRow,
+    /// Its fields by canonical name, or why it has none.
+    pub content: Result<Fields, Finding>,
+}
+
+/// Why a payload can't be read any further. Lines and columns count from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not the format that it says it is.
+    #[error("{message} at line {line} column {column}")]
+    Syntax {
+        /// What is wrong.
+        message: String,
+        /// Where.
+        line: u64,
+        /// Where in the line, in bytes.
+        column: u64,
+    },
+    /// Nothing in it.
+    #[error("the payload is empty")]
+    Empty,
+    /// A header without a column that every row needs.
+    #[error("the header has no `{column}` column; it has: {found}")]
+    MissingColumn {
+        /// The column that is missing.
+        column: &'static str,
+        /// The columns that are there.
+        found: String,
+    },
+    /// A header that names one field twice.
+    #[error("the header names `{column}` twice")]
+    DuplicateColumn {
+        /// The field.
+        column: String,
+    },
+    /// The bytes stopped coming.
+    #[error("the payload could not be read to its end")]
+    Read(#[source] std::io::Error),
+}
+
+/// Takes each row as it is read; may stop the reading.
+pub type Sink<'a> = dyn FnMut(Row) -> ControlFlow<()> + 'a;
+
+/// Reads `input` to its end, handing each row to `sink`.
+///
+/// # Errors
+/// When the payload is empty, is not of the format, or stops coming. Rows handed out
+/// before that stay handed out.
+pub fn decode(format: Format, input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+    match format {
+        Format::Json => json::decode(input, sink),
+        Format::Ndjson => ndjson::decode(input, sink),
+        Format::Csv => csv::decode(input, sink),
+    }
+}
+
+#[cfg(test)]
+mod tests;

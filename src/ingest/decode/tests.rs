@@ -1,0 +1,277 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a payload decodes to: a line for each row, and the error that ended it.
+fn decoded(format: Format, payload: &[u8]) -> (Vec<(u64, u64, String, String)>, Option<String>) {
+    let mut rows = Vec::new();
+    let end = decode(format, payload, &mut |row| {
+        let content = match row.content {
+            Ok(fields) => fields
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(" "),
+            Err(finding) => format!("! {} {}", finding.code, finding.field),
+        };
+        rows.push((row.raw.number, row.raw.line, row.raw.verbatim, content));
+        ControlFlow::Continue(())
+    });
+    (rows, end.err().map(|error| error.to_string()))
+}
+
+#[track_caller]
+fn check_contents(format: Format, payload: &str, expected: &[&str]) {
+    let (rows, error) = decoded(format, payload.as_bytes());
+    assert_eq!(error, None);
+    let contents: Vec<_> = rows.iter().map(|row| row.3.as_str()).collect();
+    assert_eq!(contents, expected);
+}
+
+#[track_caller]
+fn check_error(format: Format, payload: &str, expected: &str) {
+    assert_eq!(decoded(format, payload.as_bytes()).1.as_deref(), Some(expected));
+}
+
+#[test]
+fn json_comes_as_an_object_an_array_or_in_an_envelope() {
+    let one = [r#"cookie="a""#];
+    let two = [r#"cookie="a""#, r#"cookie="b""#];
+    check_contents(Format::Json, r#"{"cookie":"a"}"#, &one);
+    check_contents(Format::Json, r#" [ {"cookie":"a"} , {"cookie":"b"} ] "#, &two);
+    check_contents(Format::Json, r#"{"data":{"cookie":"a"}}"#, &one);
+    check_contents(
+        Format::Json,
+        r#"{ "data" : [{"cookie":"a"},{"cookie":"b"}] }"#,
+        &two,
+    );
+    check_contents(
+        Format::Json,
+        r#"{"data":[{"cookie":"a"},{"cookie":"b"}],"source":"x"}"#,
+        &two,
+    );
+    check_contents(
+        Format::Json,
+        r#"{"source":"x","data":[{"cookie":"a"},{"cookie":"b"}]}"#,
+        &two,
+    );
+    check_contents(Format::Json, "\u{feff}{\"cookie\":\"a\"}", &one);
+    check_contents(Format::Json, "[]", &[]);
+    check_contents(Format::Json, r#"{"data":[]}"#, &[]);
+}
+
+#[test]
+fn json_elements_that_are_no_objects_are_findings_of_their_row() {
+    check_contents(
+        Format::Json,
+        r#"[1,"x",null,[{"cookie":"a"}],{"cookie":"a"}]"#,
+        &[
+            "! wrong_type ",
+            "! wrong_type ",
+            "! wrong_type ",
+            "! wrong_type ",
+            r#"cookie="a""#,
+        ],
+    );
+}
+
+#[test]
+fn json_rows_keep_their_own_text_and_line() {
+    let (rows, _) = decoded(
+        Format::Json,
+        b"[\n{\"cookie\": \"a\"},\n {\"x\": \"}]\\\"\",\n\"cookie\":\"b\"}]",
+    );
+    let kept: Vec<_> = rows
+        .iter()
+        .map(|(number, line, text, _)| (*number, *line, text.as_str()))
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            (1, 2, "{\"cookie\": \"a\"}"),
+            (2, 3, "{\"x\": \"}]\\\"\",\n\"cookie\":\"b\"}")
+        ]
+    );
+}
+
+#[test]
+fn json_errors_name_their_place() {
+    check_error(Format::Json, "", "the payload is empty");
+    check_error(Format::Json, "  \n", "the payload is empty");
+    check_error(
+        Format::Json,
+        "hello",
+        "expected an object or an array at line 1 column 1",
+    );
+    check_error(
+        Format::Json,
+        "[{\"cookie\":\"a\"},\n  {\"cookie\": oops}]",
+        "expected value at line 2 column 14",
+    );
+    check_error(
+        Format::Json,
+        r#"{"cookie":"a""#,
+        "the document ends inside an object or array at line 1 column 14",
+    );
+    check_error(
+        Format::Json,
+        r#"{"cookie":"a"#,
+        "the document ends inside a string at line 1 column 13",
+    );
+    check_error(
+        Format::Json,
+        r#"[{"cookie":"a"}"#,
+        "the array does not end at line 1 column 16",
+    );
+    check_error(
+        Format::Json,
+        r#"[{"cookie":"a"},]"#,
+        "expected a value at line 1 column 17",
+    );
+    check_error(
+        Format::Json,
+        r#"[{"cookie":"a"} {"cookie":"b"}]"#,
+        "expected `,` or `]` at line 1 column 18",
+    );
+    check_error(
+        Format::Json,
+        r#"{"cookie":"a"} x"#,
+        "trailing characters at line 1 column 16",
+    );
+    check_error(
+        Format::Json,
+        r#"{"data":[] "x"}"#,
+        "expected `,` or `}` at line 1 column 12",
+    );
+}
+
+#[test]
+fn ndjson_goes_on_after_a_broken_line() {
+    check_contents(
+        Format::Ndjson,
+        "{\"cookie\":\"a\"}\n\n{oops\n{\"cookie\":\"b\"}",
+        &[r#"cookie="a""#, "! syntax ", r#"cookie="b""#],
+    );
+    check_error(Format::Ndjson, "\n \n", "the payload is empty");
+}
+
+#[test]
+fn csv_columns_come_in_any_order_and_by_other_names() {
+    check_contents(
+        Format::Csv,
+        "City,E-Mail,cookie\nParis,a@b.com,c1\n",
+        &[r#"location.city="Paris" email="a@b.com" cookie="c1""#],
+    );
+}
+
+#[test]
+fn csv_rows_keep_their_own_text_and_line() {
+    let (rows, error) = decoded(
+        Format::Csv,
+        b"\xEF\xBB\xBFcookie,city\r\nc1,\"New\r\nYork\"\r\n\r\nc2,\"a \"\"b\"\"\"\r\nc3\r\n",
+    );
+    assert_eq!(error, None);
+    let kept: Vec<_> = rows
+        .iter()
+        .map(|(number, line, text, _)| (*number, *line, text.as_str()))
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            (1, 2, "c1,\"New\r\nYork\""),
+            (2, 5, "c2,\"a \"\"b\"\"\""),
+            (3, 6, "c3")
+        ]
+    );
+    assert_eq!(rows[2].3, "! wrong_length ");
+}
+
+#[test]
+fn csv_needs_its_header() {
+    check_error(Format::Csv, "", "the payload is empty");
+    check_error(Format::Csv, "cookie,email\n", "the payload is empty");
+    check_error(
+        Format::Csv,
+        "email,city\na@b.com,x\n",
+        "the header has no `cookie` column; it has: email, city",
+    );
+    check_error(
+        Format::Csv,
+        "cookie,cookie_id\na,b\n",
+        "the header names `cookie` twice",
+    );
+}
+
+#[test]
+fn csv_that_is_not_utf_8_is_a_finding_of_its_row() {
+    let (rows, _) = decoded(Format::Csv, b"cookie,city\nc1,Z\xFCrich\nc2,Bern\n");
+    assert_eq!(rows[0].3, "! encoding location.city");
+    assert_eq!(rows[1].3, r#"cookie="c2" location.city="Bern""#);
+}
+
+/// Payloads near the grammar, so that the walk goes deep before it fails.
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    let token = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\"data\"",
+        "\"cookie\"",
+        "\"a\"",
+        "1",
+        "null",
+        " ",
+        "\n",
+        "\r\n",
+        "é",
+        "\u{feff}",
+        "-",
+        "e5",
+        "tru",
+        ";",
+        "|",
+        "cookie",
+        "x'; REMOVE TABLE profile;",
+    ]);
+    let near = prop::collection::vec(token, 0..40).prop_map(|tokens| tokens.concat().into_bytes());
+    prop_oneof![3 => near, 1 => prop::collection::vec(any::<u8>(), 0..200)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_payload_makes_a_decoder_panic(payload in payload()) {
+        for format in [Format::Json, Format::Ndjson, Format::Csv] {
+            let (rows, _) = decoded(format, &payload);
+            prop_assert!(rows.iter().enumerate().all(|(at, row)| row.0 == at as u64 + 1));
+        }
+    }
+
+    #[test]
+    fn json_is_accepted_just_when_it_is_json(payload in payload()) {
+        let is_json = serde_json::from_slice::<serde_json::Value>(&payload);
+        let is_container = is_json.is_ok_and(|value| value.is_object() || value.is_array());
+        prop_assert_eq!(decoded(Format::Json, &payload).1.is_none(), is_container);
+    }
+
+    #[test]
+    fn a_payload_reads_the_same_however_its_bytes_come(payload in payload(), size in 1_usize..7) {
+        for format in [Format::Json, Format::Ndjson, Format::Csv] {
+            let whole = decoded(format, &payload).0;
+            let mut rows = 0;
+            let trickle = std::io::BufReader::with_capacity(size, payload.as_slice());
+            decode(format, trickle, &mut |row| {
+                assert_eq!(row.raw.verbatim, whole[rows].2);
+                rows += 1;
+                ControlFlow::Continue(())
+            }).ok();
+            prop_assert_eq!(rows, whole.len());
+        }
+    }
+}

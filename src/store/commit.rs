@@ -1,0 +1,328 @@
+//! Writes what one chunk changes: one text, one transaction, all or nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use surrealdb::types::{RecordId, SurrealValue, Variables};
+use ulid::Ulid;
+
+use super::batches::{BatchRow, MessageRow, RejectRow};
+use super::raw::RawRowBlock;
+use super::rows::{self, CookieRow, EmailRow, ProfileRow};
+use super::{Store, StoreError};
+use crate::domain::Timestamp;
+use crate::domain::change::Transition;
+use crate::domain::fact::Fact;
+use crate::domain::graph::{Merge, Plan};
+use crate::domain::profile::ProfileId;
+use crate::domain::record::{Origin, RawId, RawRow, Reject};
+
+/// A block of verbatim rows, to be kept as they came.
+#[derive(Debug, Clone)]
+pub struct RawBlock {
+    /// The block's id.
+    pub id: Ulid,
+    /// What the rows share.
+    pub origin: Origin,
+    /// The rows, in order; a fact's [`RawId`] counts them from 0.
+    pub rows: Vec<RawRow>,
+}
+
+/// Where a batch stands after this commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchProgress {
+    /// The batch's id.
+    pub id: Ulid,
+    /// Rows that were read, good or bad.
+    pub processed: u64,
+    /// Rows that were refused.
+    pub rejected: u64,
+    /// Rows that had come before.
+    pub duplicates: u64,
+    /// Whether no more will come.
+    pub finished: bool,
+    /// Why it ended before its end, if it did.
+    pub failure: Option<String>,
+}
+
+/// All that one transaction writes.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// The raw stage.
+    pub raw: Vec<RawBlock>,
+    /// Rows that were refused, each with its batch.
+    pub rejects: Vec<(Ulid, Reject)>,
+    /// Messages seen for the first time: source, message id, and the row.
+    pub messages: Vec<(String, String, RawId)>,
+    /// The structured stage.
+    pub plan: Plan,
+    /// The segmented stage.
+    pub transitions: Vec<Transition>,
+    /// The batches that this commit takes a step further.
+    pub batches: Vec<(Origin, BatchProgress)>,
+    /// The clock of arrival.
+    pub at: Timestamp,
+}
+
+impl Commit {
+    /// Notes the message ids of facts that are stored for the first time.
+    pub fn note_messages(&mut self, facts: &[Fact]) {
+        let messages = facts.iter().filter_map(|fact| {
+            fact.message_id
+                .as_ref()
+                .map(|id| (fact.source.clone(), id.clone(), fact.raw))
+        });
+        self.messages.extend(messages);
+    }
+}
+
+impl Store {
+    /// Writes `commit`, all or nothing, and returns when it is durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another writer changed what the plan rests on; then
+    /// nothing was written.
+    pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let mut statements = Statements::default();
+        statements.write_raw(commit.raw)?;
+        statements.write_batches(commit.batches, commit.rejects, commit.messages);
+        statements.write_plan(commit.plan, commit.at);
+        statements.write_members(commit.transitions, commit.at);
+        let (text, parameters) = statements.finish();
+        self.run_to_end("committed a chunk", text, parameters).await
+    }
+}
+
+/// The statements of one transaction. Their texts are constants; whatever varies is bound.
+#[derive(Default)]
+struct Statements {
+    text: String,
+    parameters: Variables,
+}
+
+impl Statements {
+    /// Adds a statement over `rows`, bound as `name`; nothing if there are none.
+    fn over<T: SurrealValue>(&mut self, name: &'static str, statement: &'static str, rows: Vec<T>) {
+        if !rows.is_empty() {
+            self.text.push_str(statement);
+            self.parameters.insert(name, rows);
+        }
+    }
+
+    fn write_raw(&mut self, blocks: Vec<RawBlock>) -> Result<(), StoreError> {
+        let rows: Vec<RawRowBlock> = blocks
+            .into_iter()
+            .map(RawRowBlock::pack)
+            .collect::<Result<_, _>>()?;
+        self.over("raw", "INSERT INTO raw $raw RETURN NONE;", rows);
+        Ok(())
+    }
+
+    fn write_batches(
+        &mut self,
+        batches: Vec<(Origin, BatchProgress)>,
+        rejects: Vec<(Ulid, Reject)>,
+        messages: Vec<(String, String, RawId)>,
+    ) {
+        let batches: Vec<_> = batches
+            .into_iter()
+            .map(|(origin, progress)| BatchRow::new(origin, progress))
+            .collect();
+        let rejects: Vec<_> = rejects
+            .into_iter()
+            .map(|(batch, reject)| RejectRow::new(batch, reject))
+            .collect();
+        let messages: Vec<_> = messages
+            .into_iter()
+            .map(|(source, id, raw)| MessageRow::new(&source, &id, raw))
+            .collect();
+        self.over(
+            "batches",
+            "FOR $row IN $batches { UPSERT $row.id CONTENT $row RETURN NONE };",
+            batches,
+        );
+        self.over("rejects", "INSERT INTO reject $rejects RETURN NONE;", rejects);
+        self.over("messages", "INSERT INTO message $messages RETURN NONE;", messages);
+    }
+
+    fn write_plan(&mut self, plan: Plan, at: Timestamp) {
+        let (new, known): (Vec<_>, Vec<_>) = plan.cookies.into_iter().partition(|(_, write)| write.new);
+        let cookies = |writes: Vec<(_, crate::domain::graph::Write<_>)>| -> Vec<CookieRow> {
+            writes
+                .into_iter()
+                .map(|(cookie, write)| CookieRow::new(&cookie, write.record))
+                .collect()
+        };
+        self.over(
+            "new_cookies",
+            "INSERT INTO cookie $new_cookies RETURN NONE;",
+            cookies(new),
+        );
+        self.over(
+            "cookies",
+            "FOR $row IN $cookies { UPDATE $row.id CONTENT $row RETURN NONE };",
+            cookies(known),
+        );
+        let emails: Vec<EmailRow> = (plan.emails.iter())
+            .map(|(email, id)| EmailRow {
+                id: rows::email_id(email),
+                profile: rows::profile_id(*id),
+            })
+            .collect();
+        self.over("emails", "INSERT INTO email $emails RETURN NONE;", emails);
+        let edges: Vec<EdgeRow> = plan.edges.into_iter().map(EdgeRow::new).collect();
+        self.over(
+            "edges",
+            "INSERT RELATION INTO seen_with $edges RETURN NONE;",
+            edges,
+        );
+        let (new, known): (Vec<_>, Vec<_>) = plan.profiles.into_values().partition(|write| write.new);
+        let profiles = |writes: Vec<crate::domain::graph::Write<_>>| -> Vec<ProfileRow> {
+            writes
+                .into_iter()
+                .map(|write| ProfileRow::from(write.record))
+                .collect()
+        };
+        self.over(
+            "new_profiles",
+            "INSERT INTO profile $new_profiles RETURN NONE;",
+            profiles(new),
+        );
+        self.over(
+            "profiles",
+            "FOR $row IN $profiles { UPDATE $row.id CONTENT $row RETURN NONE };",
+            profiles(known),
+        );
+        self.write_merges(plan.merges, at);
+        let moved = (plan.moved_cookies.iter())
+            .map(|(cookie, id)| (rows::cookie_id(cookie), *id))
+            .chain(
+                plan.moved_emails
+                    .iter()
+                    .map(|(email, id)| (rows::email_id(email), *id)),
+            )
+            .map(|(id, profile)| MovedRow {
+                id,
+                profile: rows::profile_id(profile),
+            })
+            .collect();
+        self.over(
+            "moved",
+            "FOR $row IN $moved { UPDATE $row.id SET profile = $row.profile RETURN NONE };",
+            moved,
+        );
+    }
+
+    /// An absorbed profile stays as a redirect, so that its id still finds the person.
+    fn write_merges(&mut self, merges: Vec<Merge>, at: Timestamp) {
+        let redirects = (merges.iter())
+            .map(|merge| RedirectRow {
+                id: rows::profile_id(merge.absorbed),
+                rev: merge.absorbed_rev + 1,
+                merged_into: rows::profile_id(merge.survivor),
+            })
+            .collect();
+        self.over(
+            "redirects",
+            "FOR $row IN $redirects { UPDATE $row.id CONTENT $row RETURN NONE };",
+            redirects,
+        );
+        let records = merges.into_iter().map(|merge| MergeRow::new(merge, at)).collect();
+        self.over("merges", "INSERT INTO merge $merges RETURN NONE;", records);
+    }
+
+    fn write_members(&mut self, transitions: Vec<Transition>, at: Timestamp) {
+        // Of several transitions of one person in one commit, the last one holds.
+        let last: BTreeMap<(_, ProfileId), bool> = transitions
+            .into_iter()
+            .map(|change| ((change.cohort, change.profile), change.entered))
+            .collect();
+        let ids = |entered: bool| {
+            let matching = last.iter().filter(move |(_, is_in)| **is_in == entered);
+            matching.map(|((cohort, profile), _)| rows::member_id(cohort, *profile))
+        };
+        let entered: Vec<MemberRow> = ids(true).map(|id| MemberRow { id, since: at }).collect();
+        let left: Vec<RecordId> = ids(false).collect();
+        self.over("left", "DELETE $left RETURN NONE;", left);
+        self.over("entered", "INSERT INTO member $entered RETURN NONE;", entered);
+    }
+
+    fn finish(mut self) -> (String, Variables) {
+        let mut text = String::with_capacity(self.text.len() + 16);
+        // Writing to a string can't fail.
+        let _ = write!(text, "BEGIN;{}COMMIT;", self.text);
+        self.text.clear();
+        (text, self.parameters)
+    }
+}
+
+#[derive(SurrealValue)]
+struct EdgeRow {
+    id: RecordId,
+    r#in: RecordId,
+    out: RecordId,
+    raw: String,
+    at: Timestamp,
+}
+
+impl EdgeRow {
+    fn new(edge: crate::domain::graph::Edge) -> Self {
+        let key = surrealdb::types::Array::from(vec![
+            edge.cookie.as_str().to_owned().into_value(),
+            edge.email.as_str().to_owned().into_value(),
+        ]);
+        Self {
+            id: RecordId::new("seen_with", key),
+            r#in: rows::cookie_id(&edge.cookie),
+            out: rows::email_id(&edge.email),
+            raw: edge.raw.to_string(),
+            at: edge.at,
+        }
+    }
+}
+
+#[derive(SurrealValue)]
+struct MovedRow {
+    id: RecordId,
+    profile: RecordId,
+}
+
+#[derive(SurrealValue)]
+struct RedirectRow {
+    id: RecordId,
+    rev: u32,
+    merged_into: RecordId,
+}
+
+#[derive(SurrealValue)]
+struct MergeRow {
+    id: RecordId,
+    survivor: RecordId,
+    absorbed: RecordId,
+    cookies: Vec<String>,
+    emails: Vec<String>,
+    raw: String,
+    policy: String,
+    at: Timestamp,
+}
+
+impl MergeRow {
+    fn new(merge: Merge, at: Timestamp) -> Self {
+        Self {
+            id: RecordId::new("merge", Ulid::new().to_string()),
+            survivor: rows::profile_id(merge.survivor),
+            absorbed: rows::profile_id(merge.absorbed),
+            cookies: merge.cookies.iter().map(ToString::to_string).collect(),
+            emails: merge.emails.iter().map(ToString::to_string).collect(),
+            raw: merge.raw.to_string(),
+            policy: "union".to_owned(),
+            at,
+        }
+    }
+}
+
+#[derive(SurrealValue)]
+struct MemberRow {
+    id: RecordId,
+    since: Timestamp,
+}

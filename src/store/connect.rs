@@ -1,0 +1,148 @@
+//! Opens the store by its connection string: `surrealkv://path` on disk, `mem://` for
+//! tests, `ws://` or `wss://` for a SurrealDB server.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use surrealdb::engine::any::{self, Any};
+use surrealdb::engine::local::Db;
+use surrealdb::types::Variables;
+use surrealdb::{IndexedResults, Surreal};
+use surrealdb_cnf::ConfigMap;
+use surrealdb_core::kvs::Datastore;
+
+use super::{Store, StoreError, migrations};
+
+/// Namespace and database that hold the platform's records.
+const NAMESPACE: &str = "cdp";
+const DATABASE: &str = "cdp";
+
+/// How to reach the store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The connection string.
+    pub url: String,
+    /// The user of a SurrealDB server; embedded stores have none.
+    pub username: Option<String>,
+    /// That user's password.
+    pub password: Option<secrecy::SecretString>,
+    /// How much memory the embedded engine's block cache may take, in MiB. The engine's
+    /// own default is half of the machine.
+    pub cache_mib: u64,
+    /// The size of the embedded engine's write buffer, in MiB; also the bound of one
+    /// transaction.
+    pub write_buffer_mib: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: "surrealkv://data/cdp?sync=every".to_owned(),
+            username: None,
+            password: None,
+            cache_mib: 256,
+            write_buffer_mib: 64,
+        }
+    }
+}
+
+/// One connection, shared: a clone of the SDK's client would open a session of its own.
+pub(super) enum Connection {
+    Embedded(Surreal<Db>),
+    Remote(Surreal<Any>),
+}
+
+impl Connection {
+    pub(super) async fn query(
+        &self,
+        text: &str,
+        variables: Variables,
+    ) -> Result<IndexedResults, surrealdb::Error> {
+        match self {
+            Self::Embedded(client) => client.query(text).bind(variables).await,
+            Self::Remote(client) => client.query(text).bind(variables).await,
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When it can't be reached, is locked by another process, or can't be migrated.
+    pub async fn connect(settings: &Settings) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Open {
+            url: without_credentials(&settings.url),
+            source,
+        };
+        let is_remote = ["ws://", "wss://"]
+            .iter()
+            .any(|scheme| settings.url.starts_with(scheme));
+        let connection = if is_remote {
+            Connection::Remote(open_remote(settings).await.map_err(failed)?)
+        } else {
+            Connection::Embedded(open_embedded(settings).await.map_err(failed)?)
+        };
+        let store = Self {
+            connection: Arc::new(connection),
+        };
+        migrations::apply(&store).await?;
+        Ok(store)
+    }
+}
+
+type OpenError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn open_remote(settings: &Settings) -> Result<Surreal<Any>, OpenError> {
+    use secrecy::ExposeSecret;
+    use surrealdb::opt::auth::Root;
+    let client = any::connect(&settings.url).await?;
+    if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
+        let password = password.expose_secret().to_owned();
+        client
+            .signin(Root {
+                username: username.clone(),
+                password,
+            })
+            .await?;
+    }
+    client.use_ns(NAMESPACE).use_db(DATABASE).await?;
+    Ok(client)
+}
+
+/// Builds the engine here instead of letting the SDK do it, because only so can its memory
+/// be bounded: the SDK passes no configuration on, and an embedded engine reads no
+/// environment.
+async fn open_embedded(settings: &Settings) -> Result<Surreal<Db>, OpenError> {
+    const MIB: u64 = 1024 * 1024;
+    let config = ConfigMap::empty()
+        .with_key_value(
+            "surrealkv_block_cache_capacity",
+            (settings.cache_mib * MIB).to_string(),
+        )
+        .with_key_value(
+            "surrealkv_max_memtable_size",
+            (settings.write_buffer_mib * MIB).to_string(),
+        );
+    // The version must be stamped before anything else is written, so the maintenance
+    // tasks are started by hand, last.
+    let datastore = Datastore::builder()
+        .with_config(config)
+        .without_maintenance_tasks()
+        .build_with_path(&settings.url)
+        .await?;
+    datastore.check_version().await?;
+    datastore.bootstrap().await?;
+    datastore.start_maintenance_tasks();
+    let client = Surreal::<Db>::unstable_from_datastore(datastore, None).await?;
+    client.use_ns(NAMESPACE).use_db(DATABASE).await?;
+    Ok(client)
+}
+
+/// The connection string as it may be shown: whatever stands before an `@` is left out.
+fn without_credentials(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{place}")
+}

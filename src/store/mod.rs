@@ -1,0 +1,68 @@
+//! The store: SurrealDB, and the only SurrealQL there is. It reads what a decision rests
+//! on and applies plans in one transaction; it never decides.
+//!
+//! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`]
+//! tells a conflict from a failure, [`commit`] writes what one chunk changes, [`graph`]
+//! reads the identity graph, and the others read one kind of record each. [`rows`] are the
+//! twins of the domain's types as records hold them.
+
+pub mod accounts;
+pub mod batches;
+pub mod cohorts;
+pub mod commit;
+pub mod connect;
+pub mod graph;
+pub mod interests;
+pub mod members;
+mod migrations;
+pub mod profiles;
+pub mod raw;
+mod rows;
+mod transaction;
+
+use std::sync::Arc;
+
+pub use connect::Settings;
+
+/// A handle to the store; clones share one connection.
+#[derive(Clone)]
+pub struct Store {
+    connection: Arc<connect::Connection>,
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Someone else wrote what this write rests on: read again, decide again.
+    #[error("another write came first")]
+    Conflict,
+    /// The store can't be opened.
+    #[error("the store at `{url}` can't be opened")]
+    Open {
+        /// The connection string, without credentials.
+        url: String,
+        /// The engine's own words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A migration failed, or the store was written by a newer version.
+    #[error("migration {number} can't be applied: {reason}")]
+    Migration {
+        /// The migration's number.
+        number: u32,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The engine refused or failed a query.
+    #[error("the store failed while it {doing}")]
+    Query {
+        /// What the query was for.
+        doing: &'static str,
+        /// The engine's own words.
+        #[source]
+        source: Box<surrealdb::Error>,
+    },
+    /// A record does not hold what its table holds.
+    #[error("a record can't be read: {0}")]
+    Corrupt(String),
+}

@@ -1,0 +1,122 @@
+//! Runs a query's text, all or nothing, and tells a conflict from a failure.
+
+use std::collections::HashMap;
+
+use surrealdb::IndexedResults;
+use surrealdb::types::{AlreadyExistsError, QueryError, SurrealValue, Value, Variables};
+
+use super::{Store, StoreError};
+
+/// What the engine says when a write rests on a stale read: a key that it found newer, or
+/// a profile whose revision is not the one that follows (`schema/store/001_road.surql`).
+const CONFLICT_TEXTS: &[&str] = &[
+    "Transaction conflict",
+    "can be retried",
+    "Transaction retry required",
+    "for field `rev`",
+];
+
+impl Store {
+    /// Runs statements, and waits for all of them.
+    pub(super) async fn run(
+        &self,
+        doing: &'static str,
+        text: &str,
+        variables: Variables,
+    ) -> Result<(), StoreError> {
+        self.results(doing, text, variables).await.map(drop)
+    }
+
+    /// Runs one statement and takes its rows.
+    pub(super) async fn select<T: SurrealValue>(
+        &self,
+        doing: &'static str,
+        text: &str,
+        variables: Variables,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut results = self.results(doing, text, variables).await?;
+        take(&mut results, 0)
+    }
+
+    /// Runs statements and hands out their results.
+    pub(super) async fn results(
+        &self,
+        doing: &'static str,
+        text: &str,
+        variables: Variables,
+    ) -> Result<IndexedResults, StoreError> {
+        let mut results = self
+            .connection
+            .query(text, variables)
+            .await
+            .map_err(|error| told(doing, error))?;
+        match worst(results.take_errors()) {
+            None => Ok(results),
+            Some(error) => Err(told(doing, error)),
+        }
+    }
+
+    /// Runs a transaction to its end even if whoever asked for it goes away: the engine
+    /// works on the caller's task, and a request that is dropped half way would leave the
+    /// outcome unknown.
+    pub(super) async fn run_to_end(
+        &self,
+        doing: &'static str,
+        text: String,
+        variables: Variables,
+    ) -> Result<(), StoreError> {
+        let store = self.clone();
+        let task = tokio::spawn(async move { store.run(doing, &text, variables).await });
+        task.await
+            .map_err(|error| StoreError::Corrupt(format!("a transaction's task ended: {error}")))?
+    }
+}
+
+/// Parameters of a query, by name.
+pub(super) fn bind<const N: usize>(parameters: [(&str, Value); N]) -> Variables {
+    parameters
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// The rows of one statement, as their type.
+pub(super) fn take<T: SurrealValue>(
+    results: &mut IndexedResults,
+    index: usize,
+) -> Result<Vec<T>, StoreError> {
+    results
+        .take(index)
+        .map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// In a transaction each statement reports that it was not executed, and only one says
+/// why; that one is the error.
+fn worst(errors: HashMap<usize, surrealdb::Error>) -> Option<surrealdb::Error> {
+    let mut errors: Vec<_> = errors.into_iter().collect();
+    errors.sort_by_key(|(index, error)| (!is_conflict(error), is_echo(error), *index));
+    errors.into_iter().next().map(|(_, error)| error)
+}
+
+fn told(doing: &'static str, error: surrealdb::Error) -> StoreError {
+    if is_conflict(&error) {
+        return StoreError::Conflict;
+    }
+    StoreError::Query {
+        doing,
+        source: Box::new(error),
+    }
+}
+
+fn is_conflict(error: &surrealdb::Error) -> bool {
+    matches!(error.query_details(), Some(QueryError::TransactionConflict))
+        || matches!(
+            error.already_exists_details(),
+            Some(AlreadyExistsError::Record { .. })
+        )
+        || CONFLICT_TEXTS.iter().any(|text| error.message().contains(text))
+}
+
+fn is_echo(error: &surrealdb::Error) -> bool {
+    matches!(error.query_details(), Some(QueryError::NotExecuted))
+}
