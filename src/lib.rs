@@ -1,4 +1,7 @@
 //! A customer data platform: collect customer data, unify it into one profile per
 //! person, segment profiles into cohorts, serve both through REST and GraphQL.
 
+pub mod auth;
+pub mod cli;
 pub mod domain;
+pub mod telemetry;
