@@ -157,14 +157,12 @@ pub fn verify(stored: &str, given: &SecretString) -> bool {
 /// [`verify`], or the same work against `dummy` when nothing readable is stored.
 #[must_use]
 pub fn verify_or_dummy(stored: Option<&str>, given: &SecretString, dummy: &str) -> bool {
-    match stored.filter(|stored| PasswordHash::new(stored).is_ok()) {
-        Some(stored) => verify(stored, given),
-        None => {
-            // Whoever guesses the dummy's own password is still nobody.
-            let _same_work = verify(dummy, given);
-            false
-        }
+    if let Some(stored) = stored.filter(|stored| PasswordHash::new(stored).is_ok()) {
+        return verify(stored, given);
     }
+    let _same_work = verify(dummy, given);
+    // Whoever guesses the dummy's own password is still nobody.
+    false
 }
 
 #[cfg(test)]

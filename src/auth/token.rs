@@ -149,7 +149,7 @@ impl From<JwtError> for TokenError {
 /// among the dependencies, and panics at the first token otherwise: say it, don't hope.
 pub fn install_crypto() {
     // An error means that one is installed already, and nothing else.
-    drop(CryptoProvider::install_default(&aws_lc::DEFAULT_PROVIDER));
+    let _already = CryptoProvider::install_default(&aws_lc::DEFAULT_PROVIDER);
 }
 
 /// A signing key from the operating system's randomness, for servers that were given

@@ -49,7 +49,6 @@ pub struct Person {
     pub interests: Vec<&'static str>,
     /// What they browse with, at least one.
     pub devices: Vec<Device>,
-    last_name: &'static str,
 }
 
 /// A browser that keeps one cookie.
@@ -102,20 +101,18 @@ fn invent(rng: &mut ChaCha8Rng, addresses: &mut Addresses) -> Person {
         moves: chance(rng, MOVES_HOUSE).then(|| (home(rng), rng.random_range(0.2..0.8))),
         age: rng.random_range(18..=75),
         gender,
-        education: pick(rng, catalogue::EDUCATIONS),
-        income: pick(rng, catalogue::INCOMES),
+        education: pick::<&str>(rng, catalogue::EDUCATIONS),
+        income: pick::<&str>(rng, catalogue::INCOMES),
         interests: interests(rng),
         devices: devices(rng, !nameless),
         emails,
-        last_name,
     }
 }
 
-/// A household: one home, often one name, and a tablet on which both log in.
+/// A household: one home, and a tablet on which both log in.
 fn move_in(person: &mut Person, flatmate: &mut Person, rng: &mut ChaCha8Rng) {
     person.home = flatmate.home;
     person.moves = flatmate.moves;
-    person.last_name = flatmate.last_name;
     let tablet = Device {
         cookie: cookie(rng),
         login: Some(0.0),
@@ -151,7 +148,7 @@ fn interests(rng: &mut ChaCha8Rng) -> Vec<&'static str> {
     let count = rng.random_range(2..=8);
     let mut chosen: Vec<&str> = known.choose_multiple(rng, count).copied().collect();
     if chance(rng, BELONGS_NOWHERE) {
-        chosen[0] = pick(rng, catalogue::NOWHERE);
+        chosen[0] = pick::<&str>(rng, catalogue::NOWHERE);
     }
     chosen
 }
