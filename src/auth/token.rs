@@ -194,7 +194,7 @@ mod tests {
     const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
 
     fn issuer() -> TokenIssuer {
-        TokenIssuer::new(&SECRET.into(), Duration::from_secs(60)).unwrap()
+        TokenIssuer::new(&SECRET.into(), Duration::from_mins(1)).unwrap()
     }
 
     fn ada() -> Caller {
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_short_secret_is_refused() {
         let short = SecretString::from(&SECRET[1..]);
-        let refused = TokenIssuer::new(&short, Duration::from_secs(60)).err();
+        let refused = TokenIssuer::new(&short, Duration::from_mins(1)).err();
         assert!(matches!(refused, Some(IssuerError::SecretTooShort { bytes: 31 })));
     }
 

@@ -18,7 +18,9 @@ fn visits(people: u32, seed: u64) -> Vec<Visit> {
 
 fn truth_of(visits: &[Visit]) -> Truth {
     let mut truth = Truth::default();
-    visits.iter().for_each(|visit| truth.observe(visit));
+    for visit in visits {
+        truth.observe(visit);
+    }
     truth
 }
 
