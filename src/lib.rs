@@ -1,7 +1,25 @@
 //! A customer data platform: collect customer data, unify it into one profile per
 //! person, segment profiles into cohorts, serve both through REST and GraphQL.
+//!
+//! The modules in reading order. Data moves down the list.
+//!
+//! - [`domain`]: the nouns, and all data that crosses a stage.
+//! - [`ingest`]: bytes to facts.
+//! - [`identity`]: facts and the touched part of the graph to a plan.
+//! - [`classify`]: interest texts to scores per cohort.
+//! - [`search`]: the index of known terms, which mends spellings.
+//! - [`segmentation`]: a profile's interests to its memberships.
+//! - [`store`]: SurrealDB; applies plans, never decides.
+//! - [`auth`]: who may what, tokens and passwords.
 
+pub mod auth;
+pub mod classify;
+pub mod cli;
 pub mod domain;
 pub mod identity;
 pub mod ingest;
+pub mod search;
+pub mod segmentation;
+pub mod services;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,69 @@
+# The ways in. Each target is a line or two; the work is in scripts/ and in cargo.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Where cargo builds; set it to share one build between clones.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+cdp := $(CARGO_TARGET_DIR)/release/cdp
+
+# cargo-deny lives outside the clone; see scripts/setup.
+CDP_TOOLS_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cdp/tools
+export CDP_TOOLS_DIR
+deny := $(CDP_TOOLS_DIR)/bin/cargo-deny
+
+# Every target but `help` does something each time; what is up to date, the tools find out.
+.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web fmt bench clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+setup: ## Check what building needs, install what is missing
+	@scripts/setup run
+
+setup-test:
+	@scripts/setup test
+
+model: setup ## Fetch the sentence model, once
+	@scripts/fetch-model
+
+web: setup ## Build the web playground, if it changed
+	@scripts/build-web
+
+build: setup web ## Build the one binary
+	cargo build --release --locked
+
+run: model build ## Build, seed demo data, serve; prints the address and who may log in
+	$(cdp) serve --demo --demo-people 2000
+
+test: setup-test model web check-format lint deny test-rust test-web ## Everything that CI asks for
+
+check-format:
+	cargo fmt --check
+
+lint: web ## Clippy over everything, warnings refused
+	scripts/lint
+
+deny:
+	$(deny) --locked check licenses bans sources
+
+audit: setup-test ## Known vulnerabilities; apart from `test`, since it fetches a database and changes by itself
+	$(deny) --locked check advisories
+
+test-rust:
+	cargo test --release --locked
+
+test-web:
+	cd web-playground && npm run check && npm test
+
+fmt: ## Format the code
+	cargo fmt
+
+bench: model ## Measure
+	cargo bench --locked
+
+clean: ## Remove what was built, and the demo's data
+	rm -rf web-playground/dist web-playground/node_modules data
+	cargo clean
