@@ -1,0 +1,206 @@
+//! The door of this folder: interests in, scores out.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::batcher::{BatchError, Batcher};
+use super::cache::AnswerCache;
+use super::encoder::{EncodeError, Encoder};
+use super::model::Settings;
+use super::zero_shot::{CohortVectors, Nearest, SCORING_VERSION};
+use crate::domain::cohort::Cohort;
+use crate::domain::interest::{ClassifiedInterest, Embedding, InterestKey, Score};
+
+/// Gives the likely spelling of a text that looks misspelt.
+pub type Repair = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// An interest was not classified.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifyError {
+    /// The cohorts' own definitions can't be embedded.
+    #[error("can't embed the definitions of the cohorts")]
+    Cohorts(#[source] EncodeError),
+    /// There is no thread for the model.
+    #[error("can't start the classifier's thread")]
+    Thread(#[source] std::io::Error),
+    /// The model failed on the batch.
+    #[error("can't classify {interests} interests")]
+    Batch {
+        /// How many were asked for.
+        interests: usize,
+        /// The cause.
+        #[source]
+        source: BatchError<EncodeError>,
+    },
+}
+
+/// Classifies interests into cohorts.
+pub struct Classifier {
+    judge: Arc<Judge>,
+    batcher: Batcher<InterestKey, ClassifiedInterest, EncodeError>,
+    cache: AnswerCache,
+}
+
+/// What answers; it works on the batcher's thread.
+struct Judge {
+    encoder: Arc<dyn Encoder>,
+    repair: Repair,
+    cohorts: Vec<Cohort>,
+    vectors: CohortVectors,
+    version: String,
+}
+
+impl Classifier {
+    /// Embeds the cohorts' definitions, which blocks for about a second for a dozen
+    /// cohorts, and starts the model's thread.
+    ///
+    /// # Errors
+    /// When the definitions can't be embedded, or the system has no thread to give.
+    pub fn start(
+        encoder: Arc<dyn Encoder>,
+        repair: Repair,
+        cohorts: Vec<Cohort>,
+        settings: &Settings,
+    ) -> Result<Self, ClassifyError> {
+        let encode = |texts: &[&str]| encoder.encode(texts);
+        let vectors = CohortVectors::new(&cohorts, encode).map_err(ClassifyError::Cohorts)?;
+        let version = version(encoder.identity(), &cohorts);
+        let judge = Arc::new(Judge { encoder, repair, cohorts, vectors, version });
+        let work = {
+            let judge = Arc::clone(&judge);
+            move |keys: &[InterestKey]| judge.classify(keys)
+        };
+        Ok(Self {
+            judge,
+            batcher: Batcher::start("classifier", work).map_err(ClassifyError::Thread)?,
+            cache: AnswerCache::new(settings.cached_answers_max),
+        })
+    }
+
+    /// An answer for each interest, in their order. What is in the cache costs nothing;
+    /// the rest goes to the model's thread, each interest once.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub async fn classify(&self, keys: &[InterestKey]) -> Result<Vec<ClassifiedInterest>, ClassifyError> {
+        let distinct: HashSet<&InterestKey> = keys.iter().collect();
+        let mut answers: HashMap<&InterestKey, ClassifiedInterest> = HashMap::with_capacity(distinct.len());
+        let mut unknown = Vec::new();
+        for key in distinct {
+            match self.cache.get(key) {
+                Some(answer) => drop(answers.insert(key, answer)),
+                None => unknown.push(key.clone()),
+            }
+        }
+        let fresh = self.batcher.ask(&unknown).await;
+        let fresh = fresh.map_err(|source| ClassifyError::Batch { interests: unknown.len(), source })?;
+        for (key, answer) in unknown.iter().zip(fresh) {
+            self.cache.put(answer.clone());
+            answers.insert(key, answer);
+        }
+        Ok(keys.iter().filter_map(|key| answers.get(key).cloned()).collect())
+    }
+
+    /// Which model, cohorts and scoring the answers come from. Answers of another
+    /// version are made anew.
+    pub fn version(&self) -> &str {
+        &self.judge.version
+    }
+
+    /// The answer for an interest, when it is at hand.
+    pub fn cached(&self, key: &InterestKey) -> Option<ClassifiedInterest> {
+        self.cache.get(key)
+    }
+
+    /// Takes over an answer that the store kept; one of another version is ignored.
+    pub fn remember(&self, answer: ClassifiedInterest) {
+        if answer.version == self.judge.version {
+            self.cache.put(answer);
+        }
+    }
+
+    /// The cohorts that interests are classified into.
+    pub fn cohorts(&self) -> &[Cohort] {
+        &self.judge.cohorts
+    }
+
+    /// The example terms nearest to a text, nearest first: why it was scored as it was.
+    pub fn nearest(&self, embedding: &Embedding, count: usize) -> Vec<Nearest> {
+        self.judge.vectors.nearest(embedding, count)
+    }
+
+    /// The cohorts that an interest belongs to: those whose threshold it reaches. None
+    /// is an answer.
+    pub fn assigned<'a>(&self, scores: &'a [Score]) -> Vec<&'a Score> {
+        let reaches = |score: &&Score| {
+            let cohort = self.judge.cohorts.iter().find(|cohort| cohort.slug == score.cohort);
+            cohort.is_some_and(|cohort| score.score >= cohort.threshold)
+        };
+        scores.iter().filter(reaches).collect()
+    }
+}
+
+impl Judge {
+    fn classify(&self, keys: &[InterestKey]) -> Result<Vec<ClassifiedInterest>, EncodeError> {
+        let repairs: Vec<Option<String>> = keys.iter().map(|key| (self.repair)(key.as_str())).collect();
+        let originals = keys.iter().map(InterestKey::as_str);
+        let texts: Vec<&str> = originals.chain(repairs.iter().flatten().map(String::as_str)).collect();
+        let mut embeddings = self.encoder.encode(&texts)?;
+        let mut repaired = embeddings.split_off(keys.len()).into_iter();
+        let answers = keys.iter().zip(embeddings).zip(repairs).map(|((key, embedding), repair)| {
+            let repair = repair.and_then(|text| Some((text, repaired.next()?)));
+            self.judge(key, embedding, repair)
+        });
+        Ok(answers.collect())
+    }
+
+    /// The surer of the two readings. A repair that makes a text less sure was none: the
+    /// word was right, and only unknown (`durant` is not `duran`).
+    fn judge(
+        &self,
+        key: &InterestKey,
+        embedding: Embedding,
+        repair: Option<(String, Embedding)>,
+    ) -> ClassifiedInterest {
+        let scores = self.vectors.score(&embedding);
+        let surer = repair.and_then(|(text, embedding)| {
+            let repaired = self.vectors.score(&embedding);
+            (best(&repaired) > best(&scores)).then_some((text, embedding, repaired))
+        });
+        let (repaired, embedding, scores) = match surer {
+            Some((text, embedding, scores)) => (Some(text), embedding, scores),
+            None => (None, embedding, scores),
+        };
+        ClassifiedInterest {
+            key: key.clone(),
+            repaired,
+            embedding,
+            scores: scores.into(),
+            version: self.version.clone(),
+        }
+    }
+}
+
+fn best(scores: &[Score]) -> f32 {
+    scores.first().map_or(0.0, |score| score.score)
+}
+
+/// Model, cohorts and scoring in one word. Thresholds are left out: they change who is
+/// assigned, and no score.
+fn version(model: &str, cohorts: &[Cohort]) -> String {
+    let mut sorted: Vec<&Cohort> = cohorts.iter().collect();
+    sorted.sort_by(|a, b| a.slug.cmp(&b.slug));
+    let mut hash = Sha256::new();
+    for cohort in sorted {
+        let texts = [cohort.slug.as_str(), &cohort.name, &cohort.description];
+        hash.update((cohort.examples.len() as u64).to_le_bytes());
+        for text in texts.into_iter().chain(cohort.examples.iter().map(String::as_str)) {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+    }
+    let cohorts = hex::encode(&hash.finalize()[..8]);
+    format!("{model}.cohorts-{cohorts}.scoring-{SCORING_VERSION}")
+}

@@ -1,0 +1,24 @@
+//! Interest text → score per cohort, without training: a sentence model embeds the text,
+//! and its likeness to each cohort's description and examples becomes a probability.
+//!
+//! In reading order: [`classifier`] is the door; [`encoder`] says what a model must do,
+//! [`bert`] is one (with [`fused`] as its arithmetic), [`model`] finds and loads it;
+//! [`zero_shot`] turns vectors into scores, "none" included; [`batcher`] is the one
+//! thread on which all of that runs; [`cache`] keeps hot answers.
+//!
+//! What this never does: decide who is in a cohort (`segmentation` does), store an
+//! answer (the pipeline does), or run a model on a thread that serves requests.
+
+pub mod batcher;
+pub mod bert;
+pub mod cache;
+pub mod classifier;
+pub mod encoder;
+pub mod fused;
+pub mod model;
+pub mod zero_shot;
+
+pub use classifier::{Classifier, ClassifyError, Repair};
+pub use encoder::{EncodeError, Encoder};
+pub use model::{LoadError, Settings, load};
+pub use zero_shot::Nearest;

@@ -1,0 +1,168 @@
+//! Finds the sentence model by its name and loads it. A model that is missing or broken
+//! is one clear error, which says what mends it; there is no fallback.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use hf_hub::api::tokio::{ApiBuilder, ApiError};
+use serde::Deserialize;
+
+use super::bert::{BertEncoder, ModelFiles, UnfitModel};
+
+/// The short name of the model that `make model` fetches.
+const MINILM: &str = "minilm";
+
+/// The folder that `make model` makes of it.
+const MINILM_FOLDER: &str = "all-MiniLM-L6-v2";
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const WEIGHTS: &str = "model.safetensors";
+
+/// How the classifier is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `minilm`, a directory that holds a model's files, or `org/name` on a model hub.
+    pub model: String,
+    /// Where models lie. Without it: `CDP_MODEL_DIR`, else `cdp/models` in the user's
+    /// cache folder.
+    pub cache_dir: Option<PathBuf>,
+    /// How many cores the model may use; 0 for all.
+    pub threads: usize,
+    /// How many answers are kept in memory, at about 2 KiB each.
+    pub cached_answers_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: MINILM.to_owned(),
+            cache_dir: None,
+            threads: 0,
+            cached_answers_max: 32_768,
+        }
+    }
+}
+
+/// The model can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file of it does not exist.
+    #[error("the sentence model's file `{}` is missing; `make model` fetches it", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of it can't be read.
+    #[error("the sentence model's file `{}` can't be read; see its permissions", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Its files are no model, damaged, or of another kind.
+    #[error("the sentence model in `{}` can't be used; `make model` fetches a sound one", directory.display())]
+    Unfit {
+        /// Where it lies.
+        directory: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: UnfitModel,
+    },
+    /// The hub did not give it.
+    #[error("the sentence model `{model}` can't be fetched from its hub; `make model` fetches `minilm` instead")]
+    Hub {
+        /// Its name there.
+        model: String,
+        /// The cause.
+        #[source]
+        source: ApiError,
+    },
+    /// The loading itself was cut short.
+    #[error("the sentence model was not loaded: the program is stopping")]
+    Stopped(#[source] tokio::task::JoinError),
+}
+
+/// Finds the model and loads it: about a tenth of a second when it is on disk.
+///
+/// # Errors
+/// When a file is missing, unreadable or not a BERT model, or the hub does not give it.
+pub async fn load(settings: &Settings) -> Result<BertEncoder, LoadError> {
+    let cache = cache_dir(settings, std::env::var_os);
+    let directory = match locate(&settings.model, &cache) {
+        Location::Directory(directory) => directory,
+        Location::Hub(name) => fetch(&name, &cache).await?,
+    };
+    let threads = settings.threads;
+    let loading = tokio::task::spawn_blocking(move || load_directory(&directory, threads));
+    loading.await.map_err(LoadError::Stopped)?
+}
+
+/// Loads the model whose files lie in a directory. Blocks.
+///
+/// # Errors
+/// When a file is missing, unreadable or not a BERT model.
+pub fn load_directory(directory: &Path, threads: usize) -> Result<BertEncoder, LoadError> {
+    let files = ModelFiles {
+        config: read(&directory.join(CONFIG))?,
+        tokenizer: read(&directory.join(TOKENIZER))?,
+        weights: read(&directory.join(WEIGHTS))?,
+    };
+    BertEncoder::new(&files, threads).map_err(|source| LoadError::Unfit {
+        directory: directory.to_owned(),
+        source,
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => LoadError::Missing { path: path.to_owned() },
+        _ => LoadError::Unreadable { path: path.to_owned(), source },
+    })
+}
+
+#[derive(Debug, PartialEq)]
+enum Location {
+    Directory(PathBuf),
+    Hub(String),
+}
+
+/// What a model's name means: see [`Settings::model`].
+fn locate(model: &str, cache: &Path) -> Location {
+    if model == MINILM {
+        return Location::Directory(cache.join(MINILM_FOLDER));
+    }
+    let is_path = Path::new(model).is_dir() || model.starts_with(['/', '.']);
+    match model.split('/').count() {
+        2 if !is_path => Location::Hub(model.to_owned()),
+        1 if !is_path => Location::Directory(cache.join(model)),
+        _ => Location::Directory(model.into()),
+    }
+}
+
+/// The folder of models; the same rule stands in `scripts/fetch-model`.
+fn cache_dir(settings: &Settings, environment: impl Fn(&'static str) -> Option<OsString>) -> PathBuf {
+    let folder = |name| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let user_cache = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    let set = settings.cache_dir.clone().or_else(|| folder("CDP_MODEL_DIR"));
+    set.unwrap_or_else(|| user_cache().unwrap_or_default().join("cdp/models"))
+}
+
+/// Fetches a model's files, or finds them in the cache; the folder where they lie.
+async fn fetch(name: &str, cache: &Path) -> Result<PathBuf, LoadError> {
+    let failed = |source| LoadError::Hub { model: name.to_owned(), source };
+    let hub = ApiBuilder::from_env()
+        .with_progress(false)
+        .with_cache_dir(cache.to_owned())
+        .build()
+        .map_err(failed)?;
+    let files = hub.model(name.to_owned());
+    files.get(CONFIG).await.map_err(failed)?;
+    files.get(TOKENIZER).await.map_err(failed)?;
+    let weights = files.get(WEIGHTS).await.map_err(failed)?;
+    Ok(weights.parent().map_or_else(PathBuf::new, Path::to_owned))
+}

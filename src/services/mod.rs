@@ -1,0 +1,3 @@
+//! What a user can do. REST, GraphQL and the command line are skins over it.
+
+pub mod seeds;

@@ -1,0 +1,119 @@
+//! What a new platform starts with: the cohorts of `seeds/cohorts.yaml`.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::domain::cohort::{Cohort, CohortSlug};
+
+/// The least score of a member where a seed names none.
+const THRESHOLD_DEFAULT: f32 = 0.5;
+
+/// Seeds that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// It is not a list of cohorts.
+    #[error("the cohort seeds can't be read as YAML")]
+    Syntax(#[source] serde_saphyr::Error),
+    /// A slug is not of the form `food-drink`.
+    #[error("`{0}` is not a cohort slug; write it like `food-drink`")]
+    Slug(String),
+    /// Two cohorts have one slug.
+    #[error("two cohorts have the slug `{0}`")]
+    Twice(String),
+    /// A threshold is not between 0 and 1.
+    #[error("the threshold of `{slug}` is {threshold}; it must lie between 0 and 1")]
+    Threshold {
+        /// Whose.
+        slug: String,
+        /// The value.
+        threshold: f32,
+    },
+}
+
+/// One cohort as the file writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seed {
+    slug: String,
+    name: String,
+    description: String,
+    #[serde(default)]
+    examples: Vec<String>,
+    threshold: Option<f32>,
+}
+
+/// Reads a list of cohorts.
+///
+/// # Errors
+/// When it is not such a list, or a slug or threshold is wrong.
+pub fn parse_seeds(yaml: &str) -> Result<Vec<Cohort>, SeedError> {
+    let seeds: Vec<Seed> = serde_saphyr::from_str(yaml).map_err(SeedError::Syntax)?;
+    let mut slugs = BTreeSet::new();
+    let mut cohorts = Vec::with_capacity(seeds.len());
+    for seed in seeds {
+        let cohort = cohort(seed)?;
+        if !slugs.insert(cohort.slug.clone()) {
+            return Err(SeedError::Twice(cohort.slug.to_string()));
+        }
+        cohorts.push(cohort);
+    }
+    Ok(cohorts)
+}
+
+fn cohort(seed: Seed) -> Result<Cohort, SeedError> {
+    let slug = CohortSlug::of(&seed.slug);
+    if slug.as_str().is_empty() || slug.as_str() != seed.slug {
+        return Err(SeedError::Slug(seed.slug));
+    }
+    let threshold = seed.threshold.unwrap_or(THRESHOLD_DEFAULT);
+    if !(0.0..=1.0).contains(&threshold) {
+        return Err(SeedError::Threshold { slug: seed.slug, threshold });
+    }
+    Ok(Cohort {
+        slug,
+        name: seed.name,
+        description: seed.description,
+        examples: seed.examples,
+        threshold,
+        version: 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_seeds_are_sound() {
+        let cohorts = parse_seeds(include_str!("../../seeds/cohorts.yaml")).unwrap();
+        assert!(cohorts.len() >= 12);
+        for cohort in &cohorts {
+            assert!(!cohort.description.is_empty(), "{}", cohort.slug);
+            assert!(cohort.examples.len() >= 25, "{}", cohort.slug);
+            let examples: BTreeSet<_> = cohort.examples.iter().collect();
+            assert_eq!(examples.len(), cohort.examples.len(), "{} repeats", cohort.slug);
+        }
+    }
+
+    #[test]
+    fn a_wrong_seed_says_what_is_wrong() {
+        let seed = |slug: &str, threshold: &str| {
+            format!("- {{slug: {slug}, name: N, description: D, threshold: {threshold}}}\n")
+        };
+        let message = |yaml: &str| parse_seeds(yaml).unwrap_err().to_string();
+        assert_eq!(
+            message(&seed("Food Drink", "0.5")),
+            "`Food Drink` is not a cohort slug; write it like `food-drink`"
+        );
+        assert_eq!(
+            message(&(seed("a", "0.5") + &seed("a", "0.5"))),
+            "two cohorts have the slug `a`"
+        );
+        assert_eq!(
+            message(&seed("a", "1.5")),
+            "the threshold of `a` is 1.5; it must lie between 0 and 1"
+        );
+        assert_eq!(message("slug: a"), "the cohort seeds can't be read as YAML");
+    }
+}
