@@ -10,6 +10,7 @@
 //! - [`search`]: the index of known terms, which mends spellings.
 //! - [`segmentation`]: a profile's interests to its memberships.
 //! - [`store`]: SurrealDB; applies plans, never decides.
+//! - [`pipeline`]: the one road from payload to commit.
 //! - [`auth`]: who may what, tokens and passwords.
 
 pub mod auth;
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod domain;
 pub mod identity;
 pub mod ingest;
+pub mod pipeline;
 pub mod search;
 pub mod segmentation;
 pub mod services;

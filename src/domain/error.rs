@@ -66,6 +66,8 @@ pub struct Error {
     pub message: String,
     /// The argument or field at fault.
     pub field: Option<String>,
+    /// After how many seconds another try may help.
+    pub retry_after_s: Option<u64>,
     /// The cause, for the log only.
     #[source]
     pub source: Option<Box<dyn StdError + Send + Sync>>,
@@ -79,6 +81,7 @@ impl Error {
             code,
             message: message.into(),
             field: None,
+            retry_after_s: None,
             source: None,
         }
     }
@@ -118,6 +121,13 @@ impl Error {
             source: Some(source.into()),
             ..Self::new(ErrorCode::Unavailable, message)
         }
+    }
+
+    /// The same, with the time after which another try may help.
+    #[must_use]
+    pub const fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
     }
 
     /// The same, with the field at fault named.

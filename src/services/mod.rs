@@ -1,3 +1,91 @@
-//! What a user can do. REST, GraphQL and the command line are skins over it.
+//! What a user can do. REST, GraphQL and the command line are three skins over it: they
+//! check who asks, call here, and put the answer into their own shape.
+//!
+//! [`ingest`] takes payloads, [`lookup`] finds people, [`view`] is how a person is shown,
+//! [`explain`] says why they are one, [`cohorts`] lists and pages cohorts, [`classification`]
+//! asks the classifier, [`accounts`] logs users in, [`seeds`] is what a new platform starts
+//! with.
 
+pub mod accounts;
+pub mod classification;
+pub mod cohorts;
+pub mod explain;
+pub mod ingest;
+pub mod lookup;
 pub mod seeds;
+pub mod view;
+
+use std::sync::Arc;
+
+use crate::auth::{PasswordHasher, TokenIssuer};
+use crate::domain::error::Error;
+use crate::pipeline::{Pipeline, PipelineError};
+use crate::store::{Store, StoreError};
+
+/// All services, as the skins hold them.
+pub struct Services {
+    /// Takes payloads.
+    pub ingest: ingest::Ingest,
+    /// Finds people.
+    pub lookup: lookup::Lookup,
+    /// Says why they are one.
+    pub explain: explain::Explain,
+    /// Lists and pages cohorts.
+    pub cohorts: cohorts::Cohorts,
+    /// Asks the classifier.
+    pub classification: classification::Classification,
+    /// Logs users in.
+    pub accounts: accounts::Accounts,
+    store: Store,
+}
+
+impl Services {
+    /// Wires the services to the parts they work with.
+    #[must_use]
+    pub fn new(
+        store: &Store,
+        pipeline: &Pipeline,
+        hasher: PasswordHasher,
+        issuer: TokenIssuer,
+        login: &accounts::Settings,
+    ) -> Arc<Self> {
+        let names = Arc::new(cohorts::Names::of(pipeline.scores().classifier().cohorts()));
+        Arc::new(Self {
+            ingest: ingest::Ingest::new(store.clone(), pipeline.clone()),
+            lookup: lookup::Lookup::new(store.clone(), Arc::clone(&names)),
+            explain: explain::Explain::new(store.clone()),
+            cohorts: cohorts::Cohorts::new(store.clone(), pipeline.clone(), Arc::clone(&names)),
+            classification: classification::Classification::new(pipeline.clone(), names),
+            accounts: accounts::Accounts::new(store.clone(), hasher, issuer, login),
+            store: store.clone(),
+        })
+    }
+
+    /// Whether the platform can serve: the store answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.store.ping().await.map_err(Error::from)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::unavailable("too many writers at once; try again", error),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<PipelineError> for Error {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Store(error) => error.into(),
+            PipelineError::Contended { .. } => Self::unavailable("too many writers at once; try again", error),
+            PipelineError::Stopped => Self::unavailable("the server is stopping; try another", error),
+            PipelineError::Classify(error) => Self::internal(error),
+        }
+    }
+}

@@ -7,7 +7,7 @@ use surrealdb::types::{RecordId, SurrealValue, Variables};
 use ulid::Ulid;
 
 use super::batches::{BatchRow, MessageRow, RejectRow};
-use super::raw::RawRowBlock;
+use super::raw::PackedBlock;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
@@ -15,18 +15,7 @@ use crate::domain::change::Transition;
 use crate::domain::fact::Fact;
 use crate::domain::graph::{Merge, Plan};
 use crate::domain::profile::ProfileId;
-use crate::domain::record::{Origin, RawId, RawRow, Reject};
-
-/// A block of verbatim rows, to be kept as they came.
-#[derive(Debug, Clone)]
-pub struct RawBlock {
-    /// The block's id.
-    pub id: Ulid,
-    /// What the rows share.
-    pub origin: Origin,
-    /// The rows, in order; a fact's [`RawId`] counts them from 0.
-    pub rows: Vec<RawRow>,
-}
+use crate::domain::record::{Origin, RawId, Reject};
 
 /// Where a batch stands after this commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +38,7 @@ pub struct BatchProgress {
 #[derive(Debug, Clone, Default)]
 pub struct Commit {
     /// The raw stage.
-    pub raw: Vec<RawBlock>,
+    pub raw: Vec<PackedBlock>,
     /// Rows that were refused, each with its batch.
     pub rejects: Vec<(Ulid, Reject)>,
     /// Messages seen for the first time: source, message id, and the row.
@@ -84,7 +73,7 @@ impl Store {
     /// nothing was written.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         let mut statements = Statements::default();
-        statements.write_raw(commit.raw)?;
+        statements.over("raw", "INSERT INTO raw $raw RETURN NONE;", commit.raw);
         statements.write_batches(commit.batches, commit.rejects, commit.messages);
         statements.write_plan(commit.plan, commit.at);
         statements.write_members(commit.transitions, commit.at);
@@ -107,15 +96,6 @@ impl Statements {
             self.text.push_str(statement);
             self.parameters.insert(name, rows);
         }
-    }
-
-    fn write_raw(&mut self, blocks: Vec<RawBlock>) -> Result<(), StoreError> {
-        let rows: Vec<RawRowBlock> = blocks
-            .into_iter()
-            .map(RawRowBlock::pack)
-            .collect::<Result<_, _>>()?;
-        self.over("raw", "INSERT INTO raw $raw RETURN NONE;", rows);
-        Ok(())
     }
 
     fn write_batches(

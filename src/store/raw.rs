@@ -4,11 +4,10 @@
 use surrealdb::types::{Bytes, RecordId, SurrealValue};
 use ulid::Ulid;
 
-use super::commit::RawBlock;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
-use crate::domain::record::{RawId, RawRow};
+use crate::domain::record::{Origin, RawId, RawRow};
 
 /// zstd's level: 1 is its fastest, and already gives a factor of about 8 on JSON rows.
 const COMPRESSION_LEVEL: i32 = 1;
@@ -26,8 +25,10 @@ pub struct StoredRow {
     pub received_at: Timestamp,
 }
 
-#[derive(SurrealValue)]
-pub(super) struct RawRowBlock {
+/// Verbatim rows of one origin, packed as they are stored. Packing takes time, so it is
+/// done where the rows are read, and not where transactions queue.
+#[derive(Debug, Clone, SurrealValue)]
+pub struct PackedBlock {
     id: RecordId,
     batch: String,
     source: String,
@@ -37,24 +38,25 @@ pub(super) struct RawRowBlock {
     rows: Bytes,
 }
 
-impl RawRowBlock {
-    pub(super) fn pack(block: RawBlock) -> Result<Self, StoreError> {
-        let rows: Vec<(u64, u64, &str)> = block
-            .rows
-            .iter()
-            .map(|row| (row.number, row.line, row.verbatim.as_str()))
-            .collect();
+impl PackedBlock {
+    /// Packs rows, in order; a fact's [`RawId`] counts them from 0.
+    ///
+    /// # Errors
+    /// When they can't be compressed, which no input is known to cause.
+    pub fn pack(id: Ulid, origin: &Origin, rows: &[RawRow]) -> Result<Self, StoreError> {
+        let texts: Vec<(u64, u64, &str)> =
+            rows.iter().map(|row| (row.number, row.line, row.verbatim.as_str())).collect();
         let corrupt =
             |error: &dyn std::error::Error| StoreError::Corrupt(format!("rows can't be packed: {error}"));
-        let text = serde_json::to_vec(&rows).map_err(|error| corrupt(&error))?;
+        let text = serde_json::to_vec(&texts).map_err(|error| corrupt(&error))?;
         let packed = zstd::encode_all(text.as_slice(), COMPRESSION_LEVEL).map_err(|error| corrupt(&error))?;
         Ok(Self {
-            id: block_id(block.id),
-            batch: block.origin.batch.to_string(),
-            source: block.origin.source,
-            content_type: block.origin.content_type,
-            received_at: block.origin.received_at,
-            count: u32::try_from(block.rows.len()).unwrap_or(u32::MAX),
+            id: block_id(id),
+            batch: origin.batch.to_string(),
+            source: origin.source.clone(),
+            content_type: origin.content_type.clone(),
+            received_at: origin.received_at,
+            count: u32::try_from(rows.len()).unwrap_or(u32::MAX),
             rows: packed.into(),
         })
     }
@@ -80,7 +82,7 @@ impl Store {
     /// When the store fails, or holds what it should not.
     pub async fn raw_row(&self, id: RawId) -> Result<Option<StoredRow>, StoreError> {
         let parameters = bind([("id", block_id(id.block).into_value())]);
-        let blocks: Vec<RawRowBlock> = self
+        let blocks: Vec<PackedBlock> = self
             .select("read a raw block", "SELECT * FROM $id", parameters)
             .await?;
         let Some(block) = blocks.into_iter().next() else {

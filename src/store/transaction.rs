@@ -56,6 +56,14 @@ impl Store {
         }
     }
 
+    /// Asks the engine for nothing, to see whether it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.run("answered a ping", "RETURN NONE", bind([])).await
+    }
+
     /// Runs a transaction to its end even if whoever asked for it goes away: the engine
     /// works on the caller's task, and a request that is dropped half way would leave the
     /// outcome unknown.

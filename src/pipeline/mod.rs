@@ -1,0 +1,138 @@
+//! The one road from payload to commit.
+//!
+//! ```text
+//! rows ─▶ raw ─▶ structured ─▶ (classified) ─▶ writer: read, plan, segment, commit
+//!         pack    validate       once a text      again on conflict
+//! ```
+//!
+//! Each stage takes the type that the one before returns: [`raw`] packs the verbatim rows,
+//! [`structured`] validates them, [`segmented`] turns a plan's profiles into memberships.
+//! What can run beside other requests runs in the caller's task; only what must see the
+//! graph as it is, is done by the one [`writer`], which takes all chunks that wait into
+//! one transaction. After the commit, and before the answer, [`rosters`] follow.
+
+pub mod raw;
+mod retry;
+pub mod rosters;
+pub mod segmented;
+pub mod structured;
+mod writer;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::classify::{Classifier, ClassifyError};
+use crate::domain::record::{Origin, Reject};
+use crate::ingest::decode::Row;
+use crate::store::commit::BatchProgress;
+use crate::store::{Store, StoreError};
+use raw::Received;
+use rosters::Rosters;
+use segmented::Scores;
+use structured::Structured;
+use writer::{Submission, Writer};
+
+/// How many chunks may wait for the writer; beyond that, senders wait.
+const QUEUE_CHUNKS: usize = 64;
+
+/// Why a chunk was not stored. None of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The classifier failed.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
+    /// Other writers kept changing what this chunk rests on.
+    #[error("gave up after {attempts} conflicts with other writers")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopped,
+}
+
+/// Rows of one batch, at most [`crate::domain::record::BLOCK_ROWS_MAX`].
+#[derive(Debug)]
+pub struct Chunk {
+    /// What the rows share.
+    pub origin: Origin,
+    /// The rows, in order.
+    pub rows: Vec<Row>,
+    /// Where the batch stood before this chunk.
+    pub before: BatchProgress,
+    /// Whether this is the batch's last chunk.
+    pub is_last: bool,
+}
+
+/// What became of a chunk, once it is durable.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Where the batch stands now.
+    pub progress: BatchProgress,
+    /// The rows of this chunk that were refused.
+    pub rejects: Vec<Reject>,
+}
+
+/// The road. Clones share one writer.
+#[derive(Clone)]
+pub struct Pipeline {
+    scores: Arc<Scores>,
+    rosters: Arc<Rosters>,
+    queue: mpsc::Sender<Submission>,
+}
+
+impl Pipeline {
+    /// Loads the rosters and starts the writer, which ends when the last clone is dropped.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn start(store: Store, classifier: Arc<Classifier>) -> Result<Self, PipelineError> {
+        let rosters = Arc::new(Rosters::load(&store, classifier.cohorts()).await?);
+        let scores = Arc::new(Scores::new(store.clone(), classifier));
+        let (queue, submissions) = mpsc::channel(QUEUE_CHUNKS);
+        let writer = Writer::new(store, Arc::clone(&scores), Arc::clone(&rosters));
+        tokio::spawn(writer.run(submissions));
+        Ok(Self { scores, rosters, queue })
+    }
+
+    /// Takes a chunk all the way; returns when it is durable, and then every reader sees it.
+    ///
+    /// # Errors
+    /// When the model or the store fails; then nothing of the chunk is stored.
+    pub async fn ingest_chunk(&self, chunk: Chunk) -> Result<Outcome, PipelineError> {
+        let Chunk { origin, rows, before, is_last } = chunk;
+        let received = Received::new(origin, rows)?;
+        let structured = Structured::validate(received, before, is_last);
+        // Here and not in the writer, so that a conflict repeats no run of the model.
+        self.scores.classify_new(&structured.facts).await?;
+        let (reply, outcome) = oneshot::channel();
+        let submission = Submission { structured, reply };
+        self.queue.send(submission).await.map_err(|_| PipelineError::Stopped)?;
+        outcome.await.map_err(|_| PipelineError::Stopped)?
+    }
+
+    /// Who is in which cohort, as of the last commit.
+    #[must_use]
+    pub fn rosters(&self) -> &Rosters {
+        &self.rosters
+    }
+
+    /// What interests mean.
+    #[must_use]
+    pub fn scores(&self) -> &Scores {
+        &self.scores
+    }
+}
+
+/// Runs one step of the road and notes how long it took, as `cdp_stage_seconds`.
+pub(crate) async fn timed<T>(stage: &'static str, step: impl Future<Output = T>) -> T {
+    let start = std::time::Instant::now();
+    let done = step.await;
+    metrics::histogram!("cdp_stage_seconds", "stage" => stage).record(start.elapsed().as_secs_f64());
+    done
+}

@@ -1,0 +1,118 @@
+//! The third stage: a plan's profiles get their memberships, from what their interests mean.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::retry::Retry;
+use super::{PipelineError, timed};
+use crate::classify::Classifier;
+use crate::domain::Timestamp;
+use crate::domain::change::Transition;
+use crate::domain::cohort::Membership;
+use crate::domain::fact::Fact;
+use crate::domain::graph::{Plan, Subgraph};
+use crate::domain::interest::{ClassifiedInterest, InterestKey, Score};
+use crate::domain::profile::ProfileId;
+use crate::segmentation::interests::memberships;
+use crate::segmentation::membership::transitions;
+use crate::store::Store;
+
+/// What interests mean: each classified once, kept in the store, hot ones in memory.
+pub struct Scores {
+    store: Store,
+    classifier: Arc<Classifier>,
+}
+
+/// The scores of the interests that one commit needs.
+type Known = HashMap<InterestKey, Arc<[Score]>>;
+
+impl Scores {
+    pub(super) fn new(store: Store, classifier: Arc<Classifier>) -> Self {
+        Self { store, classifier }
+    }
+
+    /// The classifier itself, for what is asked without being kept.
+    #[must_use]
+    pub fn classifier(&self) -> &Classifier {
+        &self.classifier
+    }
+
+    /// Classifies those interests of the facts that nobody had before, and keeps the answers.
+    ///
+    /// # Errors
+    /// When the model or the store fails.
+    pub async fn classify_new(&self, facts: &[Fact]) -> Result<(), PipelineError> {
+        let named: BTreeSet<&InterestKey> = facts.iter().flat_map(|fact| fact.interests.keys()).collect();
+        let unknown = named.into_iter().filter(|key| self.classifier.cached(key).is_none()).cloned().collect();
+        timed("classify", self.answers(unknown)).await.map(drop)
+    }
+
+    /// The answer for each interest: from the store, else from the model, which are then kept.
+    async fn answers(&self, keys: Vec<InterestKey>) -> Result<Vec<ClassifiedInterest>, PipelineError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stored = self.store.interests(&keys).await?;
+        let mut answers: Vec<_> =
+            stored.into_iter().filter(|answer| answer.version == self.classifier.version()).collect();
+        let known: BTreeSet<&InterestKey> = answers.iter().map(|answer| &answer.key).collect();
+        let unknown: Vec<InterestKey> = keys.iter().filter(|key| !known.contains(key)).cloned().collect();
+        for answer in &answers {
+            self.classifier.remember(answer.clone());
+        }
+        if !unknown.is_empty() {
+            let fresh = self.classifier.classify(&unknown).await?;
+            let mut retry = Retry::default();
+            while let Err(failure) = self.store.keep_interests(&fresh).await {
+                retry.after(failure).await?;
+            }
+            answers.extend(fresh);
+        }
+        Ok(answers)
+    }
+
+    /// The scores of every interest that a profile of the plan has.
+    pub(super) async fn of_plan(&self, plan: &Plan) -> Result<Known, PipelineError> {
+        let mut known = Known::new();
+        let mut unknown = Vec::new();
+        for key in plan.profiles.values().flat_map(|write| write.record.facet.interests.keys()) {
+            if known.contains_key(key) {
+                continue;
+            }
+            match self.classifier.cached(key) {
+                Some(answer) => drop(known.insert(key.clone(), answer.scores)),
+                None => unknown.push(key.clone()),
+            }
+        }
+        unknown.sort();
+        unknown.dedup();
+        let answers = self.answers(unknown).await?;
+        known.extend(answers.into_iter().map(|answer| (answer.key, answer.scores)));
+        Ok(known)
+    }
+
+    /// Gives each profile of the plan its memberships, and tells who entered or left what.
+    pub(super) fn segment(&self, plan: &mut Plan, graph: &Subgraph, known: &Known, now: Timestamp) -> Vec<Transition> {
+        let scores_of = |key: &InterestKey| known.get(key).cloned();
+        let mut changes = Vec::new();
+        for (id, write) in &mut plan.profiles {
+            let profile = &mut write.record;
+            let before = std::mem::take(&mut profile.memberships);
+            profile.memberships =
+                memberships(&profile.facet, &scores_of, self.classifier.cohorts(), &before, now);
+            note(*id, &before, &profile.memberships, &mut changes);
+        }
+        for merge in &plan.merges {
+            let before = graph.profiles.get(&merge.absorbed).map(|profile| profile.memberships.as_slice());
+            note(merge.absorbed, before.unwrap_or_default(), &[], &mut changes);
+        }
+        changes
+    }
+}
+
+fn note(profile: ProfileId, before: &[Membership], after: &[Membership], changes: &mut Vec<Transition>) {
+    let moved = transitions(before, after);
+    let change = |entered| move |cohort| Transition { cohort, profile, entered };
+    changes.extend(moved.entered.into_iter().map(change(true)));
+    changes.extend(moved.left.into_iter().map(change(false)));
+}

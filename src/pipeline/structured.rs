@@ -1,0 +1,51 @@
+//! The second stage: each row is a fact, or a reject with its reasons.
+
+use super::raw::Received;
+use crate::domain::fact::Fact;
+use crate::domain::record::{Origin, Reject};
+use crate::ingest::validate::validate;
+use crate::store::commit::BatchProgress;
+use crate::store::raw::PackedBlock;
+
+/// A chunk whose rows were judged.
+pub struct Structured {
+    /// What the rows share.
+    pub origin: Origin,
+    /// The verbatim rows.
+    pub block: PackedBlock,
+    /// The valid ones.
+    pub facts: Vec<Fact>,
+    /// The others.
+    pub rejects: Vec<Reject>,
+    /// Where the batch will stand, duplicates aside: those only the writer can tell.
+    pub progress: BatchProgress,
+}
+
+impl Structured {
+    /// Judges every row.
+    #[must_use]
+    pub fn validate(received: Received, before: BatchProgress, is_last: bool) -> Self {
+        let start = std::time::Instant::now();
+        let Received { origin, block, rows } = received;
+        let mut facts = Vec::with_capacity(rows.len());
+        let mut rejects = Vec::new();
+        let processed = rows.len() as u64;
+        for (id, row, content) in rows {
+            let judged = content.map_err(|finding| vec![finding]);
+            match judged.and_then(|fields| validate(fields, &origin, id)) {
+                Ok(fact) => facts.push(fact),
+                Err(reasons) => rejects.push(Reject { row, reasons }),
+            }
+        }
+        let progress = BatchProgress {
+            processed: before.processed + processed,
+            rejected: before.rejected + rejects.len() as u64,
+            finished: is_last,
+            ..before
+        };
+        metrics::histogram!("cdp_stage_seconds", "stage" => "validate").record(start.elapsed().as_secs_f64());
+        metrics::counter!("cdp_records_total", "outcome" => "accepted").increment(facts.len() as u64);
+        metrics::counter!("cdp_records_total", "outcome" => "rejected").increment(rejects.len() as u64);
+        Self { origin, block, facts, rejects, progress }
+    }
+}

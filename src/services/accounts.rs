@@ -1,0 +1,150 @@
+//! Logs users in, and sees to it that there is someone who can.
+
+use std::num::NonZeroU32;
+
+use chrono::Utc;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::auth::{IssuedToken, PasswordHasher, TokenIssuer};
+use crate::domain::error::{Error, ErrorCode};
+use crate::domain::role::{Caller, Role};
+use crate::store::Store;
+use crate::store::accounts::Account;
+
+/// How logging in is bounded.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How many attempts a minute each user name has, and also each client address times
+    /// four; guessing gets no further.
+    pub attempts_per_minute: NonZeroU32,
+    /// The password of the user `admin`, made when there is no user at all.
+    pub admin_password: Option<SecretString>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { attempts_per_minute: NonZeroU32::MIN.saturating_add(19), admin_password: None }
+    }
+}
+
+/// Shortest password of the first administrator, in characters.
+pub const ADMIN_PASSWORD_CHARS_MIN: usize = 12;
+
+/// Attempts of one client address for each of one user name: offices share addresses.
+const NAMES_PER_ADDRESS: u32 = 4;
+
+/// A successful login.
+pub struct Login {
+    /// The signed token.
+    pub token: IssuedToken,
+    /// Whose it is.
+    pub role: Role,
+}
+
+/// Logs users in.
+pub struct Accounts {
+    store: Store,
+    hasher: PasswordHasher,
+    issuer: TokenIssuer,
+    by_name: DefaultKeyedRateLimiter<String>,
+    by_address: DefaultKeyedRateLimiter<String>,
+}
+
+impl Accounts {
+    pub(super) fn new(store: Store, hasher: PasswordHasher, issuer: TokenIssuer, settings: &Settings) -> Self {
+        let name = settings.attempts_per_minute;
+        let address = name.saturating_mul(NonZeroU32::MIN.saturating_add(NAMES_PER_ADDRESS - 1));
+        Self {
+            store,
+            hasher,
+            issuer,
+            by_name: RateLimiter::keyed(Quota::per_minute(name)),
+            by_address: RateLimiter::keyed(Quota::per_minute(address)),
+        }
+    }
+
+    /// Checks a password and hands out a token.
+    ///
+    /// # Errors
+    /// Unauthorized, without saying which was wrong; rate limited, after too many attempts.
+    pub async fn log_in(&self, name: &str, password: SecretString, address: &str) -> Result<Login, Error> {
+        self.check_rate(name, address)?;
+        let account = self.store.account(name).await?;
+        let stored = account.as_ref().map(|account| account.password_hash.clone());
+        let is_right = self.hasher.verify_or_dummy(stored, password).await.map_err(Error::internal)?;
+        let Some(account) = account.filter(|_| is_right) else {
+            return Err(Error::new(ErrorCode::Unauthorized, "the user name or the password is wrong"));
+        };
+        let token = self.issuer.issue(&account.caller, Utc::now()).map_err(Error::internal)?;
+        Ok(Login { token, role: account.caller.role })
+    }
+
+    /// Whom a token speaks for.
+    ///
+    /// # Errors
+    /// Unauthorized, saying whether it expired or is not one of ours.
+    pub fn caller(&self, token: &str) -> Result<Caller, Error> {
+        self.issuer.verify(token).map_err(|error| Error::new(ErrorCode::Unauthorized, error.to_string()))
+    }
+
+    /// Adds a user for each role, named as the role, with a password that everybody knows:
+    /// `demo-` and the role.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn add_demo_users(&self) -> Result<(), Error> {
+        let mut accounts = Vec::new();
+        for role in Role::ALL {
+            let password_hash = self.hasher.hash(demo_password(role).into()).await.map_err(Error::internal)?;
+            let caller = Caller { name: role.name().to_owned(), role };
+            accounts.push(Account { caller, password_hash, demo: true });
+        }
+        Ok(self.store.add_accounts(&accounts).await?)
+    }
+
+    /// Makes the user `admin` when there is no user at all.
+    ///
+    /// # Errors
+    /// Bad request for a password that is too short.
+    pub async fn add_first_admin(&self, password: &SecretString) -> Result<(), Error> {
+        use secrecy::ExposeSecret;
+        if password.expose_secret().chars().count() < ADMIN_PASSWORD_CHARS_MIN {
+            let message = format!("the admin password needs {ADMIN_PASSWORD_CHARS_MIN} characters or more");
+            return Err(Error::bad_request("admin_password", message));
+        }
+        if !self.store.accounts().await?.is_empty() {
+            return Ok(());
+        }
+        let password_hash = self.hasher.hash(password.clone()).await.map_err(Error::internal)?;
+        let caller = Caller { name: Role::Admin.name().to_owned(), role: Role::Admin };
+        Ok(self.store.add_accounts(&[Account { caller, password_hash, demo: false }]).await?)
+    }
+
+    /// The users whose passwords everybody knows.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn demo_users(&self) -> Result<Vec<String>, Error> {
+        let accounts = self.store.accounts().await?;
+        Ok(accounts.into_iter().filter(|account| account.demo).map(|account| account.caller.name).collect())
+    }
+
+    fn check_rate(&self, name: &str, address: &str) -> Result<(), Error> {
+        let by_name = self.by_name.check_key(&name.to_lowercase());
+        let by_address = self.by_address.check_key(&address.to_owned());
+        let Some(wait) = by_name.err().or(by_address.err()) else { return Ok(()) };
+        let seconds = wait.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+        let message = format!("too many attempts; try again in {seconds} seconds");
+        Err(Error::new(ErrorCode::RateLimited, message).with_retry_after(seconds))
+    }
+}
+
+/// The password of a seeded test user.
+#[must_use]
+pub fn demo_password(role: Role) -> String {
+    format!("demo-{role}")
+}

@@ -1,0 +1,121 @@
+//! Asks the classifier about texts that nobody needs to have.
+
+use std::sync::Arc;
+
+use super::cohorts::Names;
+use crate::classify::Classifier;
+use crate::domain::error::Error;
+use crate::domain::interest::{ClassifiedInterest, InterestKey};
+use crate::pipeline::{Pipeline, PipelineError};
+
+/// The most texts that one request may ask about.
+pub const TEXTS_MAX: usize = 1_000;
+
+/// The longest text, in characters.
+pub const TEXT_CHARS_MAX: usize = 1_000;
+
+/// How many nearest terms explain an answer.
+const NEAREST: usize = 5;
+
+/// A cohort and how surely a text belongs to it.
+#[derive(Debug, Clone)]
+pub struct ScoreView {
+    /// The cohort's name.
+    pub cohort: String,
+    /// The cohort's slug.
+    pub slug: String,
+    /// A calibrated probability, 0 to 1.
+    pub score: f32,
+}
+
+/// A known term near a text.
+#[derive(Debug, Clone)]
+pub struct NearestView {
+    /// The term.
+    pub term: String,
+    /// Whose example it is.
+    pub cohort: String,
+    /// Cosine, -1 to 1.
+    pub similarity: f32,
+}
+
+/// What the classifier says of a text.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The text as asked.
+    pub text: String,
+    /// Its canonical form.
+    pub normalised: String,
+    /// The spelling that was classified in its place, if it looked misspelt.
+    pub repaired: Option<String>,
+    /// The cohorts that it belongs to, surest first; none is an answer.
+    pub cohorts: Vec<String>,
+    /// Every cohort's score, best first; none for a text without letters.
+    pub scores: Vec<ScoreView>,
+    /// The example terms nearest to it, nearest first.
+    pub nearest: Vec<NearestView>,
+}
+
+/// Asks the classifier.
+pub struct Classification {
+    pipeline: Pipeline,
+    names: Arc<Names>,
+}
+
+impl Classification {
+    pub(super) const fn new(pipeline: Pipeline, names: Arc<Names>) -> Self {
+        Self { pipeline, names }
+    }
+
+    /// An answer for each text, in their order.
+    ///
+    /// # Errors
+    /// Bad request for no texts, too many, or one that is too long.
+    pub async fn classify(&self, texts: &[String]) -> Result<Vec<Answer>, Error> {
+        if texts.is_empty() || texts.len() > TEXTS_MAX {
+            return Err(Error::bad_request("texts", format!("give 1 to {TEXTS_MAX} texts")));
+        }
+        if texts.iter().any(|text| text.chars().count() > TEXT_CHARS_MAX) {
+            let message = format!("a text is longer than {TEXT_CHARS_MAX} characters");
+            return Err(Error::bad_request("texts", message));
+        }
+        let keys: Vec<Option<InterestKey>> = texts.iter().map(|text| InterestKey::parse(text)).collect();
+        let asked: Vec<InterestKey> = keys.iter().flatten().cloned().collect();
+        let classifier = self.pipeline.scores().classifier();
+        let mut found = classifier.classify(&asked).await.map_err(PipelineError::from)?.into_iter();
+        let answer = |(text, key): (&String, Option<InterestKey>)| match key.and_then(|_| found.next()) {
+            Some(classified) => self.answer(text, &classified, classifier),
+            None => Answer {
+                text: text.clone(),
+                normalised: String::new(),
+                repaired: None,
+                cohorts: Vec::new(),
+                scores: Vec::new(),
+                nearest: Vec::new(),
+            },
+        };
+        Ok(texts.iter().zip(keys).map(answer).collect())
+    }
+
+    fn answer(&self, text: &str, classified: &ClassifiedInterest, classifier: &Classifier) -> Answer {
+        let assigned = classifier.assigned(&classified.scores);
+        let scores = classified.scores.iter().map(|score| ScoreView {
+            cohort: self.names.name(&score.cohort).to_owned(),
+            slug: score.cohort.to_string(),
+            score: score.score,
+        });
+        let nearest = classifier.nearest(&classified.embedding, NEAREST).into_iter().map(|nearest| NearestView {
+            term: nearest.term,
+            cohort: self.names.name(&nearest.cohort).to_owned(),
+            similarity: nearest.similarity,
+        });
+        Answer {
+            text: text.to_owned(),
+            normalised: classified.key.to_string(),
+            repaired: classified.repaired.clone(),
+            cohorts: assigned.iter().map(|score| self.names.name(&score.cohort).to_owned()).collect(),
+            scores: scores.collect(),
+            nearest: nearest.collect(),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Takes payloads: decodes them as they stream in, and sends them down the road chunk by
+//! chunk.
+
+use std::io::{BufReader, Read};
+use std::ops::ControlFlow;
+
+use chrono::Utc;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use ulid::Ulid;
+
+use crate::domain::error::{Error, ErrorCode};
+use crate::domain::record::{Finding, Origin, RawRow, Reject};
+use crate::ingest::decode::{DecodeError, Format, Row, decode};
+use crate::pipeline::{Chunk, Outcome, Pipeline};
+use crate::store::Store;
+use crate::store::batches::StoredReject;
+use crate::store::commit::{BatchProgress, Commit};
+
+/// Rows per chunk, and so per transaction: enough for the engine's cost per transaction
+/// to vanish.
+const CHUNK_ROWS: usize = 1_000;
+
+/// Chunks that may be decoded ahead of the pipeline; beyond that, the sender waits.
+const CHUNKS_AHEAD: usize = 2;
+
+/// The most row errors that one answer lists; all of them are kept as rejects.
+pub const ERRORS_LISTED_MAX: usize = 1_000;
+
+/// How much of a payload that can't be read is kept with its reject, in bytes.
+const UNREADABLE_KEPT_BYTES: usize = 64 * 1024;
+
+/// What is known of a payload before it is read.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    /// Its format.
+    pub format: Format,
+    /// Who sends it.
+    pub source: String,
+    /// The batch's id, when the sender chose it.
+    pub batch: Option<Ulid>,
+    /// The most bytes that are read.
+    pub bytes_max: u64,
+}
+
+/// One thing that is wrong with one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError {
+    /// The row's number, from 1; a CSV header is not counted.
+    pub row: u64,
+    /// The payload's line where the row begins, from 1.
+    pub line: u64,
+    /// What is wrong.
+    pub finding: Finding,
+}
+
+/// What became of a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The batch.
+    pub batch: Ulid,
+    /// Rows that were read, good or bad.
+    pub processed: u64,
+    /// Rows that were refused.
+    pub rejected: u64,
+    /// Rows whose message id had come before.
+    pub duplicates: u64,
+    /// What is wrong with the refused rows: the first [`ERRORS_LISTED_MAX`].
+    pub errors: Vec<RowError>,
+}
+
+impl Report {
+    /// Rows that were stored.
+    #[must_use]
+    pub const fn accepted(&self) -> u64 {
+        self.processed - self.rejected
+    }
+}
+
+/// Takes payloads.
+pub struct Ingest {
+    store: Store,
+    pipeline: Pipeline,
+}
+
+impl Ingest {
+    pub(super) const fn new(store: Store, pipeline: Pipeline) -> Self {
+        Self { store, pipeline }
+    }
+
+    /// Reads a payload to its end and stores it; returns when all of it is durable.
+    ///
+    /// # Errors
+    /// Unparseable, with the place, when it can't be read as its format: a payload of one
+    /// chunk is then not stored at all, of a longer one the chunks before that place are.
+    /// Payload too large, likewise. What can't be read is kept as a reject.
+    pub async fn ingest(
+        &self,
+        payload: Payload,
+        body: impl AsyncRead + Send + Unpin + 'static,
+    ) -> Result<Report, Error> {
+        let origin = Origin {
+            batch: payload.batch.unwrap_or_else(Ulid::new),
+            source: payload.source.clone(),
+            content_type: payload.format.media_type().to_owned(),
+            received_at: Utc::now(),
+        };
+        let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let bridge = Bridge { runtime: Handle::current(), body };
+        let decoding = tokio::task::spawn_blocking(move || decode_chunks(&payload, bridge, &sender));
+        let mut batch = Batch::new(self, origin);
+        let mut waiting: Option<Vec<Row>> = None;
+        while let Some(rows) = chunks.recv().await {
+            if let Some(before) = waiting.replace(rows) {
+                batch.send(before, false).await?;
+            }
+        }
+        let decoded = decoding.await.map_err(Error::internal)?;
+        match decoded.failure {
+            None => {
+                batch.send(waiting.unwrap_or_default(), true).await?;
+                Ok(batch.report())
+            }
+            Some(failure) => {
+                // A payload that fits one chunk is all or nothing.
+                if batch.progress.processed > 0 {
+                    batch.send(waiting.unwrap_or_default(), false).await?;
+                }
+                batch.fail(&failure, decoded.head).await
+            }
+        }
+    }
+
+    /// Where a batch stands.
+    ///
+    /// # Errors
+    /// Bad request when it is no batch id, not found when there is no such batch.
+    pub async fn batch(&self, id: &str) -> Result<(Origin, BatchProgress), Error> {
+        let id = parse_batch(id)?;
+        self.store.batch(id).await?.ok_or_else(|| Error::not_found("there is no such batch"))
+    }
+
+    /// The rejects of a batch behind row number `after`, in order.
+    ///
+    /// # Errors
+    /// Bad request when it is no batch id, not found when there is no such batch.
+    pub async fn rejects(&self, id: &str, after: u64, limit: u64) -> Result<Vec<StoredReject>, Error> {
+        let (origin, _) = self.batch(id).await?;
+        Ok(self.store.rejects(origin.batch, after, limit).await?)
+    }
+}
+
+fn parse_batch(id: &str) -> Result<Ulid, Error> {
+    Ulid::from_string(id).map_err(|_| Error::bad_request("batch", "is not a batch id"))
+}
+
+/// A batch on its way.
+struct Batch<'a> {
+    ingest: &'a Ingest,
+    origin: Origin,
+    progress: BatchProgress,
+    errors: Vec<RowError>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(ingest: &'a Ingest, origin: Origin) -> Self {
+        let progress = BatchProgress {
+            id: origin.batch,
+            processed: 0,
+            rejected: 0,
+            duplicates: 0,
+            finished: false,
+            failure: None,
+        };
+        Self { ingest, origin, progress, errors: Vec::new() }
+    }
+
+    async fn send(&mut self, rows: Vec<Row>, is_last: bool) -> Result<(), Error> {
+        let chunk = Chunk { origin: self.origin.clone(), rows, before: self.progress.clone(), is_last };
+        let Outcome { progress, rejects } = self.ingest.pipeline.ingest_chunk(chunk).await?;
+        self.progress = progress;
+        let errors = rejects.into_iter().flat_map(row_errors);
+        let room = ERRORS_LISTED_MAX.saturating_sub(self.errors.len());
+        self.errors.extend(errors.take(room));
+        Ok(())
+    }
+
+    /// Ends the batch before its end, and keeps what could not be read.
+    async fn fail(mut self, failure: &DecodeFailure, head: Vec<u8>) -> Result<Report, Error> {
+        let (code, message) = (failure.code, failure.message.clone());
+        self.progress.finished = true;
+        self.progress.failure = Some(message.clone());
+        let finding = Finding { field: String::new(), code: code.as_str(), message: message.clone() };
+        let row = RawRow {
+            number: self.progress.processed + 1,
+            line: failure.line,
+            verbatim: String::from_utf8_lossy(&head).into_owned(),
+        };
+        let reject = Reject { row, reasons: vec![finding] };
+        let stored = self.progress.processed;
+        let commit = Commit {
+            rejects: vec![(self.origin.batch, reject)],
+            batches: vec![(self.origin.clone(), self.progress)],
+            at: Utc::now(),
+            ..Commit::default()
+        };
+        self.ingest.store.commit(commit).await?;
+        let before = if stored > 0 { format!("; the {stored} rows before it are stored") } else { String::new() };
+        let message = format!("{message}{before}; what could not be read is kept in batch {}", self.origin.batch);
+        Err(Error::new(code, message))
+    }
+
+    fn report(self) -> Report {
+        Report {
+            batch: self.origin.batch,
+            processed: self.progress.processed,
+            rejected: self.progress.rejected,
+            duplicates: self.progress.duplicates,
+            errors: self.errors,
+        }
+    }
+}
+
+fn row_errors(reject: Reject) -> impl Iterator<Item = RowError> {
+    let (row, line) = (reject.row.number, reject.row.line);
+    reject.reasons.into_iter().map(move |finding| RowError { row, line, finding })
+}
+
+/// What the decoding thread found.
+struct Decoded {
+    failure: Option<DecodeFailure>,
+    /// The payload's first bytes.
+    head: Vec<u8>,
+}
+
+struct DecodeFailure {
+    code: ErrorCode,
+    message: String,
+    line: u64,
+}
+
+fn decode_chunks(payload: &Payload, body: impl Read, chunks: &mpsc::Sender<Vec<Row>>) -> Decoded {
+    let mut body = Bounded { body, left: payload.bytes_max, exceeded: false, head: Vec::new() };
+    let mut rows = Vec::with_capacity(CHUNK_ROWS);
+    let mut decoding = std::time::Duration::ZERO;
+    let mut started = std::time::Instant::now();
+    let decoded = decode(payload.format, BufReader::with_capacity(64 * 1024, &mut body), &mut |row| {
+        rows.push(row);
+        if rows.len() < CHUNK_ROWS {
+            return ControlFlow::Continue(());
+        }
+        decoding += started.elapsed();
+        let full = std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS));
+        let sent = chunks.blocking_send(full);
+        started = std::time::Instant::now();
+        // Nobody takes them any more: the batch failed further down.
+        if sent.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    decoding += started.elapsed();
+    metrics::histogram!("cdp_stage_seconds", "stage" => "decode").record(decoding.as_secs_f64());
+    if !rows.is_empty() {
+        let _ = chunks.blocking_send(rows);
+    }
+    let failure = decoded.err().map(|error| failure(&error, body.exceeded.then_some(payload.bytes_max)));
+    Decoded { failure, head: body.head }
+}
+
+fn failure(error: &DecodeError, exceeded: Option<u64>) -> DecodeFailure {
+    if let Some(bytes_max) = exceeded {
+        let message = format!("the payload is larger than {bytes_max} bytes; send it in parts");
+        return DecodeFailure { code: ErrorCode::PayloadTooLarge, message, line: 1 };
+    }
+    let line = if let DecodeError::Syntax { line, .. } = error { *line } else { 1 };
+    DecodeFailure { code: ErrorCode::Unparseable, message: error.to_string(), line }
+}
+
+/// A body that arrives on the runtime, for a thread that may block.
+struct Bridge<B> {
+    runtime: Handle,
+    body: B,
+}
+
+impl<B: AsyncRead + Unpin> Read for Bridge<B> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.runtime.block_on(self.body.read(buffer))
+    }
+}
+
+/// Reads no more than allowed, and remembers how the payload began.
+struct Bounded<R> {
+    body: R,
+    left: u64,
+    exceeded: bool,
+    head: Vec<u8>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        self.left = match self.left.checked_sub(read as u64) {
+            Some(left) => left,
+            None => {
+                self.exceeded = true;
+                return Err(std::io::Error::other("the payload is too large"));
+            }
+        };
+        let room = UNREADABLE_KEPT_BYTES.saturating_sub(self.head.len()).min(read);
+        self.head.extend_from_slice(&buffer[..room]);
+        Ok(read)
+    }
+}

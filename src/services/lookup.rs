@@ -1,0 +1,101 @@
+//! Finds people by what they are known by.
+
+use std::sync::Arc;
+
+use super::cohorts::Names;
+use super::view::UserProfile;
+use crate::domain::error::{Error, ErrorCode};
+use crate::domain::identifier::{Cookie, Email};
+use crate::domain::profile::{Profile, ProfileId};
+use crate::store::Store;
+
+/// The most profiles that one page holds.
+pub const PAGE_MAX: u32 = 1_000;
+
+/// Finds people.
+pub struct Lookup {
+    store: Store,
+    names: Arc<Names>,
+}
+
+/// People in the order of their ids.
+#[derive(Debug)]
+pub struct ProfilePage {
+    /// The page.
+    pub profiles: Vec<UserProfile>,
+    /// Whether more follow.
+    pub has_more: bool,
+}
+
+impl Lookup {
+    pub(super) const fn new(store: Store, names: Arc<Names>) -> Self {
+        Self { store, names }
+    }
+
+    /// The person whom a cookie, an address or both lead to. Either of a merged profile
+    /// finds it.
+    ///
+    /// # Errors
+    /// Bad request when neither is given or one is no identifier; conflict when both are
+    /// and lead to different people; not found when nobody is known by them.
+    pub async fn user(&self, cookie: Option<&str>, email: Option<&str>) -> Result<UserProfile, Error> {
+        self.profile(cookie, email).await.map(|profile| UserProfile::of(&profile, &self.names))
+    }
+
+    /// The person with an id, of today or from before a merge.
+    ///
+    /// # Errors
+    /// Bad request when it is no id, not found when there is nobody.
+    pub async fn user_by_id(&self, id: &str) -> Result<UserProfile, Error> {
+        self.profile_by_id(id).await.map(|profile| UserProfile::of(&profile, &self.names))
+    }
+
+    /// A page of all people, behind the one with the id `after`.
+    ///
+    /// # Errors
+    /// Bad request when `after` is no id.
+    pub async fn users(&self, after: Option<&str>, limit: u32) -> Result<ProfilePage, Error> {
+        let after = after.map(|id| parse_id("after", id)).transpose()?;
+        let limit = limit.clamp(1, PAGE_MAX);
+        let mut profiles = self.store.profiles_after(after, limit + 1).await?;
+        let has_more = profiles.len() > limit as usize;
+        profiles.truncate(limit as usize);
+        let profiles = profiles.iter().map(|profile| UserProfile::of(profile, &self.names)).collect();
+        Ok(ProfilePage { profiles, has_more })
+    }
+
+    pub(super) async fn profile_by_id(&self, id: &str) -> Result<Profile, Error> {
+        let found = self.store.profile_by_id(parse_id("id", id)?).await?;
+        found.ok_or_else(|| Error::not_found("nobody has this id"))
+    }
+
+    async fn profile(&self, cookie: Option<&str>, email: Option<&str>) -> Result<Profile, Error> {
+        let (by_cookie, by_email) = (self.by_cookie(cookie).await?, self.by_email(email).await?);
+        match (by_cookie, by_email) {
+            (None, None) => Err(Error::bad_request("cookie", "give a `cookie` or an `email`")),
+            (Some(Some(one)), Some(Some(other))) if one.id != other.id => {
+                Err(Error::new(ErrorCode::Conflict, "the cookie and the email are those of different people"))
+            }
+            (Some(Some(profile)), _) | (_, Some(Some(profile))) => Ok(profile),
+            _ => Err(Error::not_found("nobody is known by this")),
+        }
+    }
+
+    async fn by_cookie(&self, cookie: Option<&str>) -> Result<Option<Option<Profile>>, Error> {
+        let Some(cookie) = cookie else { return Ok(None) };
+        let wrong = |error| Error::bad_request("cookie", format!("the cookie {error}"));
+        let cookie = Cookie::parse(cookie).map_err(wrong)?;
+        Ok(Some(self.store.profile_by_cookie(&cookie).await?))
+    }
+
+    async fn by_email(&self, email: Option<&str>) -> Result<Option<Option<Profile>>, Error> {
+        let Some(email) = email else { return Ok(None) };
+        let wrong = |error| Error::bad_request("email", format!("the email {error}"));
+        let email = Email::parse(email).map_err(wrong)?;
+        Ok(Some(self.store.profile_by_email(&email).await?))
+    }
+}
+
+fn parse_id(field: &str, id: &str) -> Result<ProfileId, Error> {
+    id.parse().map_err(|error: crate::domain::profile::ProfileIdError| Error::bad_request(field, error.to_string()))
+}
