@@ -14,6 +14,9 @@ CDP_TOOLS_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cdp/tools
 export CDP_TOOLS_DIR
 deny := $(CDP_TOOLS_DIR)/bin/cargo-deny
 
+# Setting up comes before building, and both before testing: `-j` must not reorder them.
+.NOTPARALLEL:
+
 # Every target but `help` does something each time; what is up to date, the tools find out.
 .PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web fmt bench clean
 
