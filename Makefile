@@ -50,7 +50,7 @@ lint: web ## Clippy over everything, warnings refused
 	scripts/lint
 
 deny:
-	$(deny) --locked check licenses bans sources
+	$(deny) --locked check -A no-license-field licenses bans sources
 
 audit: setup-test ## Known vulnerabilities; apart from `test`, since it fetches a database and changes by itself
 	$(deny) --locked check advisories
@@ -67,6 +67,6 @@ fmt: ## Format the code
 bench: model ## Measure
 	cargo bench --locked
 
-clean: ## Remove what was built, and the demo's data
-	rm -rf web-playground/dist web-playground/node_modules data
+clean: ## Remove what was built; ./data stays, it may be someone's
+	rm -rf web-playground/dist web-playground/node_modules
 	cargo clean
