@@ -13,8 +13,10 @@ FROM python:3.12-slim-bookworm AS model
 COPY scripts/fetch-model /usr/local/bin/fetch-model
 RUN CDP_MODEL_DIR=/models fetch-model
 
-FROM rust:1.95-bookworm AS binary
+FROM rust:1.95.0-bookworm AS binary
 WORKDIR /src
+# The image's own toolchain; rust-toolchain.toml would fetch rustfmt and clippy as well.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 COPY . .
 COPY --from=web /src/web-playground/dist web-playground/dist
 # The caches spare half an hour when only our own code changed; what a cache holds is in

@@ -14,6 +14,9 @@ CDP_TOOLS_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cdp/tools
 export CDP_TOOLS_DIR
 deny := $(CDP_TOOLS_DIR)/bin/cargo-deny
 
+# Setting up comes before building, and both before testing: `-j` must not reorder them.
+.NOTPARALLEL:
+
 # Every target but `help` does something each time; what is up to date, the tools find out.
 .PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web fmt bench clean
 
@@ -47,7 +50,7 @@ lint: web ## Clippy over everything, warnings refused
 	scripts/lint
 
 deny:
-	$(deny) --locked check licenses bans sources
+	$(deny) --locked check -A no-license-field licenses bans sources
 
 audit: setup-test ## Known vulnerabilities; apart from `test`, since it fetches a database and changes by itself
 	$(deny) --locked check advisories
@@ -64,6 +67,6 @@ fmt: ## Format the code
 bench: model ## Measure
 	cargo bench --locked
 
-clean: ## Remove what was built, and the demo's data
-	rm -rf web-playground/dist web-playground/node_modules data
+clean: ## Remove what was built; ./data stays, it may be someone's
+	rm -rf web-playground/dist web-playground/node_modules
 	cargo clean

@@ -18,12 +18,12 @@ const COOKIE_LEN: usize = 20;
 const DEVICES_PERCENT: [u32; 5] = [45, 30, 15, 7, 3];
 
 /// Shares of people, in a thousand.
-const NAMELESS: u32 = 220;
+const NAMELESS: u32 = 150;
 const SECOND_ADDRESS: u32 = 80;
 const SHARES_A_TABLET: u32 = 40;
 const MOVES_HOUSE: u32 = 60;
 /// Of devices that are their owner's alone: on these, people log in.
-const LOGS_IN: u32 = 800;
+const LOGS_IN: u32 = 850;
 /// Of people: one of their interests belongs to no topic.
 const BELONGS_NOWHERE: u32 = 60;
 
@@ -163,7 +163,7 @@ fn devices(rng: &mut ChaCha8Rng, has_account: bool) -> Vec<Device> {
     let count = 1 + fewer.count();
     let mut device = |_| Device {
         cookie: cookie(rng),
-        login: (has_account && chance(rng, LOGS_IN)).then(|| rng.random_range(0.0..0.9)),
+        login: (has_account && chance(rng, LOGS_IN)).then(|| rng.random_range(0.0..0.6)),
     };
     (0..count).map(&mut device).collect()
 }
