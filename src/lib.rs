@@ -11,8 +11,11 @@
 //! - [`segmentation`]: a profile's interests to its memberships.
 //! - [`store`]: SurrealDB; applies plans, never decides.
 //! - [`pipeline`]: the one road from payload to commit.
+//! - [`services`]: what a user can do.
+//! - [`api`]: REST, GraphQL and the pages: skins over the services.
 //! - [`auth`]: who may what, tokens and passwords.
 
+pub mod api;
 pub mod auth;
 pub mod classify;
 pub mod cli;

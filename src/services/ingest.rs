@@ -12,11 +12,13 @@ use ulid::Ulid;
 
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::record::{Finding, Origin, RawRow, Reject};
-use crate::ingest::decode::{DecodeError, Format, Row, decode};
+use crate::ingest::decode::{DecodeError, Row, decode};
 use crate::pipeline::{Chunk, Outcome, Pipeline};
 use crate::store::Store;
-use crate::store::batches::StoredReject;
 use crate::store::commit::{BatchProgress, Commit};
+
+pub use crate::ingest::decode::Format;
+pub use crate::store::batches::StoredReject;
 
 /// Rows per chunk, and so per transaction: enough for the engine's cost per transaction
 /// to vanish.
@@ -75,6 +77,16 @@ impl Report {
     #[must_use]
     pub const fn accepted(&self) -> u64 {
         self.processed - self.rejected
+    }
+
+    /// `success`, `partial` when some rows were refused, `error` when all were.
+    #[must_use]
+    pub const fn status(&self) -> &'static str {
+        match (self.accepted(), self.rejected) {
+            (_, 0) => "success",
+            (0, _) => "error",
+            _ => "partial",
+        }
     }
 }
 

@@ -1,0 +1,55 @@
+//! Probes: is the process alive, can it serve, what has it counted.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use poem::http::{StatusCode, header};
+use poem::web::{Data, Json};
+use poem::{IntoResponse, Request, Response, Result, handler};
+use serde_json::json;
+
+use super::error::ApiError;
+use super::guard;
+use crate::domain::error::{Error, ErrorCode};
+use crate::domain::role::Permission;
+use crate::services::Services;
+
+/// What `/metrics` needs.
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+    are_public: bool,
+}
+
+impl Metrics {
+    pub(super) const fn new(handle: PrometheusHandle, are_public: bool) -> Self {
+        Self { handle, are_public }
+    }
+}
+
+/// `GET /healthz`: the process is alive.
+#[handler]
+pub fn alive() -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: the store answers and the model is loaded.
+#[handler]
+pub async fn ready(services: Data<&Arc<Services>>) -> Response {
+    match services.ready().await {
+        Ok(()) => Json(json!({ "status": "ready" })).into_response(),
+        Err(_) => Json(json!({ "status": "unavailable" })).with_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
+    }
+}
+
+/// `GET /metrics`: counters and timings in Prometheus's text format.
+#[handler]
+pub fn metrics(request: &Request, metrics: Data<&Metrics>) -> Result<Response> {
+    if !metrics.are_public {
+        let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| value.strip_prefix("Bearer "));
+        let missing = || ApiError::from(Error::new(ErrorCode::Unauthorized, "a bearer token is needed"));
+        guard::check(request, token.ok_or_else(missing)?, Permission::Read)?;
+    }
+    Ok(Response::builder().content_type("text/plain; version=0.0.4").body(metrics.handle.render()))
+}

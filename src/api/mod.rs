@@ -1,0 +1,77 @@
+//! The web: every route on one page. Handlers check who asks, call a service, and put its
+//! answer into a shape; they hold no logic of their own and never see the store.
+//!
+//! [`error`] is the one error body, [`guard`] makes a permission an argument type,
+//! [`limits`] bounds what a request may cost; [`rest`] and [`graphql`] are the two skins,
+//! [`assets`] the pages, [`health`] the probes.
+
+pub mod assets;
+pub mod error;
+pub mod graphql;
+pub mod guard;
+pub mod health;
+pub mod limits;
+pub mod rest;
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use poem::endpoint::BoxEndpoint;
+use poem::middleware::{CatchPanic, Compression, RequestId};
+use poem::{EndpointExt, Response, Route, get, post};
+use serde::Deserialize;
+
+use crate::services::Services;
+use limits::Limits;
+
+/// How the web is served.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: String,
+    /// What a request may cost.
+    pub limits: Limits,
+    /// How long requests that are under way may take to end when the server stops.
+    pub shutdown_grace_s: u64,
+    /// Whether `/metrics` answers without a token.
+    pub metrics_are_public: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            limits: Limits::default(),
+            shutdown_grace_s: 20,
+            metrics_are_public: false,
+        }
+    }
+}
+
+/// Every route.
+pub fn routes(services: Arc<Services>, settings: &Settings, metrics: PrometheusHandle) -> BoxEndpoint<'static, Response> {
+    let limits = settings.limits;
+    let api = rest::service();
+    Route::new()
+        .at("/", get(assets::index))
+        .at("/graphiql", get(assets::graphiql))
+        .at("/assets/*path", get(assets::asset))
+        .at("/healthz", get(health::alive))
+        .at("/readyz", get(health::ready))
+        .at("/metrics", get(health::metrics).data(health::Metrics::new(metrics, settings.metrics_are_public)))
+        .at("/graphql", post(graphql::endpoint))
+        .at("/openapi.json", api.spec_endpoint())
+        .nest("/docs", api.swagger_ui())
+        .nest("/api", api)
+        .data(graphql::schema(Arc::clone(&services)))
+        .data(services)
+        .data(limits)
+        .around(limits::bound)
+        .catch_all_error(error::as_response)
+        .with(CatchPanic::new().with_handler(error::after_panic))
+        .with(RequestId::default())
+        .with(Compression::default())
+        .map_to_response()
+        .boxed()
+}

@@ -1,0 +1,123 @@
+//! `GET /api/cohorts` and `GET /api/cohort/users`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::param::Query;
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi};
+
+use super::Tag;
+use super::users::UserProfileBody;
+use crate::api::error::ApiError;
+use crate::api::guard::MayRead;
+use crate::domain::error::Error;
+use crate::services::Services;
+use crate::services::cohorts::{From as PageFrom, PAGE_DEFAULT, SizedCohort};
+
+/// Cohorts and their members.
+pub struct CohortsApi;
+
+/// A cohort.
+#[derive(Object)]
+pub struct CohortBody {
+    /// The key, for example `food-drink`.
+    slug: String,
+    /// The name, for example `Food & Drink`.
+    name: String,
+    /// What belongs here.
+    description: String,
+    /// `interest`: people are in it by what they care about.
+    kind: String,
+    /// The least score with which a person is a member.
+    threshold: f32,
+    /// How many people are in it.
+    size: u64,
+}
+
+/// Every cohort.
+#[derive(Object)]
+pub struct CohortsBody {
+    /// The cohorts, by name.
+    cohorts: Vec<CohortBody>,
+}
+
+/// A page of a cohort's members.
+#[derive(Object)]
+pub struct CohortUsersBody {
+    /// The cohort's name.
+    cohort: String,
+    /// How many members there are.
+    total: u64,
+    /// How many a page holds.
+    limit: u32,
+    /// How many stand before the page.
+    offset: u64,
+    /// The members, in a stable order.
+    users: Vec<UserProfileBody>,
+    /// Where the next page begins; null behind the last.
+    next_cursor: Option<String>,
+}
+
+#[OpenApi]
+impl CohortsApi {
+    /// Every cohort with its size
+    #[oai(path = "/cohorts", method = "get", tag = "Tag::Cohorts", operation_id = "cohorts")]
+    async fn cohorts(&self, _caller: MayRead, services: Data<&Arc<Services>>) -> Result<Json<CohortsBody>, ApiError> {
+        Ok(Json(CohortsBody { cohorts: services.cohorts.all().into_iter().map(CohortBody::from).collect() }))
+    }
+
+    /// The members of a cohort
+    ///
+    /// Any page costs what the first does. `cursor` goes on where a page ended, also when
+    /// members came and went meanwhile; `offset` counts from the start.
+    #[oai(path = "/cohort/users", method = "get", tag = "Tag::Cohorts", operation_id = "cohortUsers")]
+    async fn users(
+        &self,
+        _caller: MayRead,
+        services: Data<&Arc<Services>>,
+        /// The cohort's name or slug, in any case.
+        cohort: Query<String>,
+        /// How many members a page holds.
+        #[oai(validator(minimum(value = "1"), maximum(value = "1000")), default = "default_limit")]
+        limit: Query<u32>,
+        /// How many members to pass over.
+        offset: Query<Option<u64>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<CohortUsersBody>, ApiError> {
+        let from = match (offset.0, cursor.0) {
+            (Some(_), Some(_)) => return Err(Error::bad_request("cursor", "give `offset` or `cursor`, not both").into()),
+            (None, Some(cursor)) => PageFrom::Cursor(cursor),
+            (offset, None) => PageFrom::Offset(offset.unwrap_or_default()),
+        };
+        let page = services.cohorts.members(&cohort.0, &from, limit.0).await?;
+        let no_detail = BTreeSet::new();
+        Ok(Json(CohortUsersBody {
+            cohort: page.cohort,
+            total: page.total,
+            limit: limit.0,
+            offset: page.offset,
+            users: page.users.into_iter().map(|user| UserProfileBody::of(user, &no_detail)).collect(),
+            next_cursor: page.next_cursor,
+        }))
+    }
+}
+
+const fn default_limit() -> u32 {
+    PAGE_DEFAULT
+}
+
+impl From<SizedCohort> for CohortBody {
+    fn from(sized: SizedCohort) -> Self {
+        Self {
+            slug: sized.cohort.slug.to_string(),
+            name: sized.cohort.name,
+            description: sized.cohort.description,
+            kind: "interest".to_owned(),
+            threshold: sized.cohort.threshold,
+            size: sized.size,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! REST, described by OpenAPI: one struct a resource, its shapes beside it.
+
+pub mod classify;
+pub mod cohorts;
+pub mod ingest;
+pub mod payload;
+pub mod token;
+pub mod users;
+
+use poem_openapi::{OpenApiService, Tags};
+
+/// What the routes are about.
+#[derive(Tags)]
+pub enum Tag {
+    /// Log in.
+    Auth,
+    /// Send records.
+    Ingest,
+    /// Find people.
+    Users,
+    /// List cohorts and their members.
+    Cohorts,
+    /// Ask the classifier.
+    Classify,
+}
+
+/// The resources, combined.
+pub type Resources = (token::TokenApi, ingest::IngestApi, users::UsersApi, cohorts::CohortsApi, classify::ClassifyApi);
+
+/// The service behind `/api`, and its description.
+#[must_use]
+pub fn service() -> OpenApiService<Resources, ()> {
+    let resources =
+        (token::TokenApi, ingest::IngestApi, users::UsersApi, cohorts::CohortsApi, classify::ClassifyApi);
+    OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
+        .description("Collect customer data, unify it into one profile per person, segment profiles into cohorts.")
+        .server("/api")
+}
