@@ -501,3 +501,82 @@ fn floats_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Computed<&'a 
         _ => candle_core::bail!("the tensor is not one run of f32"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::tests::encoder;
+    use super::*;
+
+    fn encode(texts: &[&str]) -> Vec<Embedding> {
+        encoder().encode(texts).unwrap()
+    }
+
+    fn cosine(a: &str, b: &str) -> f32 {
+        let vectors = encode(&[a, b]);
+        fused::dot(&vectors[0], &vectors[1])
+    }
+
+    #[test]
+    fn vectors_are_those_of_the_reference_implementation() {
+        // The first six numbers as an independent implementation of the model gives them.
+        for (text, expect) in [
+            ("crcket", [-0.065_058_38, 0.050_447_31, -0.029_556_86, -0.023_846_81, -0.000_844_55, -0.001_759_11]),
+            ("tom brady", [-0.063_553_04, 0.012_404_03, -0.047_991_93, -0.102_215_18, 0.011_910_80, -0.014_196_53]),
+            ("food & drink", [0.005_201_41, 0.048_858_06, 0.032_377_45, 0.095_817_80, -0.024_956_81, 0.049_908_28]),
+        ] {
+            let vector = &encode(&[text])[0];
+            for (found, expect) in vector.iter().zip(expect) {
+                assert!((found - expect).abs() < 2e-5, "{text}: {found} is not {expect}");
+            }
+        }
+    }
+
+    #[test]
+    fn likeness_of_sentences_is_as_published() {
+        let eating = cosine("A man is eating food.", "A man is eating a piece of bread.");
+        assert!((eating - 0.755).abs() < 0.01, "{eating}");
+        let unlike = cosine("A man is eating food.", "A cheetah is running behind its prey.");
+        assert!(unlike < 0.2, "{unlike}");
+    }
+
+    #[test]
+    fn a_batch_is_its_singles() {
+        let long = "a very long story ".repeat(100);
+        let texts = ["football", "the history of wine in the south of france", "", "ü", &long, "c++"];
+        let many: Vec<&str> = texts.iter().copied().cycle().take(300).collect();
+        let together = encode(&many);
+        assert_eq!(together.len(), 300);
+        for (text, joint) in many.iter().zip(&together).take(12).chain(many.iter().zip(&together).skip(290)) {
+            let single = &encode(&[text])[0];
+            assert_eq!(joint.len(), 384);
+            assert!(fused::dot(single, joint) > 0.9999, "{text:?}");
+            assert!((fused::dot(joint, joint) - 1.0).abs() < 1e-5, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_texts_are_no_vectors() {
+        assert_eq!(encode(&[]), Vec::<Embedding>::new());
+    }
+
+    #[test]
+    fn the_identity_is_made_of_the_files() {
+        let files = |weights: &[u8]| ModelFiles {
+            config: b"{}".into(),
+            tokenizer: b"{}".into(),
+            weights: weights.into(),
+        };
+        assert_ne!(identity(&files(b"1")), identity(&files(b"2")));
+        assert_eq!(identity(&files(b"1")), identity(&files(b"1")));
+        assert_eq!(encoder().identity().len(), "bert-".len() + 16);
+    }
+
+    #[test]
+    fn the_common_words_are_words_and_common_ones_come_first() {
+        let words = encoder().common_words();
+        let place = |word: &str| words.iter().position(|other| other == word);
+        assert!(words.len() > 15_000);
+        assert!(place("the") < place("football"));
+        assert!(place("football").is_some() && place("[CLS]").is_none() && place("##ing").is_none());
+    }
+}
