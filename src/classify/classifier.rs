@@ -67,7 +67,13 @@ impl Classifier {
         let encode = |texts: &[&str]| encoder.encode(texts);
         let vectors = CohortVectors::new(&cohorts, encode).map_err(ClassifyError::Cohorts)?;
         let version = version(encoder.identity(), &cohorts);
-        let judge = Arc::new(Judge { encoder, repair, cohorts, vectors, version });
+        let judge = Arc::new(Judge {
+            encoder,
+            repair,
+            cohorts,
+            vectors,
+            version,
+        });
         let work = {
             let judge = Arc::clone(&judge);
             move |keys: &[InterestKey]| judge.classify(keys)
@@ -95,7 +101,10 @@ impl Classifier {
             }
         }
         let fresh = self.batcher.ask(&unknown).await;
-        let fresh = fresh.map_err(|source| ClassifyError::Batch { interests: unknown.len(), source })?;
+        let fresh = fresh.map_err(|source| ClassifyError::Batch {
+            interests: unknown.len(),
+            source,
+        })?;
         for (key, answer) in unknown.iter().zip(fresh) {
             self.cache.put(answer.clone());
             answers.insert(key, answer);
@@ -135,7 +144,11 @@ impl Classifier {
     /// is an answer.
     pub fn assigned<'a>(&self, scores: &'a [Score]) -> Vec<&'a Score> {
         let reaches = |score: &&Score| {
-            let cohort = self.judge.cohorts.iter().find(|cohort| cohort.slug == score.cohort);
+            let cohort = self
+                .judge
+                .cohorts
+                .iter()
+                .find(|cohort| cohort.slug == score.cohort);
             cohort.is_some_and(|cohort| score.score >= cohort.threshold)
         };
         scores.iter().filter(reaches).collect()
@@ -146,13 +159,19 @@ impl Judge {
     fn classify(&self, keys: &[InterestKey]) -> Result<Vec<ClassifiedInterest>, EncodeError> {
         let repairs: Vec<Option<String>> = keys.iter().map(|key| (self.repair)(key.as_str())).collect();
         let originals = keys.iter().map(InterestKey::as_str);
-        let texts: Vec<&str> = originals.chain(repairs.iter().flatten().map(String::as_str)).collect();
+        let texts: Vec<&str> = originals
+            .chain(repairs.iter().flatten().map(String::as_str))
+            .collect();
         let mut embeddings = self.encoder.encode(&texts)?;
         let mut repaired = embeddings.split_off(keys.len()).into_iter();
-        let answers = keys.iter().zip(embeddings).zip(repairs).map(|((key, embedding), repair)| {
-            let repair = repair.and_then(|text| Some((text, repaired.next()?)));
-            self.judge(key, embedding, repair)
-        });
+        let answers = keys
+            .iter()
+            .zip(embeddings)
+            .zip(repairs)
+            .map(|((key, embedding), repair)| {
+                let repair = repair.and_then(|text| Some((text, repaired.next()?)));
+                self.judge(key, embedding, repair)
+            });
         Ok(answers.collect())
     }
 
@@ -196,7 +215,10 @@ fn version(model: &str, cohorts: &[Cohort]) -> String {
     for cohort in sorted {
         let texts = [cohort.slug.as_str(), &cohort.name, &cohort.description];
         hash.update((cohort.examples.len() as u64).to_le_bytes());
-        for text in texts.into_iter().chain(cohort.examples.iter().map(String::as_str)) {
+        for text in texts
+            .into_iter()
+            .chain(cohort.examples.iter().map(String::as_str))
+        {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
@@ -220,7 +242,7 @@ mod tests {
     }
 
     impl Encoder for Toy {
-        fn identity(&self) -> &str {
+        fn identity(&self) -> &'static str {
             "toy"
         }
 
@@ -232,10 +254,17 @@ mod tests {
             if texts.contains(&"poison") {
                 return Err(EncodeError::Tokens("poisoned".into()));
             }
-            self.batches.lock().unwrap().push(texts.iter().map(|text| (*text).to_owned()).collect());
+            self.batches
+                .lock()
+                .unwrap()
+                .push(texts.iter().map(|text| (*text).to_owned()).collect());
             let embed = |text: &&str| {
                 let is_sport = text.contains("ball");
-                let mut vector = if is_sport { [1.0, 0.1, 0.0] } else { [0.0, 0.1, 1.0] };
+                let mut vector = if is_sport {
+                    [1.0, 0.1, 0.0]
+                } else {
+                    [0.0, 0.1, 1.0]
+                };
                 to_unit_length(&mut vector);
                 Embedding::from(vector)
             };
@@ -269,7 +298,10 @@ mod tests {
     }
 
     fn keys(texts: &[&str]) -> Vec<InterestKey> {
-        texts.iter().map(|text| InterestKey::from_canonical(text)).collect()
+        texts
+            .iter()
+            .map(|text| InterestKey::from_canonical(text))
+            .collect()
     }
 
     #[tokio::test]
@@ -279,9 +311,18 @@ mod tests {
         toy.batches.lock().unwrap().clear();
         let asked = keys(&["handball", "rain", "handball"]);
         let answers = classifier.classify(&asked).await.unwrap();
-        let assigned: Vec<_> = answers.iter().map(|answer| classifier.assigned(&answer.scores).len()).collect();
+        let assigned: Vec<_> = answers
+            .iter()
+            .map(|answer| classifier.assigned(&answer.scores).len())
+            .collect();
         assert_eq!(assigned, [1, 0, 1]);
-        assert_eq!(answers.iter().map(|answer| answer.key.clone()).collect::<Vec<_>>(), asked);
+        assert_eq!(
+            answers
+                .iter()
+                .map(|answer| answer.key.clone())
+                .collect::<Vec<_>>(),
+            asked
+        );
         assert_eq!(classifier.classify(&asked).await.unwrap(), answers);
         let batches = toy.batches.lock().unwrap();
         assert_eq!(batches.len(), 1, "{batches:?}");
@@ -291,7 +332,10 @@ mod tests {
     #[tokio::test]
     async fn a_repair_is_kept_when_it_makes_the_answer_surer() {
         let classifier = start(&Arc::new(Toy::default()));
-        let answers = classifier.classify(&keys(&["footbll", "ballad", "rain"])).await.unwrap();
+        let answers = classifier
+            .classify(&keys(&["footbll", "ballad", "rain"]))
+            .await
+            .unwrap();
         let repaired: Vec<_> = answers.iter().map(|answer| answer.repaired.as_deref()).collect();
         assert_eq!(repaired, [Some("football"), None, None]);
         assert!(answers[0].scores[0].score > 0.5);
@@ -304,7 +348,10 @@ mod tests {
         let answer = classifier.classify(&asked).await.unwrap().remove(0);
         let other = start(&Arc::new(Toy::default()));
         assert_eq!(other.cached(&asked[0]), None);
-        other.remember(ClassifiedInterest { version: "older".to_owned(), ..answer.clone() });
+        other.remember(ClassifiedInterest {
+            version: "older".to_owned(),
+            ..answer.clone()
+        });
         assert_eq!(other.cached(&asked[0]), None);
         other.remember(answer.clone());
         assert_eq!(other.cached(&asked[0]), Some(answer));

@@ -49,24 +49,158 @@ mod tests {
 
     /// Well-known phrases that are no seed example, each with a cohort that is right.
     const PHRASES: &[(&str, &[&str])] = &[
-        ("sports", &["marathon running", "roger federer", "ufc", "chicago bulls", "rugby", "badminton", "fc barcelona"]),
-        ("technology", &["coding", "c++", "internet of things", "chatgpt", "web browser", "amazon web services"]),
-        ("finance", &["crypto", "credit score", "day trader", "personal finance", "nasdaq", "hedge funds"]),
-        ("entertainment", &["cinema", "batman", "soap opera", "tv shows", "oscars", "quentin tarantino"]),
-        ("fashion", &["running shoes", "clothes", "blouse", "louis vuitton", "necklaces", "nail polish"]),
-        ("travel", &["trips abroad", "hotels", "island hopping", "flights to rome", "hitchhiking", "tokyo sightseeing"]),
-        ("food-drink", &["wine", "italian food", "espresso", "bagels", "vegetarian recipes", "champagne"]),
-        ("health-fitness", &["dieting", "asthma", "workouts", "psychotherapy", "physiotherapy", "stretching"]),
-        ("automotive", &["audi", "diesel engines", "pickup", "motorbikes", "brake pads", "honda civic"]),
-        ("gaming", &["mario kart", "counter-strike", "scrabble", "game boy", "mmorpg", "league of legends"]),
-        ("music", &["electric guitar", "k-pop", "adele", "symphony orchestra", "saxophone", "songwriting"]),
-        ("home-garden", &["couch", "wallpaper", "composting", "cactus", "bookshelves", "vacuum cleaner"]),
+        (
+            "sports",
+            &[
+                "marathon running",
+                "roger federer",
+                "ufc",
+                "chicago bulls",
+                "rugby",
+                "badminton",
+                "fc barcelona",
+            ],
+        ),
+        (
+            "technology",
+            &[
+                "coding",
+                "c++",
+                "internet of things",
+                "chatgpt",
+                "web browser",
+                "amazon web services",
+            ],
+        ),
+        (
+            "finance",
+            &[
+                "crypto",
+                "credit score",
+                "day trader",
+                "personal finance",
+                "nasdaq",
+                "hedge funds",
+            ],
+        ),
+        (
+            "entertainment",
+            &[
+                "cinema",
+                "batman",
+                "soap opera",
+                "tv shows",
+                "oscars",
+                "quentin tarantino",
+            ],
+        ),
+        (
+            "fashion",
+            &[
+                "running shoes",
+                "clothes",
+                "blouse",
+                "louis vuitton",
+                "necklaces",
+                "nail polish",
+            ],
+        ),
+        (
+            "travel",
+            &[
+                "trips abroad",
+                "hotels",
+                "island hopping",
+                "flights to rome",
+                "hitchhiking",
+                "tokyo sightseeing",
+            ],
+        ),
+        (
+            "food-drink",
+            &[
+                "wine",
+                "italian food",
+                "espresso",
+                "bagels",
+                "vegetarian recipes",
+                "champagne",
+            ],
+        ),
+        (
+            "health-fitness",
+            &[
+                "dieting",
+                "asthma",
+                "workouts",
+                "psychotherapy",
+                "physiotherapy",
+                "stretching",
+            ],
+        ),
+        (
+            "automotive",
+            &[
+                "audi",
+                "diesel engines",
+                "pickup",
+                "motorbikes",
+                "brake pads",
+                "honda civic",
+            ],
+        ),
+        (
+            "gaming",
+            &[
+                "mario kart",
+                "counter-strike",
+                "scrabble",
+                "game boy",
+                "mmorpg",
+                "league of legends",
+            ],
+        ),
+        (
+            "music",
+            &[
+                "electric guitar",
+                "k-pop",
+                "adele",
+                "symphony orchestra",
+                "saxophone",
+                "songwriting",
+            ],
+        ),
+        (
+            "home-garden",
+            &[
+                "couch",
+                "wallpaper",
+                "composting",
+                "cactus",
+                "bookshelves",
+                "vacuum cleaner",
+            ],
+        ),
     ];
 
     /// Phrases that no cohort is about.
     const NOBODYS: &[&str] = &[
-        "my cat", "asdf", "n/a", "good morning", "zzz", "undefined", "margaret", "whenever", "my sister", "lol",
-        "the committee", "xyzzy", "perhaps", "abc", "december",
+        "my cat",
+        "asdf",
+        "n/a",
+        "good morning",
+        "zzz",
+        "undefined",
+        "margaret",
+        "whenever",
+        "my sister",
+        "lol",
+        "the committee",
+        "xyzzy",
+        "perhaps",
+        "abc",
+        "december",
     ];
 
     fn classifier() -> Classifier {
@@ -132,7 +266,10 @@ mod tests {
                 if best.cohort.as_str() == *cohort {
                     right += 1;
                 } else {
-                    wrong.push(format!("{} is in {} and not in {cohort}", answer.key, best.cohort));
+                    wrong.push(format!(
+                        "{} is in {} and not in {cohort}",
+                        answer.key, best.cohort
+                    ));
                 }
             }
         }
@@ -148,7 +285,17 @@ mod tests {
     /// The chance that one of the first scores higher than one of the others.
     fn auroc(positive: &[f32], negative: &[f32]) -> f64 {
         let pairs = positive.iter().flat_map(|p| negative.iter().map(move |n| (p, n)));
-        let wins: f64 = pairs.map(|(p, n)| if p > n { 1.0 } else if p < n { 0.0 } else { 0.5 }).sum();
+        let wins: f64 = pairs
+            .map(|(p, n)| {
+                if p > n {
+                    1.0
+                } else if p < n {
+                    0.0
+                } else {
+                    0.5
+                }
+            })
+            .sum();
         wins / (positive.len() * negative.len()) as f64
     }
 }
