@@ -130,6 +130,18 @@ impl Classifier {
         }
     }
 
+    /// The answer of another version, brought to this one from its embedding: what a new
+    /// or changed cohort costs. `None` when another model made the embedding.
+    pub fn rescore(&self, answer: &ClassifiedInterest) -> Option<ClassifiedInterest> {
+        let judge = &self.judge;
+        let is_ours = answer.version.split('.').next() == Some(judge.encoder.identity());
+        is_ours.then(|| ClassifiedInterest {
+            scores: judge.vectors.score(&answer.embedding).into(),
+            version: judge.version.clone(),
+            ..answer.clone()
+        })
+    }
+
     /// The cohorts that interests are classified into.
     pub fn cohorts(&self) -> &[Cohort] {
         &self.judge.cohorts
@@ -355,6 +367,29 @@ mod tests {
         assert_eq!(other.cached(&asked[0]), None);
         other.remember(answer.clone());
         assert_eq!(other.cached(&asked[0]), Some(answer));
+    }
+
+    #[tokio::test]
+    async fn a_changed_cohort_is_scored_without_the_model() {
+        let toy = Arc::new(Toy::default());
+        let answer = start(&toy)
+            .classify(&keys(&["handball"]))
+            .await
+            .unwrap()
+            .remove(0);
+        let mut changed = balls(0.5);
+        changed[0].examples.push("rain".to_owned());
+        let encoder: Arc<dyn Encoder> = Arc::<Toy>::clone(&toy);
+        let other = Classifier::start(encoder, Box::new(repair), changed, &Settings::default()).unwrap();
+        toy.batches.lock().unwrap().clear();
+        let rescored = other.rescore(&answer).unwrap();
+        assert!(toy.batches.lock().unwrap().is_empty());
+        assert_eq!(rescored, other.classify(&keys(&["handball"])).await.unwrap()[0]);
+        let foreign = ClassifiedInterest {
+            version: "bert-1.cohorts-2.scoring-1".to_owned(),
+            ..answer
+        };
+        assert_eq!(other.rescore(&foreign), None);
     }
 
     #[tokio::test]
