@@ -254,7 +254,16 @@ pub(crate) mod tests {
         };
         let wide = |bytes: Vec<u8>| Some(String::from_utf8(bytes).unwrap().replace("384", "768").into());
         let fewer = |bytes: Vec<u8>| Some(String::from_utf8(bytes).unwrap().replace("30522", "30000").into());
+        let headless = |bytes: Vec<u8>| {
+            let heads = "\"num_attention_heads\": ";
+            let config = String::from_utf8(bytes).unwrap();
+            Some(config.replace(&format!("{heads}12"), &format!("{heads}0")).into())
+        };
         for (error, cause) in [
+            (
+                error_with(CONFIG, headless),
+                "its weights are damaged or of another shape",
+            ),
             (
                 error_with(WEIGHTS, cut),
                 "its weights are damaged or of another shape",

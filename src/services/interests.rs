@@ -47,165 +47,69 @@ mod tests {
     use crate::domain::interest::{ClassifiedInterest, InterestKey};
     use crate::services::seeds::parse_seeds;
 
-    /// Well-known phrases that are no seed example, each with a cohort that is right.
-    const PHRASES: &[(&str, &[&str])] = &[
+    /// Well-known phrases that are no seed example, by the cohort that is right.
+    const PHRASES: [(&str, &str); 12] = [
         (
             "sports",
-            &[
-                "marathon running",
-                "roger federer",
-                "ufc",
-                "chicago bulls",
-                "rugby",
-                "badminton",
-                "fc barcelona",
-            ],
+            "marathon running; roger federer; ufc; chicago bulls; rugby; badminton; fc barcelona",
         ),
         (
             "technology",
-            &[
-                "coding",
-                "c++",
-                "internet of things",
-                "chatgpt",
-                "web browser",
-                "amazon web services",
-            ],
+            "coding; c++; internet of things; chatgpt; web browser; amazon web services",
         ),
         (
             "finance",
-            &[
-                "crypto",
-                "credit score",
-                "day trader",
-                "personal finance",
-                "nasdaq",
-                "hedge funds",
-            ],
+            "crypto; credit score; day trader; personal finance; nasdaq; hedge funds",
         ),
         (
             "entertainment",
-            &[
-                "cinema",
-                "batman",
-                "soap opera",
-                "tv shows",
-                "oscars",
-                "quentin tarantino",
-            ],
+            "cinema; batman; soap opera; tv shows; oscars; quentin tarantino",
         ),
         (
             "fashion",
-            &[
-                "running shoes",
-                "clothes",
-                "blouse",
-                "louis vuitton",
-                "necklaces",
-                "nail polish",
-            ],
+            "running shoes; clothes; blouse; louis vuitton; necklaces; nail polish",
         ),
         (
             "travel",
-            &[
-                "trips abroad",
-                "hotels",
-                "island hopping",
-                "flights to rome",
-                "hitchhiking",
-                "tokyo sightseeing",
-            ],
+            "trips abroad; hotels; island hopping; flights to rome; hitchhiking; tokyo sightseeing",
         ),
         (
             "food-drink",
-            &[
-                "wine",
-                "italian food",
-                "espresso",
-                "bagels",
-                "vegetarian recipes",
-                "champagne",
-            ],
+            "wine; italian food; espresso; bagels; vegetarian recipes; champagne",
         ),
         (
             "health-fitness",
-            &[
-                "dieting",
-                "asthma",
-                "workouts",
-                "psychotherapy",
-                "physiotherapy",
-                "stretching",
-            ],
+            "dieting; asthma; workouts; psychotherapy; physiotherapy; stretching",
         ),
         (
             "automotive",
-            &[
-                "audi",
-                "diesel engines",
-                "pickup",
-                "motorbikes",
-                "brake pads",
-                "honda civic",
-            ],
+            "audi; diesel engines; pickup; motorbikes; brake pads; honda civic",
         ),
         (
             "gaming",
-            &[
-                "mario kart",
-                "counter-strike",
-                "scrabble",
-                "game boy",
-                "mmorpg",
-                "league of legends",
-            ],
+            "mario kart; counter-strike; scrabble; game boy; mmorpg; league of legends",
         ),
         (
             "music",
-            &[
-                "electric guitar",
-                "k-pop",
-                "adele",
-                "symphony orchestra",
-                "saxophone",
-                "songwriting",
-            ],
+            "electric guitar; k-pop; adele; symphony orchestra; saxophone; songwriting",
         ),
         (
             "home-garden",
-            &[
-                "couch",
-                "wallpaper",
-                "composting",
-                "cactus",
-                "bookshelves",
-                "vacuum cleaner",
-            ],
+            "couch; wallpaper; composting; cactus; bookshelves; vacuum cleaner",
         ),
     ];
 
     /// Phrases that no cohort is about.
-    const NOBODYS: &[&str] = &[
-        "my cat",
-        "asdf",
-        "n/a",
-        "good morning",
-        "zzz",
-        "undefined",
-        "margaret",
-        "whenever",
-        "my sister",
-        "lol",
-        "the committee",
-        "xyzzy",
-        "perhaps",
-        "abc",
-        "december",
-    ];
+    const NOBODYS: &str = "my cat; asdf; n/a; good morning; zzz; undefined; margaret; whenever; my sister; lol; \
+                           the committee; xyzzy; perhaps; abc; december";
 
     fn classifier() -> Classifier {
         let cohorts = parse_seeds(include_str!("../../seeds/cohorts.yaml")).unwrap();
         start_classifier(encoder(), cohorts, &Settings::default()).unwrap()
+    }
+
+    fn split(phrases: &str) -> Vec<&str> {
+        phrases.split("; ").collect()
     }
 
     async fn classify(classifier: &Classifier, texts: &[&str]) -> Vec<ClassifiedInterest> {
@@ -260,10 +164,10 @@ mod tests {
         let (mut right, mut wrong) = (0, Vec::new());
         let mut best_of_somebodys = Vec::new();
         for (cohort, texts) in PHRASES {
-            for answer in classify(&classifier, texts).await {
+            for answer in classify(&classifier, &split(texts)).await {
                 let best = &answer.scores[0];
                 best_of_somebodys.push(best.score);
-                if best.cohort.as_str() == *cohort {
+                if best.cohort.as_str() == cohort {
                     right += 1;
                 } else {
                     wrong.push(format!(
@@ -273,12 +177,12 @@ mod tests {
                 }
             }
         }
-        let nobodys = classify(&classifier, NOBODYS).await;
+        let nobodys = classify(&classifier, &split(NOBODYS)).await;
         let best_of_nobodys: Vec<f32> = nobodys.iter().map(|answer| answer.scores[0].score).collect();
         let accuracy = f64::from(right) / best_of_somebodys.len() as f64;
         let auroc = auroc(&best_of_somebodys, &best_of_nobodys);
         println!("accuracy {accuracy:.3}, AUROC {auroc:.3}; {}", wrong.join(", "));
-        assert!(accuracy >= 0.8, "accuracy {accuracy:.3}: {wrong:?}");
+        assert!(accuracy >= 0.9, "accuracy {accuracy:.3}: {wrong:?}");
         assert!(auroc >= 0.9, "AUROC {auroc:.3}: {best_of_nobodys:?}");
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Result as Computed, Tensor};
+use candle_core::{DType, Device, Result as Computed, Tensor};
 use candle_nn::attention::flash_attn_varlen_cpu;
 
 use super::Config;
@@ -21,6 +21,10 @@ pub(super) struct Layer {
 
 impl Layer {
     pub(super) fn read(weights: &Weights, number: usize, config: &Config) -> Computed<Self> {
+        let (heads, width) = (config.num_attention_heads, config.hidden_size);
+        if heads == 0 || !width.is_multiple_of(heads) {
+            candle_core::bail!("{heads} heads can't share a width of {width}");
+        }
         let name = |part: &str| format!("encoder.layer.{number}.{part}");
         let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
         let norm = |part: &str| {
@@ -28,7 +32,7 @@ impl Layer {
             NormWeights::read(weights, &name(&format!("{part}.LayerNorm")), Some(bias), config)
         };
         Ok(Self {
-            heads: config.num_attention_heads,
+            heads,
             query_key_value: Linear::read(weights, &projections)?,
             attention_out: Linear::read(weights, &[name("attention.output.dense")])?,
             attention_norm: norm("attention.output")?,
@@ -149,7 +153,7 @@ impl Weights {
         let missing = || candle_core::Error::CannotFindTensor {
             path: name.to_owned(),
         };
-        found.cloned().ok_or_else(missing)
+        found.ok_or_else(missing)?.to_dtype(DType::F32)
     }
 
     pub(super) fn get(&self, name: &str, shape: &[usize]) -> Computed<Tensor> {
