@@ -60,7 +60,10 @@ where
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || work_through(waiting, work))?;
-        Ok(Self { requests: Some(requests), thread: Some(thread) })
+        Ok(Self {
+            requests: Some(requests),
+            thread: Some(thread),
+        })
     }
 
     /// One answer for each question, in their order.
@@ -173,7 +176,13 @@ mod tests {
     struct Odd(u32);
 
     fn halve(numbers: &[u32]) -> Result<Vec<u32>, Odd> {
-        let half = |number: &u32| if number % 2 == 0 { Ok(number / 2) } else { Err(Odd(*number)) };
+        let half = |number: &u32| {
+            if number.is_multiple_of(2) {
+                Ok(number / 2)
+            } else {
+                Err(Odd(*number))
+            }
+        };
         numbers.iter().map(half).collect()
     }
 
@@ -220,8 +229,8 @@ mod tests {
 
     #[tokio::test]
     async fn requests_that_wait_are_answered_together_and_what_they_share_is_asked_once() {
-        let batches = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&batches);
+        let worked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&worked);
         let (go, gate) = channel::<()>();
         let work = move |numbers: &[u32]| {
             gate.recv().unwrap();
@@ -243,9 +252,9 @@ mod tests {
         assert_eq!(first.await.unwrap(), [1]);
         assert_eq!(second.await.unwrap(), [2, 3]);
         assert_eq!(third.await.unwrap(), [3, 4]);
-        let batches = batches.lock().unwrap();
-        assert!(batches.len() <= 2, "{batches:?}");
-        let sixes = batches.concat().iter().filter(|number| **number == 6).count();
-        assert_eq!(sixes, 1, "{batches:?}");
+        let worked = worked.lock().unwrap();
+        assert!(worked.len() <= 2, "{worked:?}");
+        let sixes = worked.concat().iter().filter(|number| **number == 6).count();
+        assert_eq!(sixes, 1, "{worked:?}");
     }
 }

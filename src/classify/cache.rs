@@ -13,7 +13,9 @@ pub struct AnswerCache {
 impl AnswerCache {
     /// A cache of at most so many answers.
     pub fn new(entries_max: usize) -> Self {
-        Self { answers: Cache::new(entries_max) }
+        Self {
+            answers: Cache::new(entries_max),
+        }
     }
 
     /// The answer for an interest, when it is at hand.
@@ -56,7 +58,10 @@ mod tests {
         let cache = AnswerCache::new(10);
         assert!(cache.is_empty());
         cache.put(answer("golf"));
-        assert_eq!(cache.get(&InterestKey::from_canonical("golf")), Some(answer("golf")));
+        assert_eq!(
+            cache.get(&InterestKey::from_canonical("golf")),
+            Some(answer("golf"))
+        );
         assert_eq!(cache.get(&InterestKey::from_canonical("gold")), None);
     }
 

@@ -97,7 +97,9 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 pub fn to_unit_length(vector: &mut [f32]) {
     let length = dot(vector, vector).sqrt();
     if length > 0.0 {
-        vector.iter_mut().for_each(|value| *value /= length);
+        for value in vector {
+            *value /= length;
+        }
     }
 }
 
@@ -134,6 +136,14 @@ mod tests {
         assert!((found - expect).abs() < 1e-6, "{found} is not {expect}");
     }
 
+    #[track_caller]
+    fn assert_all_near(found: &[f32], expect: &[f32]) {
+        assert_eq!(found.len(), expect.len());
+        for (found, expect) in found.iter().zip(expect) {
+            assert_near(*found, *expect);
+        }
+    }
+
     #[test]
     fn the_error_function_is_right() {
         for (x, expect) in [
@@ -154,14 +164,19 @@ mod tests {
     fn a_bias_is_added_to_every_row() {
         let mut rows = [1.0, 2.0, 3.0, 4.0];
         add_bias(&mut rows, &[10.0, 20.0]);
-        assert_eq!(rows, [11.0, 22.0, 13.0, 24.0]);
+        assert_all_near(&rows, &[11.0, 22.0, 13.0, 24.0]);
     }
 
     #[test]
     fn a_normed_row_has_mean_zero_and_variance_one() {
         let mut rows: Vec<f32> = (0..40_u8).map(f32::from).collect();
         let (zeros, ones) = ([0.0; 20], [1.0; 20]);
-        let norm = Norm { bias: &zeros, gamma: &ones, beta: &zeros, epsilon: 1e-12 };
+        let norm = Norm {
+            bias: &zeros,
+            gamma: &ones,
+            beta: &zeros,
+            epsilon: 1e-12,
+        };
         let residual = vec![5.0; 40];
         add_norm(&mut rows, &residual, &norm);
         for row in rows.chunks(20) {
@@ -183,9 +198,9 @@ mod tests {
     fn a_vector_gets_unit_length_and_zero_stays() {
         let mut vector = [3.0, 4.0];
         to_unit_length(&mut vector);
-        assert_eq!(vector, [0.6, 0.8]);
+        assert_all_near(&vector, &[0.6, 0.8]);
         let mut zero = [0.0; 3];
         to_unit_length(&mut zero);
-        assert_eq!(zero, [0.0; 3]);
+        assert_all_near(&zero, &[0.0; 3]);
     }
 }

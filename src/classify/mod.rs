@@ -2,9 +2,9 @@
 //! and its likeness to each cohort's description and examples becomes a probability.
 //!
 //! In reading order: [`classifier`] is the door; [`encoder`] says what a model must do,
-//! [`bert`] is one (with [`fused`] as its arithmetic), [`model`] finds and loads it;
-//! [`zero_shot`] turns vectors into scores, "none" included; [`batcher`] is the one
-//! thread on which all of that runs; [`cache`] keeps hot answers.
+//! [`bert`] is one (with [`fused`] as its arithmetic), [`model`] finds and loads its
+//! [`files`]; [`zero_shot`] turns vectors into scores, "none" included; [`batcher`] is the
+//! one thread on which all of that runs; [`cache`] keeps hot answers.
 //!
 //! What this never does: decide who is in a cohort (`segmentation` does), store an
 //! answer (the pipeline does), or run a model on a thread that serves requests.
@@ -14,6 +14,7 @@ pub mod bert;
 pub mod cache;
 pub mod classifier;
 pub mod encoder;
+pub mod files;
 pub mod fused;
 pub mod model;
 pub mod zero_shot;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use hf_hub::api::tokio::{ApiBuilder, ApiError};
 use serde::Deserialize;
 
-use super::bert::{BertEncoder, ModelFiles, UnfitModel};
+use super::bert::BertEncoder;
+use super::files::{ModelFiles, UnfitModel};
 
 /// The short name of the model that `make model` fetches.
 const MINILM: &str = "minilm";
@@ -74,7 +75,9 @@ pub enum LoadError {
         source: UnfitModel,
     },
     /// The hub did not give it.
-    #[error("the sentence model `{model}` can't be fetched from its hub; `make model` fetches `minilm` instead")]
+    #[error(
+        "the sentence model `{model}` can't be fetched from its hub; `make model` fetches `minilm` instead"
+    )]
     Hub {
         /// Its name there.
         model: String,
@@ -120,8 +123,13 @@ pub fn load_directory(directory: &Path, threads: usize) -> Result<BertEncoder, L
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     std::fs::read(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => LoadError::Missing { path: path.to_owned() },
-        _ => LoadError::Unreadable { path: path.to_owned(), source },
+        ErrorKind::NotFound | ErrorKind::NotADirectory => LoadError::Missing {
+            path: path.to_owned(),
+        },
+        _ => LoadError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
     })
 }
 
@@ -146,7 +154,11 @@ fn locate(model: &str, cache: &Path) -> Location {
 
 /// The folder of models; the same rule stands in `scripts/fetch-model`.
 fn cache_dir(settings: &Settings, environment: impl Fn(&'static str) -> Option<OsString>) -> PathBuf {
-    let folder = |name| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = |name| {
+        environment(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let user_cache = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
     let set = settings.cache_dir.clone().or_else(|| folder("CDP_MODEL_DIR"));
     set.unwrap_or_else(|| user_cache().unwrap_or_default().join("cdp/models"))
@@ -154,7 +166,10 @@ fn cache_dir(settings: &Settings, environment: impl Fn(&'static str) -> Option<O
 
 /// Fetches a model's files, or finds them in the cache; the folder where they lie.
 async fn fetch(name: &str, cache: &Path) -> Result<PathBuf, LoadError> {
-    let failed = |source| LoadError::Hub { model: name.to_owned(), source };
+    let failed = |source| LoadError::Hub {
+        model: name.to_owned(),
+        source,
+    };
     let hub = ApiBuilder::from_env()
         .with_progress(false)
         .with_cache_dir(cache.to_owned())
@@ -165,4 +180,160 @@ async fn fetch(name: &str, cache: &Path) -> Result<PathBuf, LoadError> {
     files.get(TOKENIZER).await.map_err(failed)?;
     let weights = files.get(WEIGHTS).await.map_err(failed)?;
     Ok(weights.parent().map_or_else(PathBuf::new, Path::to_owned))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use super::*;
+    use crate::classify::encoder::Encoder;
+
+    /// Where `make model` puts the model.
+    fn minilm() -> PathBuf {
+        cache_dir(&Settings::default(), std::env::var_os).join(MINILM_FOLDER)
+    }
+
+    /// The real model, loaded once for all tests; they fail with its own error without it.
+    pub(crate) fn encoder() -> Arc<BertEncoder> {
+        static ENCODER: OnceLock<Arc<BertEncoder>> = OnceLock::new();
+        let load = || match load_directory(&minilm(), 0) {
+            Ok(encoder) => Arc::new(encoder),
+            Err(error) => panic!("{error}"),
+        };
+        Arc::clone(ENCODER.get_or_init(load))
+    }
+
+    /// A copy of the model with one file changed; its error, the cause after a colon.
+    fn error_with(file: &str, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>) -> String {
+        let copy = tempfile::tempdir().unwrap();
+        for name in [CONFIG, TOKENIZER, WEIGHTS] {
+            let bytes = std::fs::read(minilm().join(name)).expect("`make model` fetches the model");
+            if name != file {
+                std::fs::write(copy.path().join(name), bytes).unwrap();
+            } else if let Some(changed) = change(bytes) {
+                std::fs::write(copy.path().join(name), changed).unwrap();
+            }
+        }
+        let Err(error) = load_directory(copy.path(), 1) else {
+            panic!("it loads")
+        };
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let place = copy.path().display().to_string();
+        let message = error.to_string().replace(&place, "DIR");
+        [Some(message), cause]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(": ")
+    }
+
+    #[test]
+    fn a_missing_model_says_where_it_should_be_and_what_fetches_it() {
+        let error = error_with(WEIGHTS, |_| None);
+        assert_eq!(
+            error,
+            "the sentence model's file `DIR/model.safetensors` is missing; `make model` fetches it"
+        );
+    }
+
+    #[test]
+    fn a_broken_model_says_what_is_broken_and_what_mends_it() {
+        let unfit = "the sentence model in `DIR` can't be used; `make model` fetches a sound one";
+        let cut = |mut bytes: Vec<u8>| {
+            bytes.truncate(bytes.len() / 2);
+            Some(bytes)
+        };
+        let kind = |bytes: Vec<u8>| {
+            Some(
+                String::from_utf8(bytes)
+                    .unwrap()
+                    .replace("\"bert\"", "\"mpnet\"")
+                    .into(),
+            )
+        };
+        let wide = |bytes: Vec<u8>| Some(String::from_utf8(bytes).unwrap().replace("384", "768").into());
+        let fewer = |bytes: Vec<u8>| Some(String::from_utf8(bytes).unwrap().replace("30522", "30000").into());
+        let headless = |bytes: Vec<u8>| {
+            let heads = "\"num_attention_heads\": ";
+            let config = String::from_utf8(bytes).unwrap();
+            Some(config.replace(&format!("{heads}12"), &format!("{heads}0")).into())
+        };
+        for (error, cause) in [
+            (
+                error_with(CONFIG, headless),
+                "its weights are damaged or of another shape",
+            ),
+            (
+                error_with(WEIGHTS, cut),
+                "its weights are damaged or of another shape",
+            ),
+            (
+                error_with(WEIGHTS, |_| Some(Vec::new())),
+                "its weights are damaged or of another shape",
+            ),
+            (
+                error_with(CONFIG, wide),
+                "its weights are damaged or of another shape",
+            ),
+            (error_with(CONFIG, cut), "its configuration can't be read"),
+            (error_with(TOKENIZER, cut), "its tokenizer can't be read"),
+            (
+                error_with(CONFIG, kind),
+                "it is a `mpnet, gelu` model, and this encoder runs `bert` models",
+            ),
+            (
+                error_with(CONFIG, fewer),
+                "its tokenizer knows 30522 tokens, and its weights 30000",
+            ),
+        ] {
+            assert_eq!(error, format!("{unfit}: {cause}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_model_is_found_by_its_short_name() {
+        let encoder = load(&Settings::default()).await.unwrap();
+        assert_eq!(encoder.width(), 384);
+    }
+
+    #[test]
+    fn a_name_is_a_folder_a_path_or_on_a_hub() {
+        let cache = Path::new("cache");
+        let directory = |path: &str| Location::Directory(path.into());
+        assert_eq!(locate("minilm", cache), directory("cache/all-MiniLM-L6-v2"));
+        assert_eq!(locate("own-model", cache), directory("cache/own-model"));
+        assert_eq!(locate("./own/model", cache), directory("./own/model"));
+        assert_eq!(locate("/own", cache), directory("/own"));
+        assert_eq!(locate("org/name", cache), Location::Hub("org/name".to_owned()));
+    }
+
+    #[test]
+    fn the_cache_folder_follows_the_convention() {
+        let find = |settings: &Settings, set: &[(&str, &str)]| {
+            let value = |name| {
+                set.iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| value.into())
+            };
+            cache_dir(settings, value)
+        };
+        let unset = Settings::default();
+        let set = Settings {
+            cache_dir: Some("own".into()),
+            ..Settings::default()
+        };
+        let all = [
+            ("CDP_MODEL_DIR", "models"),
+            ("XDG_CACHE_HOME", "cache"),
+            ("HOME", "home"),
+        ];
+        assert_eq!(find(&set, &all), Path::new("own"));
+        assert_eq!(find(&unset, &all), Path::new("models"));
+        assert_eq!(find(&unset, &all[1..]), Path::new("cache/cdp/models"));
+        assert_eq!(
+            find(&unset, &[("XDG_CACHE_HOME", ""), all[2]]),
+            Path::new("home/.cache/cdp/models")
+        );
+    }
 }

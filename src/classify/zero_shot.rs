@@ -21,20 +21,9 @@ const TEMPLATES: [&str; 4] = [
     "{name}",
 ];
 
-/// Texts that are nobody's interest, or say too little to tell: small words, noise,
-/// bare names, one's own cat, and what belongs to no market.
-const NOWHERE: [&str; 84] = [
-    "hello", "yes", "no", "ok", "thanks", "why not", "something", "anything", "everything", "whatever", "someone",
-    "because", "although", "however", "very", "between", "the", "and", "with", "they", "which", "here", "often",
-    "already", "this and that", "not sure", "i don't know", "unknown", "none of these", "not applicable", "n/a",
-    "other", "misc", "test", "testing 123", "lorem ipsum", "qwerty", "zxcvbn", "hjkl", "xxx", "foo bar", "12345",
-    "3.14", "tuesday", "last week", "january", "blue", "my dog", "my cat", "my mother", "my neighbour",
-    "a friend of mine", "our street", "jennifer", "thomas", "smith", "a first name", "a family name",
-    "mr and mrs brown", "government office", "public administration", "advisory committee", "parliament",
-    "elections", "the law", "police", "military", "god of ancient myth", "religion", "philosophy",
-    "school homework", "mathematics lesson", "weather today", "rain", "stone", "paper", "box", "number", "thing",
-    "idea", "question", "word", "color", "place",
-];
+/// Texts that are nobody's interest, one a line: small words, noise, bare names, one's own
+/// family, and what belongs to no market.
+const NOWHERE: &str = include_str!("nowhere.txt");
 
 /// How many of the nearest examples, or of the nearest texts of [`NOWHERE`], count.
 const NEAREST: usize = 3;
@@ -82,16 +71,22 @@ impl CohortVectors {
         cohorts: &[Cohort],
         encode: impl Fn(&[&str]) -> Result<Vec<Embedding>, E>,
     ) -> Result<Self, E> {
+        let is_text = |line: &&str| !line.is_empty() && !line.starts_with('#');
+        let nowhere: Vec<&str> = NOWHERE.lines().filter(is_text).collect();
         let vectors = cohorts.iter().map(|cohort| CohortVector::new(cohort, &encode));
         Ok(Self {
             cohorts: vectors.collect::<Result<_, E>>()?,
-            nowhere: encode(&NOWHERE)?,
+            nowhere: encode(&nowhere)?,
         })
     }
 
     /// Every cohort's probability, best first, ties by slug.
     pub fn score(&self, embedding: &[f32]) -> Vec<Score> {
-        let likeness: Vec<f32> = self.cohorts.iter().map(|cohort| cohort.likeness(embedding)).collect();
+        let likeness: Vec<f32> = self
+            .cohorts
+            .iter()
+            .map(|cohort| cohort.likeness(embedding))
+            .collect();
         let best = likeness.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let nowhere = mean_of_nearest(self.nowhere.iter(), embedding);
         let score = |(cohort, likeness): (&CohortVector, &f32)| Score {
@@ -114,7 +109,11 @@ impl CohortVectors {
             nearest.collect::<Vec<_>>()
         };
         let mut all: Vec<Nearest> = self.cohorts.iter().flat_map(of_cohort).collect();
-        all.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.term.cmp(&b.term)));
+        all.sort_by(|a, b| {
+            b.similarity
+                .total_cmp(&a.similarity)
+                .then_with(|| a.term.cmp(&b.term))
+        });
         all.truncate(count);
         all
     }
@@ -168,7 +167,9 @@ fn centre(vectors: &[Embedding]) -> Embedding {
     let width = vectors.first().map_or(0, |vector| vector.len());
     let mut sum = vec![0.0; width];
     for vector in vectors {
-        sum.iter_mut().zip(vector.iter()).for_each(|(sum, value)| *sum += value);
+        sum.iter_mut()
+            .zip(vector.iter())
+            .for_each(|(sum, value)| *sum += value);
     }
     to_unit_length(&mut sum);
     sum.into()
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
 
     /// A made-up model of three directions: sports, music, and all else.
-    fn encode(texts: &[&str]) -> Result<Vec<Embedding>, Infallible> {
+    fn encode(texts: &[&str]) -> Vec<Embedding> {
         let direction = |text: &&str| {
             let mut vector = match *text {
                 "both" => [1.0, 1.0, 0.0],
@@ -208,7 +209,7 @@ mod tests {
             to_unit_length(&mut vector);
             Embedding::from(vector)
         };
-        Ok(texts.iter().map(direction).collect())
+        texts.iter().map(direction).collect()
     }
 
     fn cohort(name: &str, examples: &[&str]) -> Cohort {
@@ -222,13 +223,21 @@ mod tests {
         }
     }
 
+    fn vectors_of(cohorts: &[Cohort]) -> CohortVectors {
+        let Ok(vectors) = CohortVectors::new(cohorts, |texts| Ok::<_, Infallible>(encode(texts)));
+        vectors
+    }
+
     fn vectors() -> CohortVectors {
-        let cohorts = [cohort("Sport", &["Football", "handball", "football"]), cohort("Music", &[])];
-        CohortVectors::new(&cohorts, encode).unwrap()
+        let cohorts = [
+            cohort("Sport", &["Football", "handball", "football"]),
+            cohort("Music", &[]),
+        ];
+        vectors_of(&cohorts)
     }
 
     fn embed(text: &str) -> Embedding {
-        encode(&[text]).unwrap().remove(0)
+        encode(&[text]).remove(0)
     }
 
     #[track_caller]
@@ -255,14 +264,17 @@ mod tests {
     #[test]
     fn the_nearest_examples_tell_why() {
         let nearest = vectors().nearest(&embed("ball"), 2);
-        let terms: Vec<_> = nearest.iter().map(|near| (near.term.as_str(), near.cohort.as_str())).collect();
+        let terms: Vec<_> = nearest
+            .iter()
+            .map(|near| (near.term.as_str(), near.cohort.as_str()))
+            .collect();
         assert_eq!(terms, [("football", "sport"), ("handball", "sport")]);
         assert!(nearest[0].similarity > 0.99);
     }
 
     #[test]
     fn no_cohorts_are_no_scores() {
-        let vectors = CohortVectors::new(&[], encode).unwrap();
+        let vectors = vectors_of(&[]);
         assert_eq!(vectors.score(&embed("sport")), []);
         assert_eq!(vectors.nearest(&embed("sport"), 3), []);
     }

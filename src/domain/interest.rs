@@ -142,7 +142,15 @@ mod tests {
 
     #[test]
     fn punctuation_that_means_something_is_kept() {
-        for text in ["c++", "c#", ".net", "food & drink", "rock'n'roll", "lilly (eli)", "a.i"] {
+        for text in [
+            "c++",
+            "c#",
+            ".net",
+            "food & drink",
+            "rock'n'roll",
+            "lilly (eli)",
+            "a.i",
+        ] {
             check(text, Some(text));
         }
     }

@@ -57,7 +57,11 @@ impl KnownTerms {
         writer.commit()?;
         writer.wait_merging_threads()?;
         let searcher = index.reader()?.searcher();
-        Ok(Self { ranks, searcher, fields })
+        Ok(Self {
+            ranks,
+            searcher,
+            fields,
+        })
     }
 
     /// The text as it was probably meant, when it looks misspelt; `None` when it is
@@ -104,7 +108,10 @@ impl KnownTerms {
         let both: Vec<Box<dyn Query>> = vec![Box::new(near), Box::new(same_initial)];
         let likeliest = TopDocs::with_limit(1).order_by_fast_field::<u64>("rank", Order::Asc);
         // A search in memory fails on a fault of the program only; no repair is made then.
-        let hits = self.searcher.search(&BooleanQuery::intersection(both), &likeliest).ok()?;
+        let hits = self
+            .searcher
+            .search(&BooleanQuery::intersection(both), &likeliest)
+            .ok()?;
         let (_, address) = hits.first()?;
         let document: TantivyDocument = self.searcher.doc(*address).ok()?;
         let term = document.get_first(self.fields.term)?.as_str()?;
@@ -156,8 +163,19 @@ mod tests {
 
     fn terms() -> KnownTerms {
         KnownTerms::new([
-            "cricket", "golf", "gold", "football", "basketball", "tom brady", "food & drink", "motor", "metal",
-            "insurance", "travel", "beach", "programming",
+            "cricket",
+            "golf",
+            "gold",
+            "football",
+            "basketball",
+            "tom brady",
+            "food & drink",
+            "motor",
+            "metal",
+            "insurance",
+            "travel",
+            "beach",
+            "programming",
         ])
         .unwrap()
     }

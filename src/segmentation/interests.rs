@@ -79,10 +79,7 @@ fn recency(profile_last: Timestamp, interest_last: Timestamp) -> f64 {
 }
 
 /// What speaks for one cohort, strongest first, ties by interest.
-fn evidence<'a>(
-    weighed: &[(&'a InterestKey, f64, Arc<[Score]>)],
-    cohort: &CohortSlug,
-) -> Vec<Evidence<'a>> {
+fn evidence<'a>(weighed: &[(&'a InterestKey, f64, Arc<[Score]>)], cohort: &CohortSlug) -> Vec<Evidence<'a>> {
     let mut evidence: Vec<_> = weighed
         .iter()
         .filter_map(|(interest, recency, scores)| {
@@ -91,11 +88,18 @@ fn evidence<'a>(
             (score >= EVIDENCE_MIN).then_some(Evidence { interest, strength })
         })
         .collect();
-    evidence.sort_by(|a, b| b.strength.total_cmp(&a.strength).then_with(|| a.interest.cmp(b.interest)));
+    evidence.sort_by(|a, b| {
+        b.strength
+            .total_cmp(&a.strength)
+            .then_with(|| a.interest.cmp(b.interest))
+    });
     evidence
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a probability loses nothing that matters")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a probability loses nothing that matters"
+)]
 fn noisy_or(evidence: &[Evidence<'_>]) -> f32 {
     let none_is_true: f64 = evidence.iter().map(|one| 1.0 - one.strength).product();
     (1.0 - none_is_true) as f32
@@ -143,11 +147,17 @@ mod tests {
     /// A person whose last event was on day 1,000, with interests by day.
     fn person(interests: &[(&str, i64)]) -> Facet {
         let seen_on = |(name, on): &(&str, i64)| {
-            let seen = InterestSeen { display: (*name).to_owned(), seen: Seen::at(day(*on)) };
+            let seen = InterestSeen {
+                display: (*name).to_owned(),
+                seen: Seen::at(day(*on)),
+            };
             (InterestKey::from_canonical(name), seen)
         };
         Facet {
-            seen: Seen { first: day(0), last: day(1000) },
+            seen: Seen {
+                first: day(0),
+                last: day(1000),
+            },
             attributes: BTreeMap::new(),
             interests: interests.iter().map(seen_on).collect(),
             emails: BTreeMap::new(),
@@ -161,7 +171,10 @@ mod tests {
             let mut parts = part.split('-');
             let cohort = CohortSlug::of(parts.next()?);
             let percent: f32 = parts.next()?.parse().ok()?;
-            Some(Score { cohort, score: percent / 100.0 })
+            Some(Score {
+                cohort,
+                score: percent / 100.0,
+            })
         };
         key.as_str().split(' ').map(score).collect()
     }
@@ -177,7 +190,12 @@ mod tests {
             .iter()
             .map(|membership| {
                 let Reason::Interests(reasons) = &membership.reason;
-                format!("{} {:.2} for {}", membership.cohort, membership.score, reasons.join(", "))
+                format!(
+                    "{} {:.2} for {}",
+                    membership.cohort,
+                    membership.score,
+                    reasons.join(", ")
+                )
             })
             .collect();
         assert_eq!(found.join("; "), expect);
@@ -194,7 +212,9 @@ mod tests {
             &[("sports-45", 1000), ("sports-46", 1000)],
             "sports 0.70 for sports-46, sports-45",
         );
-        let weak: Vec<_> = ["sports-36", "sports-37", "sports-38", "sports-39"].map(|name| (name, 1000)).into();
+        let weak: Vec<_> = ["sports-36", "sports-37", "sports-38", "sports-39"]
+            .map(|name| (name, 1000))
+            .into();
         check(&weak, "");
     }
 
@@ -206,14 +226,25 @@ mod tests {
 
     #[test]
     fn the_best_cohort_stands_first_and_equals_go_by_slug() {
-        check(&[("sports-80 music-90", 1000)], "music 0.90 for sports-80 music-90; sports 0.80 for sports-80 music-90");
-        check(&[("sports-80 music-80", 1000)], "music 0.80 for sports-80 music-80; sports 0.80 for sports-80 music-80");
+        check(
+            &[("sports-80 music-90", 1000)],
+            "music 0.90 for sports-80 music-90; sports 0.80 for sports-80 music-90",
+        );
+        check(
+            &[("sports-80 music-80", 1000)],
+            "music 0.80 for sports-80 music-80; sports 0.80 for sports-80 music-80",
+        );
     }
 
     #[test]
     fn the_three_strongest_are_the_reason() {
         check(
-            &[("sports-60", 1000), ("sports-70", 1000), ("sports-80", 1000), ("sports-90", 1000)],
+            &[
+                ("sports-60", 1000),
+                ("sports-70", 1000),
+                ("sports-80", 1000),
+                ("sports-90", 1000),
+            ],
             "sports 1.00 for sports-90, sports-80, sports-70",
         );
     }
@@ -244,7 +275,9 @@ mod tests {
     }
 
     fn score(memberships: &[Membership], slug: &str) -> f32 {
-        let found = memberships.iter().find(|membership| membership.cohort.as_str() == slug);
+        let found = memberships
+            .iter()
+            .find(|membership| membership.cohort.as_str() == slug);
         found.map_or(0.0, |membership| membership.score)
     }
 

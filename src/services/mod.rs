@@ -3,14 +3,15 @@
 //!
 //! [`ingest`] takes payloads, [`lookup`] finds people, [`view`] is how a person is shown,
 //! [`explain`] says why they are one, [`cohorts`] lists and pages cohorts, [`classification`]
-//! asks the classifier, [`accounts`] logs users in, [`seeds`] is what a new platform starts
-//! with.
+//! asks the classifier, [`accounts`] logs users in; [`interests`] puts the classifier together, and [`seeds`]
+//! is what a new platform starts with.
 
 pub mod accounts;
 pub mod classification;
 pub mod cohorts;
 pub mod explain;
 pub mod ingest;
+pub mod interests;
 pub mod lookup;
 pub mod seeds;
 pub mod view;

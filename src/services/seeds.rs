@@ -68,7 +68,10 @@ fn cohort(seed: Seed) -> Result<Cohort, SeedError> {
     }
     let threshold = seed.threshold.unwrap_or(THRESHOLD_DEFAULT);
     if !(0.0..=1.0).contains(&threshold) {
-        return Err(SeedError::Threshold { slug: seed.slug, threshold });
+        return Err(SeedError::Threshold {
+            slug: seed.slug,
+            threshold,
+        });
     }
     Ok(Cohort {
         slug,

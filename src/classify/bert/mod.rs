@@ -1,0 +1,363 @@
+//! A BERT sentence encoder on candle, for models such as all-MiniLM-L6-v2.
+//!
+//! Texts of a batch are *packed*: their tokens stand one after another, without padding,
+//! so every matrix product runs over real tokens only and no mask is needed; attention
+//! alone looks at where a text begins and ends. A batch is cut into parts that the cores
+//! share; query, key and value are one product, and all that stands between products is
+//! done in place by [`super::fused`].
+
+mod inplace;
+mod layer;
+
+use candle_core::{Device, Result as Computed, Tensor};
+use rayon::prelude::*;
+use serde::Deserialize;
+use tokenizers::{Encoding, Tokenizer, TruncationParams};
+
+use self::layer::{Layer, NormWeights, Weights};
+use super::encoder::{EncodeError, Encoder};
+use super::files::{ModelFiles, UnfitModel};
+use super::fused;
+use crate::domain::interest::Embedding;
+
+/// Longer texts are cut: the model was trained on at most 128 tokens.
+const TOKENS_A_TEXT_MAX: usize = 128;
+
+/// A part of a batch has at most so many tokens: its activations stay in the cache.
+const TOKENS_A_PART_MAX: usize = 1024;
+
+/// Below so many tokens a part is not worth a core of its own.
+const TOKENS_A_PART_MIN: usize = 64;
+
+/// The part of `config.json` that matters here.
+#[derive(Deserialize)]
+struct Config {
+    model_type: String,
+    hidden_act: String,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    layer_norm_eps: f32,
+    max_position_embeddings: usize,
+    vocab_size: usize,
+}
+
+/// A loaded model.
+pub struct BertEncoder {
+    identity: String,
+    tokenizer: Tokenizer,
+    words: Tensor,
+    /// Position plus token type, which is always the first here.
+    positions: Tensor,
+    embedding_norm: NormWeights,
+    layers: Vec<Layer>,
+    width: usize,
+    /// The cores that share a batch, apart from those that serve requests.
+    pool: rayon::ThreadPool,
+}
+
+impl BertEncoder {
+    /// Builds the model from its files. `threads` is how many cores it may use, 0 for all.
+    ///
+    /// # Errors
+    /// When the files are damaged, do not fit each other, or are no BERT.
+    pub fn new(files: &ModelFiles, threads: usize) -> Result<Self, UnfitModel> {
+        let config: Config =
+            serde_json::from_slice(&files.config).map_err(|error| UnfitModel::Config(error.into()))?;
+        if config.model_type != "bert" || config.hidden_act != "gelu" {
+            let kind = format!("{}, {}", config.model_type, config.hidden_act);
+            return Err(UnfitModel::Kind(kind));
+        }
+        let tokenizer = tokenizer(&files.tokenizer, &config)?;
+        let weights = Weights::read(&files.weights).map_err(|error| UnfitModel::Weights(error.into()))?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|number| format!("bert-{number}"))
+            .build()
+            .map_err(|error| UnfitModel::Threads(error.into()))?;
+        Self::assemble(
+            format!("bert-{}", files.identity()),
+            tokenizer,
+            &weights,
+            &config,
+            pool,
+        )
+        .map_err(|error| UnfitModel::Weights(error.into()))
+    }
+
+    fn assemble(
+        identity: String,
+        tokenizer: Tokenizer,
+        weights: &Weights,
+        config: &Config,
+        pool: rayon::ThreadPool,
+    ) -> Computed<Self> {
+        let width = config.hidden_size;
+        let words = weights.get("embeddings.word_embeddings.weight", &[config.vocab_size, width])?;
+        let positions = weights.get(
+            "embeddings.position_embeddings.weight",
+            &[config.max_position_embeddings, width],
+        )?;
+        let kinds = weights.any("embeddings.token_type_embeddings.weight")?;
+        let layers = (0..config.num_hidden_layers).map(|number| Layer::read(weights, number, config));
+        Ok(Self {
+            identity,
+            tokenizer,
+            words,
+            positions: positions.broadcast_add(&kinds.narrow(0, 0, 1)?)?,
+            embedding_norm: NormWeights::read(weights, "embeddings.LayerNorm", None, config)?,
+            layers: layers.collect::<Computed<_>>()?,
+            width,
+            pool,
+        })
+    }
+
+    /// The whole words of the model's vocabulary, commonest first: what a word list for
+    /// typo repair needs, at no further cost.
+    pub fn common_words(&self) -> Vec<String> {
+        let mut vocabulary: Vec<_> = self.tokenizer.get_vocab(false).into_iter().collect();
+        vocabulary.sort_by_key(|(_, id)| *id);
+        let words = vocabulary.into_iter().map(|(word, _)| word);
+        words
+            .filter(|word| word.len() > 2 && word.chars().all(|c| c.is_ascii_lowercase()))
+            .collect()
+    }
+
+    fn parts(&self, texts: &[&str]) -> Result<Vec<Part>, EncodeError> {
+        let encodings = self.tokenizer.encode_batch_fast(texts.to_vec(), true);
+        let encodings = encodings.map_err(EncodeError::Tokens)?;
+        let total: usize = encodings.iter().map(|encoding| encoding.get_ids().len()).sum();
+        let share = total.div_ceil(self.pool.current_num_threads());
+        let tokens_max = share.clamp(TOKENS_A_PART_MIN, TOKENS_A_PART_MAX);
+        let mut parts = vec![Part::default()];
+        for encoding in &encodings {
+            if parts.last().is_some_and(|part| part.ids.len() >= tokens_max) {
+                parts.push(Part::default());
+            }
+            if let Some(part) = parts.last_mut() {
+                part.push(encoding);
+            }
+        }
+        Ok(parts)
+    }
+
+    fn embed(&self, part: &Part) -> Result<Vec<Embedding>, EncodeError> {
+        self.forward(part).map_err(|error| EncodeError::Forward {
+            texts: part.lengths.len(),
+            source: error.into(),
+        })
+    }
+
+    fn forward(&self, part: &Part) -> Computed<Vec<Embedding>> {
+        if part.lengths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = Tensor::new(part.ids.as_slice(), &Device::Cpu)?;
+        let positions = Tensor::new(part.positions.as_slice(), &Device::Cpu)?;
+        let lengths = Tensor::new(part.lengths.as_slice(), &Device::Cpu)?;
+        let words = self.words.index_select(&ids, 0)?;
+        let mut hidden = (words + self.positions.index_select(&positions, 0)?)?;
+        self.embedding_norm.apply(&hidden)?;
+        for layer in &self.layers {
+            hidden = layer.forward(&hidden, &lengths, part.longest())?;
+        }
+        let hidden = hidden.flatten_all()?.to_vec1::<f32>()?;
+        Ok(pool_means(&hidden, &part.lengths, self.width))
+    }
+}
+
+impl Encoder for BertEncoder {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn encode(&self, texts: &[&str]) -> Result<Vec<Embedding>, EncodeError> {
+        // Inside the pool, candle's and the tokenizer's own parallel loops use it too.
+        self.pool.install(|| {
+            let parts = self.parts(texts)?;
+            let embeddings: Result<Vec<_>, _> = parts.par_iter().map(|part| self.embed(part)).collect();
+            Ok(embeddings?.into_iter().flatten().collect())
+        })
+    }
+}
+
+/// Some texts of a batch, packed.
+#[derive(Default)]
+struct Part {
+    /// The tokens of all texts, one text after another.
+    ids: Vec<u32>,
+    /// Each token's place within its text.
+    positions: Vec<u32>,
+    /// How many tokens each text has.
+    lengths: Vec<u32>,
+}
+
+impl Part {
+    #[expect(clippy::cast_possible_truncation, reason = "a text has at most 128 tokens")]
+    fn push(&mut self, encoding: &Encoding) {
+        let ids = encoding.get_ids();
+        self.ids.extend_from_slice(ids);
+        self.positions.extend(0..ids.len() as u32);
+        self.lengths.push(ids.len() as u32);
+    }
+
+    fn longest(&self) -> usize {
+        self.lengths.iter().max().map_or(0, |length| *length as usize)
+    }
+}
+
+/// The mean of each text's tokens, at unit length.
+fn pool_means(hidden: &[f32], lengths: &[u32], width: usize) -> Vec<Embedding> {
+    let mut rest = hidden;
+    let embedding = |length: &u32| {
+        let (own, others) = rest.split_at(*length as usize * width);
+        rest = others;
+        let mut sum = vec![0.0; width];
+        for token in own.chunks_exact(width) {
+            sum.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
+        }
+        // The mean and the sum have one direction, and only that is kept.
+        fused::to_unit_length(&mut sum);
+        Embedding::from(sum)
+    };
+    lengths.iter().map(embedding).collect()
+}
+
+/// Reads the tokenizer, without the padding to 128 tokens that its file asks for.
+fn tokenizer(bytes: &[u8], config: &Config) -> Result<Tokenizer, UnfitModel> {
+    let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(UnfitModel::Tokenizer)?;
+    let tokens = tokenizer.get_vocab_size(true);
+    if tokens > config.vocab_size {
+        return Err(UnfitModel::Vocabulary {
+            tokens,
+            weights: config.vocab_size,
+        });
+    }
+    let truncation = TruncationParams {
+        max_length: TOKENS_A_TEXT_MAX.min(config.max_position_embeddings),
+        ..TruncationParams::default()
+    };
+    tokenizer.with_padding(None);
+    tokenizer
+        .with_truncation(Some(truncation))
+        .map_err(UnfitModel::Tokenizer)?;
+    Ok(tokenizer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::tests::encoder;
+    use super::*;
+
+    fn encode(texts: &[&str]) -> Vec<Embedding> {
+        encoder().encode(texts).unwrap()
+    }
+
+    fn cosine(a: &str, b: &str) -> f32 {
+        let vectors = encode(&[a, b]);
+        fused::dot(&vectors[0], &vectors[1])
+    }
+
+    #[test]
+    fn vectors_are_those_of_the_reference_implementation() {
+        // The first six numbers as an independent implementation of the model gives them.
+        for (text, expect) in [
+            (
+                "crcket",
+                [
+                    -0.065_058_38,
+                    0.050_447_31,
+                    -0.029_556_86,
+                    -0.023_846_81,
+                    -0.000_844_55,
+                    -0.001_759_11,
+                ],
+            ),
+            (
+                "tom brady",
+                [
+                    -0.063_553_04,
+                    0.012_404_03,
+                    -0.047_991_93,
+                    -0.102_215_18,
+                    0.011_910_8,
+                    -0.014_196_53,
+                ],
+            ),
+            (
+                "food & drink",
+                [
+                    0.005_201_41,
+                    0.048_858_06,
+                    0.032_377_45,
+                    0.095_817_8,
+                    -0.024_956_81,
+                    0.049_908_28,
+                ],
+            ),
+        ] {
+            let vector = &encode(&[text])[0];
+            for (found, expect) in vector.iter().zip(expect) {
+                assert!((found - expect).abs() < 2e-5, "{text}: {found} is not {expect}");
+            }
+        }
+    }
+
+    #[test]
+    fn likeness_of_sentences_is_as_published() {
+        let eating = cosine("A man is eating food.", "A man is eating a piece of bread.");
+        assert!((eating - 0.755).abs() < 0.01, "{eating}");
+        let unlike = cosine("A man is eating food.", "A cheetah is running behind its prey.");
+        assert!(unlike < 0.2, "{unlike}");
+    }
+
+    #[test]
+    fn a_batch_is_its_singles() {
+        let long = "a very long story ".repeat(100);
+        let texts = [
+            "football",
+            "the history of wine in the south of france",
+            "",
+            "ü",
+            &long,
+            "c++",
+        ];
+        let many: Vec<&str> = texts.iter().copied().cycle().take(300).collect();
+        let together = encode(&many);
+        assert_eq!(together.len(), 300);
+        for (text, joint) in many
+            .iter()
+            .zip(&together)
+            .take(12)
+            .chain(many.iter().zip(&together).skip(290))
+        {
+            let single = &encode(&[text])[0];
+            assert_eq!(joint.len(), 384);
+            assert!(fused::dot(single, joint) > 0.9999, "{text:?}");
+            assert!((fused::dot(joint, joint) - 1.0).abs() < 1e-5, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_texts_are_no_vectors() {
+        assert_eq!(encode(&[]), Vec::<Embedding>::new());
+    }
+
+    #[test]
+    fn the_identity_names_the_weights() {
+        assert_eq!(encoder().identity().len(), "bert-".len() + 16);
+    }
+
+    #[test]
+    fn the_common_words_are_words_and_common_ones_come_first() {
+        let words = encoder().common_words();
+        let place = |word: &str| words.iter().position(|other| other == word);
+        assert!(words.len() > 15_000);
+        assert!(place("the") < place("football"));
+        assert!(place("football").is_some() && place("[CLS]").is_none() && place("##ing").is_none());
+    }
+}
