@@ -16,9 +16,11 @@
 //! - [`auth`]: who may what, tokens and passwords.
 
 pub mod api;
+pub mod app;
 pub mod auth;
 pub mod classify;
 pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod identity;
 pub mod ingest;

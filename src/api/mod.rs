@@ -7,7 +7,7 @@
 
 pub mod assets;
 pub mod error;
-pub mod graphql;
+//TMP pub mod graphql;
 pub mod guard;
 pub mod health;
 pub mod limits;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::endpoint::BoxEndpoint;
 use poem::middleware::{CatchPanic, Compression, RequestId};
-use poem::{EndpointExt, Response, Route, get, post};
+use poem::{EndpointExt, Response, Route, get};
 use serde::Deserialize;
 
 use crate::services::Services;
@@ -60,11 +60,11 @@ pub fn routes(services: Arc<Services>, settings: &Settings, metrics: PrometheusH
         .at("/healthz", get(health::alive))
         .at("/readyz", get(health::ready))
         .at("/metrics", get(health::metrics).data(health::Metrics::new(metrics, settings.metrics_are_public)))
-        .at("/graphql", post(graphql::endpoint))
+//TMP        .at("/graphql", post(graphql::endpoint))
         .at("/openapi.json", api.spec_endpoint())
         .nest("/docs", api.swagger_ui())
         .nest("/api", api)
-        .data(graphql::schema(Arc::clone(&services)))
+//TMP        .data(graphql::schema(Arc::clone(&services)))
         .data(services)
         .data(limits)
         .around(limits::bound)

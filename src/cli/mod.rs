@@ -1,4 +1,78 @@
-//! The command line: one command, one file. Commands parse, call and print; what they do
-//! is the services' work.
+//! The command line: one command, one file.
 
 pub mod demo;
+pub mod import;
+pub mod serve;
+pub mod token;
+
+use std::error::Error as StdError;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A customer data platform: collect, unify, segment, serve
+#[derive(Debug, Parser)]
+#[command(name = "cdp", version, about, propagate_version = true)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve REST, GraphQL and the web playground
+    Serve(serve::ServeArgs),
+    /// Send files of records to a running server
+    Import(import::ImportArgs),
+    /// Log in to a running server and print a token
+    Token(token::TokenArgs),
+    /// Invent visitors, and write their visits and the truth about them
+    Demo(demo::DemoArgs),
+}
+
+/// Any failure of a command, with its causes.
+pub type CommandError = Box<dyn StdError + Send + Sync>;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    match execute(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
+    match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Import(args) => import::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Demo(args) => {
+            let summary = demo::run(&args)?;
+            crate::app::say(&format!(
+                "{} records ({} malformed) of {} people, who are {} profiles, in {}",
+                summary.records,
+                summary.malformed,
+                args.people,
+                summary.components,
+                args.out.display()
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// One line for what failed, and one for each cause.
+#[expect(clippy::print_stderr, reason = "this is the command line's own last word")]
+fn complain(error: &(dyn StdError + 'static)) {
+    eprintln!("error: {error}");
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        eprintln!("  because: {next}");
+        cause = next.source();
+    }
+}

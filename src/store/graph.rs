@@ -57,8 +57,8 @@ const TOUCHED: &str = "
     LET $known_cookies = (SELECT * FROM $cookies);
     LET $known_emails = (SELECT * FROM $emails);
     LET $people = array::distinct(array::concat($known_cookies.profile, $known_emails.profile));
-    RETURN $known_cookies;
-    RETURN $known_emails;
+    $known_cookies;
+    $known_emails;
     SELECT * FROM $people;
     SELECT VALUE id FROM $messages;
     COMMIT;

@@ -81,7 +81,7 @@ impl Store {
             let found: Vec<MaybeProfileRow> = self
                 .select(
                     "read profiles in order",
-                    "SELECT * FROM type::range('profile', $from..$to)",
+                    "SELECT * FROM type::record('profile', $from..$to)",
                     parameters,
                 )
                 .await?;

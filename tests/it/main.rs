@@ -1,1 +1,4 @@
-fn main() {}
+//! The integration tests: one binary, the real router, a real embedded store, the real model.
+
+mod browser;
+mod support;

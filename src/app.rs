@@ -1,0 +1,227 @@
+//! Config to App: opens store and model, wires services and routes, stops gracefully.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use poem::Response;
+use poem::endpoint::BoxEndpoint;
+use poem::listener::{Acceptor, Listener, TcpListener};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::api;
+use crate::auth::{self, PasswordHasher, TokenIssuer};
+use crate::classify::{self, Classifier};
+use crate::config::{Config, Mode};
+use crate::domain::error::Error;
+use crate::pipeline::{Pipeline, PipelineError};
+use crate::services::seeds::{SeedError, parse_seeds};
+use crate::services::{Services, interests};
+use crate::store::{Store, StoreError};
+
+/// The cohorts of a new platform.
+const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
+
+/// What signs tokens of a demo that was given no secret. Known to everybody, so production
+/// refuses it.
+const DEMO_SECRET: &str = "cdp-demo-secret-that-everybody-knows";
+
+/// Bounds of the histograms of `cdp_stage_seconds`, in seconds.
+const STAGE_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The platform, put together.
+pub struct App {
+    /// What users can do.
+    pub services: Arc<Services>,
+    /// What interests mean; apps of one process may share it.
+    pub classifier: Arc<Classifier>,
+    routes: BoxEndpoint<'static, Response>,
+    grace: Duration,
+}
+
+/// Why the platform does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The folder of the store can't be made.
+    #[error("the folder `{}` can't be made", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The model can't be had.
+    #[error(transparent)]
+    Model(#[from] classify::LoadError),
+    /// The classifier can't be put together.
+    #[error(transparent)]
+    Classifier(#[from] interests::StartError),
+    /// The road can't be started.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// The cohort seeds are broken.
+    #[error(transparent)]
+    Seeds(#[from] SeedError),
+    /// Tokens can't be signed.
+    #[error(transparent)]
+    Issuer(#[from] auth::IssuerError),
+    /// Passwords can't be checked.
+    #[error(transparent)]
+    Password(#[from] auth::password::PasswordError),
+    /// Production without a secret.
+    #[error("production needs CDP_AUTH__JWT_SECRET, at least 32 bytes that only you know; `openssl rand -hex 32` makes one")]
+    NoSecret,
+    /// Production with a secret that everybody knows.
+    #[error("production refuses the demo's token secret; set CDP_AUTH__JWT_SECRET to one of your own")]
+    DemoSecret,
+    /// Production over a store with test users.
+    #[error("production refuses the test users in this store ({0}); use another store, or start with --demo")]
+    DemoUsers(String),
+    /// A service failed while it was set up.
+    #[error(transparent)]
+    Service(#[from] Error),
+    /// The metrics can't be recorded.
+    #[error("the metrics recorder can't be made")]
+    Metrics(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The address can't be listened on.
+    #[error("can't listen on `{address}`")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A thread ended before its work.
+    #[error("a part of the start-up was cut short")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+impl App {
+    /// Puts the platform together.
+    ///
+    /// # Errors
+    /// Whatever is missing or unsafe, as one clear sentence.
+    pub async fn build(config: &Config) -> Result<Self, StartError> {
+        Self::build_with(config, None).await
+    }
+
+    /// The same, with a classifier that is running already; its cohorts must be the store's.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_with(config: &Config, classifier: Option<Arc<Classifier>>) -> Result<Self, StartError> {
+        auth::install_crypto();
+        let secret = secret(config)?;
+        make_folder(&config.store.url)?;
+        let store = Store::connect(&config.store).await?;
+        store.add_cohorts(&parse_seeds(COHORT_SEEDS)?).await?;
+        let classifier = match classifier {
+            Some(classifier) => classifier,
+            None => Arc::new(start_classifier(config, &store).await?),
+        };
+        let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier)).await?;
+        let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
+        let issuer = TokenIssuer::new(&secret, Duration::from_secs(config.auth.token_ttl_s))?;
+        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login);
+        set_up_users(config, &services).await?;
+        let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
+        Ok(Self { services, classifier, routes, grace: Duration::from_secs(config.api.shutdown_grace_s) })
+    }
+
+    /// The routes, for tests that need no socket.
+    #[must_use]
+    pub fn into_routes(self) -> BoxEndpoint<'static, Response> {
+        self.routes
+    }
+
+    /// Listens on an address; `bound` learns the real one before the first request, and
+    /// `stop` ends the listening, after which requests that are under way may finish.
+    ///
+    /// # Errors
+    /// When the address can't be listened on.
+    pub async fn serve(
+        self,
+        address: &str,
+        bound: impl FnOnce(SocketAddr),
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), StartError> {
+        let failed = |source| StartError::Listen { address: address.to_owned(), source };
+        let acceptor = TcpListener::bind(address).into_acceptor().await.map_err(failed)?;
+        let local = acceptor.local_addr().into_iter().find_map(|local| local.as_socket_addr().copied());
+        if let Some(local) = local {
+            bound(local);
+        }
+        let server = poem::Server::new_with_acceptor(acceptor);
+        server.run_with_graceful_shutdown(self.routes, stop, Some(self.grace)).await.map_err(failed)
+    }
+}
+
+/// The secret that signs tokens.
+fn secret(config: &Config) -> Result<SecretString, StartError> {
+    match (&config.auth.jwt_secret, config.mode) {
+        (Some(secret), Mode::Production) if secret.expose_secret() == DEMO_SECRET => Err(StartError::DemoSecret),
+        (Some(secret), _) => Ok(secret.clone()),
+        (None, Mode::Demo) => Ok(SecretString::from(DEMO_SECRET)),
+        (None, Mode::Production) => Err(StartError::NoSecret),
+    }
+}
+
+/// The embedded engine makes its own folder, but not the one around it.
+fn make_folder(url: &str) -> Result<(), StartError> {
+    let Some(path) = url.strip_prefix("surrealkv://") else { return Ok(()) };
+    let path = PathBuf::from(path.split('?').next().unwrap_or(path));
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder { folder: folder.to_owned(), source })
+}
+
+async fn start_classifier(config: &Config, store: &Store) -> Result<Classifier, StartError> {
+    let encoder = Arc::new(classify::load(&config.classify).await?);
+    let (cohorts, settings) = (store.cohorts().await?, config.classify.clone());
+    // It embeds the cohorts' definitions, which takes a second of all cores.
+    let starting = tokio::task::spawn_blocking(move || interests::start_classifier(encoder, cohorts, &settings));
+    Ok(starting.await??)
+}
+
+async fn set_up_users(config: &Config, services: &Services) -> Result<(), StartError> {
+    match config.mode {
+        Mode::Demo => services.accounts.add_demo_users().await?,
+        Mode::Production => {
+            let demo = services.accounts.demo_users().await?;
+            if !demo.is_empty() {
+                return Err(StartError::DemoUsers(demo.join(", ")));
+            }
+            if let Some(password) = &config.login.admin_password {
+                services.accounts.add_first_admin(password).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The process's recorder, made once however many apps there are.
+fn metrics() -> Result<PrometheusHandle, StartError> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let failed = |error: metrics_exporter_prometheus::BuildError| StartError::Metrics(Box::new(error));
+    let builder = PrometheusBuilder::new().set_buckets(STAGE_SECONDS).map_err(failed)?;
+    match builder.install_recorder() {
+        Ok(handle) => Ok(HANDLE.get_or_init(|| handle).clone()),
+        // Another app of this process was a moment faster.
+        Err(error) => HANDLE.get().cloned().ok_or_else(|| failed(error)),
+    }
+}
+
+/// Prints a line for people on standard output, where nobody may be listening.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

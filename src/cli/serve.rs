@@ -1,0 +1,135 @@
+//! `cdp serve`: the server.
+
+use std::io::{Cursor, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::Utc;
+use ulid::Ulid;
+
+use super::{CommandError, demo};
+use crate::app::{App, say};
+use crate::config::{Config, Mode};
+use crate::domain::role::Role;
+use crate::services::Services;
+use crate::services::accounts::demo_password;
+use crate::services::ingest::{Format, Payload, Report};
+use crate::telemetry;
+
+/// Stack of each thread: the engine's parser and planner go deep.
+const STACK_BYTES: usize = 10 * 1024 * 1024;
+
+/// The fewest threads: the engine may block one while it works.
+const THREADS_MIN: usize = 4;
+
+/// Seed of the visitors that a demo shows.
+const DEMO_SEED: u64 = 1;
+
+/// Where and how to serve
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// A file of settings
+    #[arg(long, env = "CDP_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where to listen
+    #[arg(long)]
+    listen: Option<String>,
+    /// The store's connection string
+    #[arg(long)]
+    store: Option<String>,
+    /// Seed test users and print them; not for production
+    #[arg(long)]
+    demo: bool,
+    /// With --demo: how many invented visitors to load, once
+    #[arg(long, default_value_t = 0, requires = "demo")]
+    demo_people: u32,
+    /// Print the defaults of every setting, and end
+    #[arg(long)]
+    print_defaults: bool,
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// When a setting is wrong or a part can't be started.
+pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
+    if args.print_defaults {
+        say(crate::config::DEFAULTS.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut config = Config::load(args.config.as_deref())?;
+    if args.demo {
+        config.mode = Mode::Demo;
+        config.api.metrics_are_public = true;
+    }
+    config.api.listen = args.listen.unwrap_or(config.api.listen);
+    config.store.url = args.store.unwrap_or(config.store.url);
+    telemetry::init(&config.telemetry)?;
+    let threads = std::thread::available_parallelism().map_or(THREADS_MIN, usize::from).max(THREADS_MIN);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&config, args.demo_people))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: &Config, demo_people: u32) -> Result<(), CommandError> {
+    let app = App::build(config).await?;
+    if config.mode == Mode::Demo && demo_people > 0 {
+        seed_demo(&app.services, demo_people).await?;
+    }
+    let is_demo = config.mode == Mode::Demo;
+    app.serve(&config.api.listen, |address| announce(&format!("http://{address}"), is_demo), stop_signal()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Loads invented visitors, unless they were loaded before.
+async fn seed_demo(services: &Services, people: u32) -> Result<(), CommandError> {
+    // The batch's id says how many; so a second start finds it, and another number does not.
+    let batch = Ulid::from_parts(0, u128::from(people));
+    if services.ingest.batch(&batch.to_string()).await.is_ok_and(|(_, progress)| progress.finished) {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for visit in demo::generate(people, DEMO_SEED, Utc::now()) {
+        writeln!(lines, "{}", visit.to_json()?)?;
+    }
+    let payload = Payload {
+        format: Format::Ndjson,
+        source: "demo".to_owned(),
+        batch: Some(batch),
+        bytes_max: u64::MAX,
+    };
+    let Report { processed, rejected, .. } = services.ingest.ingest(payload, Cursor::new(lines)).await?;
+    tracing::info!(records.processed = processed, records.rejected = rejected, "loaded the demo's visitors");
+    Ok(())
+}
+
+fn announce(url: &str, is_demo: bool) {
+    tracing::info!(url, "serving");
+    say(&format!("\n  Customer Data Platform at {url}\n"));
+    say(&format!("  web playground  {url}/\n  REST, OpenAPI   {url}/docs\n  GraphiQL        {url}/graphiql\n"));
+    if is_demo {
+        say("  Test users (not for production):");
+        for role in Role::ALL {
+            say(&format!("    {:<8} {}", role.name(), demo_password(role)));
+        }
+        say("");
+    }
+}
+
+/// Ends when the process is told to: by the terminal, or by whoever runs it.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("stopping: requests under way may finish");
+}

@@ -1,0 +1,111 @@
+//! `cdp token`: logs in to a running server and prints the token, for scripts.
+
+use std::process::ExitCode;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::CommandError;
+use crate::app::say;
+
+/// Whom to log in, and where
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// The server
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// A server, and who asks
+#[derive(Debug, clap::Args)]
+pub struct Server {
+    /// Where the server is
+    #[arg(long, default_value = "http://127.0.0.1:8080", env = "CDP_URL")]
+    pub url: String,
+    /// The user
+    #[arg(long, default_value = "admin", env = "CDP_USERNAME")]
+    pub username: String,
+    /// The user's password; better by the environment than by a flag that others can see
+    #[arg(long, env = "CDP_PASSWORD", hide_env_values = true)]
+    pub password: SecretString,
+}
+
+/// A server said no.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// It can't be reached.
+    #[error("`{url}` can't be reached")]
+    Unreachable {
+        /// Where it should be.
+        url: String,
+        /// The cause.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// It refused.
+    #[error("the server answered {status}: {message}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: RefusalDetail,
+}
+
+#[derive(Deserialize)]
+struct RefusalDetail {
+    message: String,
+}
+
+/// Prints a token.
+///
+/// # Errors
+/// When the server can't be reached or refuses.
+pub fn run(args: &TokenArgs) -> Result<ExitCode, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let token = runtime.block_on(args.server.log_in(&reqwest::Client::new()))?;
+    say(&token);
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Server {
+    /// Logs in and returns the token.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn log_in(&self, client: &reqwest::Client) -> Result<String, ServerError> {
+        let credentials = json!({ "username": self.username, "password": self.password.expose_secret() });
+        let request = client.post(format!("{}/api/auth/token", self.url)).json(&credentials);
+        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        if !response.status().is_success() {
+            return Err(refused(response).await);
+        }
+        let token: Token = response.json().await.map_err(|source| self.unreachable(source))?;
+        Ok(token.access_token)
+    }
+
+    /// The error for a server that does not answer.
+    #[must_use]
+    pub fn unreachable(&self, source: reqwest::Error) -> ServerError {
+        ServerError::Unreachable { url: self.url.clone(), source }
+    }
+}
+
+/// The error of an answer that is a refusal.
+pub async fn refused(response: reqwest::Response) -> ServerError {
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap_or_default();
+    let message = serde_json::from_str(&text).map_or(text, |refusal: Refusal| refusal.error.message);
+    ServerError::Refused { status, message }
+}

@@ -1,0 +1,106 @@
+//! Joins each part's own settings: defaults < file < environment < flags. The defaults
+//! file, `config.default.toml`, is the documentation, and a test keeps it equal to the
+//! defaults in the code.
+
+use std::path::Path;
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Toml};
+use serde::Deserialize;
+
+use crate::services::accounts;
+use crate::{api, auth, classify, store, telemetry};
+
+/// Every setting with its default and what it means.
+pub const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// How strict the server is with itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Refuses default secrets and test users.
+    Production,
+    /// Seeds test users and prints them.
+    Demo,
+}
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How strict the server is with itself.
+    pub mode: Mode,
+    /// The store.
+    pub store: store::Settings,
+    /// The classifier.
+    pub classify: classify::Settings,
+    /// Tokens and passwords.
+    pub auth: auth::Settings,
+    /// Logging in.
+    pub login: accounts::Settings,
+    /// The web.
+    pub api: api::Settings,
+    /// The log.
+    pub telemetry: telemetry::Settings,
+}
+
+/// The settings can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file that was named is not there.
+    #[error("there is no settings file at `{0}`")]
+    Missing(String),
+    /// A setting is unknown, or has a value of the wrong kind.
+    #[error("a setting can't be used")]
+    Unusable(#[source] Box<figment::Error>),
+}
+
+impl Config {
+    /// Reads the settings: defaults, then the file, then the environment.
+    ///
+    /// # Errors
+    /// When the file is missing, or a setting is unknown or of the wrong kind.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(file) = file {
+            if !file.exists() {
+                return Err(ConfigError::Missing(file.display().to_string()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // One underscore is part of a name, two lead into a section. Names without a
+        // section are the command line's own, such as CDP_CONFIG.
+        let environment = Env::prefixed("CDP_").filter(|key| key.as_str().contains("__") || key == "mode");
+        let figment = figment.merge(environment.split("__"));
+        figment.extract().map_err(|error| ConfigError::Unusable(Box::new(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_defaults_are_the_defaults() {
+        let config = Config::load(None).unwrap();
+        assert_eq!(config.mode, Mode::Production);
+        assert_eq!(format!("{:?}", config.store), format!("{:?}", store::Settings::default()));
+        assert_eq!(config.classify, classify::Settings::default());
+        assert_eq!(format!("{:?}", config.auth), format!("{:?}", auth::Settings::default()));
+        assert_eq!(format!("{:?}", config.login), format!("{:?}", accounts::Settings::default()));
+        assert_eq!(format!("{:?}", config.api), format!("{:?}", api::Settings::default()));
+        assert_eq!(config.telemetry, telemetry::Settings::default());
+    }
+
+    #[test]
+    fn a_file_overrides_what_it_names_and_may_not_misspell() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cdp.toml");
+        std::fs::write(&file, "[api]\nlisten = \"0.0.0.0:9\"\n").unwrap();
+        let config = Config::load(Some(&file)).unwrap();
+        assert_eq!((config.api.listen.as_str(), config.api.shutdown_grace_s), ("0.0.0.0:9", 20));
+        std::fs::write(&file, "[api]\nlissten = \"0.0.0.0:9\"\n").unwrap();
+        assert!(matches!(Config::load(Some(&file)), Err(ConfigError::Unusable(_))));
+        assert!(matches!(Config::load(Some(Path::new("/nowhere.toml"))), Err(ConfigError::Missing(_))));
+    }
+}

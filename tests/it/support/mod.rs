@@ -1,0 +1,3 @@
+//! What every test stands on: the whole platform in the process, with a store of its own.
+
+pub mod app;
