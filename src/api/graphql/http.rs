@@ -1,0 +1,88 @@
+//! `POST /graphql`: who asks, one request, one answer.
+//!
+//! Only POST may be routed here: over GET, a link in a mail could send a mutation.
+
+use std::sync::Arc;
+
+use async_graphql_poem::{GraphQLRequest, GraphQLResponse};
+use poem::http::{HeaderMap, header};
+use poem::web::Data;
+use poem::{FromRequest, Request, RequestBody, Result, handler};
+
+use super::{CdpSchema, error};
+use crate::api::error::ApiError;
+use crate::domain::error::{Error, ErrorCode};
+use crate::domain::role::{Caller, Permission};
+use crate::services::Services;
+
+/// Runs one request as the caller whose token it carries. Failures of fields are part of the
+/// answer; only a request that is none, or nobody's, fails as HTTP knows it.
+#[handler]
+pub async fn endpoint(
+    Authenticated(caller): Authenticated,
+    Single(request): Single,
+    Data(schema): Data<&CdpSchema>,
+) -> GraphQLResponse {
+    let mut request = request;
+    if !caller.role.may(Permission::Read) {
+        request = request.disable_introspection();
+    }
+    let mut response = schema.execute(request.data(caller)).await;
+    error::complete(&mut response);
+    response.into()
+}
+
+/// Who asks. Stands before the body in the arguments, so that a stranger's is not read.
+struct Authenticated(Caller);
+
+impl<'a> FromRequest<'a> for Authenticated {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
+        Ok(caller(request).map(Self).map_err(ApiError::from)?)
+    }
+}
+
+fn caller(request: &Request) -> std::result::Result<Caller, Error> {
+    let services = request.data::<Arc<Services>>();
+    let services = services.ok_or_else(|| Error::internal("the route was built without services"))?;
+    let token = bearer(request.headers());
+    let token = token.ok_or_else(|| Error::new(ErrorCode::Unauthorized, "send a bearer token"))?;
+    services.accounts.caller(token)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// One request as JSON. Batches are refused, since the limits are those of one request, and so
+/// are uploads, which would be written to disk before anyone asked for them.
+struct Single(async_graphql::Request);
+
+impl<'a> FromRequest<'a> for Single {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> Result<Self> {
+        if !is_json(request.headers()) {
+            let message = "send GraphQL requests as application/json";
+            return Err(ApiError::from(Error::new(ErrorCode::UnsupportedMediaType, message)).into());
+        }
+        let GraphQLRequest(request) = GraphQLRequest::from_request(request, body).await?;
+        Ok(Self(request))
+    }
+}
+
+/// Whether the body says that it is JSON; one that says nothing is taken to be.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(media_type) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let essence = media_type
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}

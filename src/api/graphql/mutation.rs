@@ -1,0 +1,81 @@
+//! The mutation root: what changes something.
+
+use std::io::Cursor;
+
+use async_graphql::{Context, Json, Object, Value};
+
+use super::error::Result;
+use super::guard::Needs;
+use super::services;
+use super::types::ingest::IngestReport;
+use crate::domain::error::Error;
+use crate::domain::role::Permission;
+use crate::services::ingest::{Format, Payload};
+
+/// The most records of one ingest; files are sent to the REST route, which streams.
+const RECORDS_MAX: usize = 10_000;
+
+/// The most bytes that the records may have together. The route takes smaller bodies than
+/// that; this bounds whoever runs the schema without it.
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The source of records whose sender does not name one.
+const SOURCE: &str = "graphql";
+
+/// Changes things.
+pub struct Mutation;
+
+/// Changes things.
+#[Object]
+impl Mutation {
+    /// Stores records, and answers when they are durable: whoever reads afterwards sees them.
+    #[graphql(guard = "Needs(Permission::Ingest)")]
+    async fn ingest(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Customer records, 1 to 10000, of the form that the REST route takes.")]
+        records: Vec<Json<Value>>,
+        #[graphql(desc = "Who sends them.", default_with = "Some(SOURCE.to_owned())")] source: Option<String>,
+    ) -> Result<IngestReport> {
+        if !(1..=RECORDS_MAX).contains(&records.len()) {
+            return Err(Error::bad_request("records", format!("give 1 to {RECORDS_MAX} records")).into());
+        }
+        let payload = Payload {
+            format: Format::Json,
+            source: source.unwrap_or_else(|| SOURCE.to_owned()),
+            batch: None,
+            bytes_max: BYTES_MAX,
+        };
+        let body = Cursor::new(json_lines(&records).map_err(Error::internal)?);
+        Ok(services(ctx)?.ingest.ingest(payload, body).await?.into())
+    }
+}
+
+/// A JSON array with each record on a line of its own, so that the line of an error is the
+/// record's number.
+fn json_lines(records: &[Json<Value>]) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        bytes.extend_from_slice(if index == 0 { b"[" } else { b",\n" });
+        serde_json::to_writer(&mut bytes, record)?;
+    }
+    bytes.push(b']');
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::value;
+
+    use super::*;
+
+    #[test]
+    fn each_record_has_a_line_and_keeps_the_order_of_its_fields() {
+        let records = [
+            Json(value!({"cookie": "c1", "age": 42})),
+            Json(value!("no record")),
+        ];
+        let json = String::from_utf8(json_lines(&records).unwrap()).unwrap();
+        assert_eq!(json, "[{\"cookie\":\"c1\",\"age\":42},\n\"no record\"]");
+    }
+}

@@ -1,0 +1,161 @@
+//! The query root: each field looks one thing up and changes nothing.
+
+use async_graphql::{Context, ID, Object};
+
+use super::error::{Result, null_if_not_found};
+use super::guard::Needs;
+use super::page::{self, ProfileConnection};
+use super::services;
+use super::types::classification::Classification;
+use super::types::cohort::Cohort;
+use super::types::identity::{IdentityGraph, RawRow};
+use super::types::ingest::Batch;
+use super::types::profile::Profile;
+use crate::domain::error::Error;
+use crate::domain::role::Permission;
+
+/// How many cohorts a list of all of them is reckoned to hold.
+const COHORTS_RECKONED: usize = 20;
+
+/// What unpacking one block of the raw stage costs beside reading a field: it holds up to a
+/// thousand rows.
+const BLOCK_COST: usize = 20;
+
+/// Looks things up.
+pub struct Query;
+
+/// Looks things up, and changes nothing.
+#[Object]
+impl Query {
+    /// The person whom a cookie, an address or both lead to, or who has an id, of today or from
+    /// before a merge; null when nobody is known by it.
+    #[graphql(guard = "Needs(Permission::Read)")]
+    async fn profile(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A cookie, of today or of a merged profile.")] cookie: Option<String>,
+        #[graphql(desc = "An address in any case.")] email: Option<String>,
+        #[graphql(desc = "A profile's id; give it without the others.")] id: Option<ID>,
+    ) -> Result<Option<Profile>> {
+        let lookup = &services(ctx)?.lookup;
+        let found = match id {
+            None => lookup.user(cookie.as_deref(), email.as_deref()).await,
+            Some(_) if cookie.is_some() || email.is_some() => Err(Error::bad_request(
+                "id",
+                "give it without a `cookie` or an `email`",
+            )),
+            Some(id) => lookup.user_by_id(&id).await,
+        };
+        Ok(null_if_not_found(found)?.map(Profile::from))
+    }
+
+    /// Everybody, in the order of their ids.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn profiles(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+        #[graphql(desc = "A cursor of this list.")] after: Option<String>,
+    ) -> Result<ProfileConnection> {
+        let limit = page::limit(first)?;
+        let page = services(ctx)?.lookup.users(after.as_deref(), limit).await?;
+        Ok(ProfileConnection::of(page, after.as_deref()))
+    }
+
+    /// A cohort; when there is none of that name, the error names those there are.
+    #[graphql(guard = "Needs(Permission::Read)")]
+    async fn cohort(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its name or slug in any case.")] name: String,
+    ) -> Result<Option<Cohort>> {
+        Ok(Some(services(ctx)?.cohorts.one(&name)?.into()))
+    }
+
+    /// Every cohort, by name.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "COHORTS_RECKONED * child_complexity"
+    )]
+    async fn cohorts(&self, ctx: &Context<'_>) -> Result<Vec<Cohort>> {
+        Ok(services(ctx)?
+            .cohorts
+            .all()
+            .into_iter()
+            .map(Cohort::from)
+            .collect())
+    }
+
+    /// What the classifier says of each text, in the order asked.
+    #[graphql(
+        guard = "Needs(Permission::Classify)",
+        complexity = "texts.len() * child_complexity"
+    )]
+    async fn classify(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Interests as people write them, 1 to 1000.")] texts: Vec<String>,
+    ) -> Result<Vec<Classification>> {
+        let answers = services(ctx)?.classification.classify(&texts).await?;
+        Ok(answers.into_iter().map(Classification::from).collect())
+    }
+
+    /// Why somebody is one person: which row tied each cookie to each address, and which
+    /// profiles merged; null when nobody has the id.
+    #[graphql(guard = "Needs(Permission::Read)")]
+    async fn identity_graph(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A profile's id, of today or from before a merge.")] id: ID,
+    ) -> Result<Option<IdentityGraph>> {
+        let services = services(ctx)?;
+        let graph = services.explain.identity_graph(services, &id).await;
+        Ok(null_if_not_found(graph)?.map(IdentityGraph::from))
+    }
+
+    /// What has become of a batch; null when there is none of that id.
+    #[graphql(guard = "Needs(Permission::Ingest)")]
+    async fn batch(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `batchId` of an ingest's answer.")] id: ID,
+    ) -> Result<Option<Batch>> {
+        let found = services(ctx)?.ingest.batch(&id).await;
+        Ok(null_if_not_found(found)?.map(|(origin, progress)| Batch {
+            id: ID(progress.id.to_string()),
+            source: origin.source,
+            content_type: origin.content_type,
+            received_at: origin.received_at,
+            records_processed: progress.processed,
+            records_rejected: progress.rejected,
+            duplicates: progress.duplicates,
+            finished: progress.finished,
+            failure: progress.failure,
+        }))
+    }
+
+    /// A row exactly as it arrived; null when there is none at that address.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "BLOCK_COST + child_complexity"
+    )]
+    async fn raw_row(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `raw` of a provenance, an edge or a merge.")] id: String,
+    ) -> Result<Option<RawRow>> {
+        let found = services(ctx)?.explain.raw_row(&id).await;
+        Ok(null_if_not_found(found)?.map(|stored| RawRow {
+            id,
+            source: stored.source,
+            batch: ID(stored.batch.to_string()),
+            received_at: stored.received_at,
+            number: stored.row.number,
+            line: stored.row.line,
+            verbatim: stored.row.verbatim,
+        }))
+    }
+}

@@ -1,0 +1,449 @@
+//! GraphQL through the real router: the committed schema and queries, who may ask for what,
+//! what is refused before it costs anything, and records on their way in and out.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cdp::api::graphql;
+use cdp::domain::role::{Permission, Role};
+use poem::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::app::TestApp;
+
+/// Each field of the two roots: how to ask for it, and the permission that it needs.
+const ROOT_FIELDS: [(&str, &str, Permission); 9] = [
+    (
+        "profile",
+        r#"{ profile(cookie: "unknown-cookie") { id } }"#,
+        Permission::Read,
+    ),
+    ("profiles", "{ profiles { edges { cursor } } }", Permission::Read),
+    (
+        "cohort",
+        r#"{ cohort(name: "Sports") { slug } }"#,
+        Permission::Read,
+    ),
+    ("cohorts", "{ cohorts { slug } }", Permission::Read),
+    (
+        "classify",
+        r#"{ classify(texts: ["cricket"]) { cohorts } }"#,
+        Permission::Classify,
+    ),
+    (
+        "identityGraph",
+        r#"{ identityGraph(id: "p1") { id } }"#,
+        Permission::Read,
+    ),
+    (
+        "batch",
+        r#"{ batch(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { id } }"#,
+        Permission::Ingest,
+    ),
+    (
+        "rawRow",
+        r#"{ rawRow(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV-0") { id } }"#,
+        Permission::Read,
+    ),
+    (
+        "ingest",
+        r#"mutation { ingest(records: [{cookie: "c-matrix"}]) { status } }"#,
+        Permission::Ingest,
+    ),
+];
+
+#[test]
+fn the_committed_schema_is_the_exported_one() {
+    let path = root().join("schema/schema.graphql");
+    let exported = graphql::sdl();
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        fs::write(&path, &exported).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == exported,
+        "schema/schema.graphql is not what the code exports; \
+         mend it with: UPDATE_SCHEMA=1 cargo test --release --test it exported"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_committed_query_runs() {
+    let app = TestApp::start().await;
+    let john = ingest_example(&app).await;
+    let mut names = BTreeSet::new();
+    for path in committed_queries() {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let query = fs::read_to_string(&path).unwrap();
+        let variables = root().join(format!("queries/variables/{name}.json"));
+        let mut variables: Value = serde_json::from_str(&fs::read_to_string(variables).unwrap()).unwrap();
+        if name == "identity_graph" {
+            // The only variable that depends on what else is in the store.
+            variables["id"] = john.clone();
+        }
+        let answer = ask(&app, Role::Admin, &query, variables).await;
+        assert_eq!(answer["errors"], Value::Null, "{name}");
+        let found = answer["data"]
+            .as_object()
+            .unwrap()
+            .values()
+            .all(|field| !field.is_null());
+        assert!(found, "{name} finds nothing: {answer}");
+        names.insert(name);
+    }
+    let expected = [
+        "classify",
+        "cohort_members",
+        "cohorts",
+        "identity_graph",
+        "ingest",
+        "profile_by_cookie",
+        "profile_by_email",
+        "profiles",
+    ];
+    assert!(expected.into_iter().all(|name| names.contains(name)), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_may_ask_for_what_it_may_and_no_more() {
+    let app = TestApp::start().await;
+    for role in Role::ALL {
+        for (field, query, permission) in ROOT_FIELDS {
+            let answer = ask(&app, role, query, json!({})).await;
+            let is_forbidden = code(&answer) == Some("forbidden");
+            assert_eq!(is_forbidden, !role.may(permission), "{role}, {field}: {answer}");
+        }
+    }
+    let roots = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
+    let answer = ask(&app, Role::Admin, roots, json!({})).await;
+    let fields = ["queryType", "mutationType"]
+        .into_iter()
+        .flat_map(|root| answer["data"]["__schema"][root]["fields"].as_array().unwrap())
+        .map(|field| field["name"].as_str().unwrap().to_owned());
+    let tried = ROOT_FIELDS.map(|(field, ..)| field.to_owned());
+    assert_eq!(
+        fields.collect::<BTreeSet<_>>(),
+        BTreeSet::from(tried),
+        "every field must be tried here"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_shows_itself_to_readers_only() {
+    let app = TestApp::start().await;
+    // As deep as the query with which GraphiQL begins.
+    let of_type = "ofType { ".repeat(9) + "name" + &" }".repeat(9);
+    let query = format!("{{ __schema {{ types {{ fields {{ args {{ type {{ {of_type} }} }} }} }} }} }}");
+    let answer = ask(&app, Role::Viewer, &query, json!({})).await;
+    assert_eq!(answer["errors"], Value::Null);
+    assert!(answer["data"]["__schema"]["types"].as_array().unwrap().len() > 10);
+    let answer = ask(&app, Role::Ingest, "{ __schema { types { name } } }", json!({})).await;
+    assert_eq!(answer["data"]["__schema"], Value::Null, "{answer}");
+    let answer = ask(&app, Role::Ingest, "{ profil }", json!({})).await;
+    assert!(!answer.to_string().contains("Did you mean"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_token_is_refused_before_the_body_is_read() {
+    let app = TestApp::start().await;
+    for authorization in [None, Some("Bearer nonsense"), Some("Basic YTpi"), Some("Bearer")] {
+        let mut request = app
+            .client()
+            .post("/graphql")
+            .content_type("application/json")
+            .body("no JSON");
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let response = request.send().await;
+        response.assert_status(StatusCode::UNAUTHORIZED);
+        response.assert_header_exist("www-authenticate");
+        let body: Value = response.0.into_body().into_json().await.unwrap();
+        assert_eq!(body["error"]["code"], "unauthorized", "{authorization:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_one_request_by_post_as_json_is_taken() {
+    let app = TestApp::start().await;
+    let token = format!("Bearer {}", app.token(Role::Admin));
+    let query = json!({"query": "{ cohorts { slug } }"});
+    let client = app.client();
+    let post = || client.post("/graphql").header("authorization", &token);
+
+    post().body_json(&query).send().await.assert_status_is_ok();
+    post()
+        .body_json(&json!([query, query]))
+        .send()
+        .await
+        .assert_status(StatusCode::BAD_REQUEST);
+    post()
+        .content_type("application/json")
+        .body("{")
+        .send()
+        .await
+        .assert_status(StatusCode::BAD_REQUEST);
+    let multipart = "multipart/form-data; boundary=x";
+    let response = post().content_type(multipart).body("--x--").send().await;
+    response.assert_status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let get = client.get("/graphql").query("query", &"{ cohorts { slug } }");
+    let response = get.header("authorization", &token).send().await;
+    response.assert_status(StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_costs_too_much_is_refused() {
+    let app = TestApp::start().await;
+    let too_deep = format!(
+        "{{ __schema {{ types {}name{} }} }}",
+        "{ ofType ".repeat(20) + "{ ",
+        " }".repeat(21)
+    );
+    let too_deep = ask(&app, Role::Admin, &too_deep, json!({})).await;
+    assert_eq!(message(&too_deep), "Query is nested too deep.");
+    assert_eq!(code(&too_deep), Some("bad_request"));
+
+    let page =
+        |first: &str| format!("{{ profiles(first: {first}) {{ edges {{ node {{ id email cookie }} }} }} }}");
+    for first in ["1000", "100000", "-1"] {
+        let answer = ask(&app, Role::Admin, &page(first), json!({})).await;
+        assert_eq!(message(&answer), "Query is too complex.", "{first}");
+        assert_eq!(answer["data"], Value::Null);
+    }
+    let by_variable = "query($first: Int) { profiles(first: $first) { edges { node { id email cookie } } } }";
+    let answer = ask(&app, Role::Admin, by_variable, json!({"first": 1000})).await;
+    assert_eq!(message(&answer), "Query is too complex.");
+    let nested = "{ cohorts { users(first: 1000) { totalCount } } }";
+    let answer = ask(&app, Role::Admin, nested, json!({})).await;
+    assert_eq!(message(&answer), "Query is too complex.");
+
+    let answer = ask(&app, Role::Admin, &page("500"), json!({})).await;
+    assert_eq!(answer["errors"], Value::Null);
+    let thousand = "{ profiles(first: 1000) { edges { cursor node { id } } } }";
+    let answer = ask(&app, Role::Admin, thousand, json!({})).await;
+    assert_eq!(answer["errors"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_ingested_is_read_back_with_its_cohort_and_its_reason() {
+    let app = TestApp::start().await;
+    ingest_example(&app).await;
+    let query = r#"{ profile(email: "JOHN.SMITH@example.com") {
+        cookie phoneNumber location { text city state country } demographics { age gender education income }
+        interests cohorts { cohort slug score reason } identities { primaryKey cookies { value } emails { value } }
+        provenance { field value raw }
+    } }"#;
+    let answer = ask(&app, Role::Viewer, query, json!({})).await;
+    let john = &answer["data"]["profile"];
+    assert_eq!(john["cookie"], "dk5h2p9s7f3j8m1n4v0x", "{answer}");
+    assert_eq!(john["location"]["text"], "Brooklyn, New York, USA");
+    assert_eq!(john["demographics"]["age"], 42);
+    assert_eq!(john["identities"]["primaryKey"], "john.smith@example.com");
+    assert_eq!(
+        john["identities"]["cookies"],
+        json!([{"value": "dk5h2p9s7f3j8m1n4v0x"}])
+    );
+    let cohorts = john["cohorts"].as_array().unwrap();
+    let sports = cohorts
+        .iter()
+        .find(|cohort| cohort["cohort"] == "Sports")
+        .unwrap();
+    assert!(sports["score"].as_f64().unwrap() > 0.5);
+    assert!(!sports["reason"].as_array().unwrap().is_empty());
+
+    let age = john["provenance"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|value| value["field"] == "demographics.age");
+    let query = "query($id: String!) { rawRow(id: $id) { id source batch receivedAt number line verbatim } }";
+    let answer = ask(&app, Role::Viewer, query, json!({"id": age.unwrap()["raw"]})).await;
+    let row = &answer["data"]["rawRow"];
+    assert_eq!(
+        (&row["source"], &row["number"], &row["line"]),
+        (&json!("graphql"), &json!(1), &json!(1))
+    );
+    let verbatim: Value = serde_json::from_str(row["verbatim"].as_str().unwrap()).unwrap();
+    assert_eq!(verbatim, example());
+    let batch = "query($id: ID!) { batch(id: $id) { source contentType recordsProcessed finished failure } }";
+    let answer = ask(&app, Role::Ingest, batch, json!({"id": row["batch"]})).await;
+    let expected = json!({"source": "graphql", "contentType": "application/json", "recordsProcessed": 1,
+        "finished": true, "failure": null});
+    assert_eq!(answer["data"]["batch"], expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_records_are_reported_and_good_ones_stored() {
+    let app = TestApp::start().await;
+    let bad = json!({"cookie": "c-bad", "demographics": {"age": 4200}});
+    for (records, status, rejected) in [
+        (json!([{"cookie": "c-good"}]), "success", 0),
+        (json!([{"cookie": "c-good"}, bad]), "partial", 1),
+        (json!([bad]), "error", 1),
+    ] {
+        let report = &ingest(&app, records).await["data"]["ingest"];
+        assert_eq!(
+            (&report["status"], &report["recordsRejected"]),
+            (&json!(status), &json!(rejected))
+        );
+        if rejected == 1 {
+            let error = &report["errors"][0];
+            assert_eq!(
+                (&error["row"], &error["line"]),
+                (&report["recordsProcessed"], &report["recordsProcessed"])
+            );
+            assert_eq!(error["field"], "demographics.age");
+        }
+    }
+    let known = r#"{ good: profile(cookie: "c-good") { id } bad: profile(cookie: "c-bad") { id } }"#;
+    let answer = ask(&app, Role::Viewer, known, json!({})).await;
+    assert!(!answer["data"]["good"].is_null());
+    assert!(answer["data"]["bad"].is_null());
+    assert_eq!(answer["errors"], Value::Null);
+    let answer = ingest(&app, json!([])).await;
+    assert_eq!(
+        (code(&answer), &answer["errors"][0]["extensions"]["field"]),
+        (Some("bad_request"), &json!("records"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_hold_everybody_once() {
+    let app = TestApp::start().await;
+    let people: Vec<Value> = (0..5)
+        .map(|n| json!({"cookie": format!("c-page-{n}"), "interests": ["cricket"]}))
+        .collect();
+    ingest(&app, json!(people)).await;
+    let members = "query($after: String) { cohort(name: \"sports\") { users(first: 2, after: $after) {
+        totalCount edges { cursor node { id cookie } } pageInfo { hasNextPage hasPreviousPage endCursor } } } }";
+    let everybody = "query($after: String) { profiles(first: 2, after: $after) {
+        edges { cursor node { id cookie } } pageInfo { hasNextPage hasPreviousPage endCursor } } }";
+    for (query, pointer) in [(members, "/data/cohort/users"), (everybody, "/data/profiles")] {
+        let mut cookies = Vec::new();
+        let mut after = Value::Null;
+        loop {
+            let answer = ask(&app, Role::Viewer, query, json!({"after": after})).await;
+            let page = answer.pointer(pointer).unwrap_or_else(|| panic!("{answer}"));
+            assert_eq!(page["pageInfo"]["hasPreviousPage"], !cookies.is_empty());
+            for edge in page["edges"].as_array().unwrap() {
+                assert_eq!(edge["cursor"], edge["node"]["id"]);
+                cookies.push(edge["node"]["cookie"].as_str().unwrap().to_owned());
+            }
+            if page["pageInfo"]["hasNextPage"] == false {
+                break;
+            }
+            after = page["pageInfo"]["endCursor"].clone();
+        }
+        let expected: Vec<String> = (0..5).map(|n| format!("c-page-{n}")).collect();
+        assert_eq!(cookies, expected, "{pointer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_argument_is_told_and_an_unknown_person_is_null() {
+    let app = TestApp::start().await;
+    for (query, expected, field) in [
+        ("{ profile { id } }", "bad_request", Some("cookie")),
+        (
+            r#"{ profile(email: "no address") { id } }"#,
+            "bad_request",
+            Some("email"),
+        ),
+        (
+            r#"{ profile(id: "p1", cookie: "c") { id } }"#,
+            "bad_request",
+            Some("id"),
+        ),
+        (r#"{ profile(id: "no id") { id } }"#, "bad_request", Some("id")),
+        (
+            "{ profiles(first: 0) { edges { cursor } } }",
+            "bad_request",
+            Some("first"),
+        ),
+        (
+            r#"{ profiles(after: "no cursor") { edges { cursor } } }"#,
+            "bad_request",
+            Some("after"),
+        ),
+        (
+            r#"{ cohort(name: "Sports") { users(after: "x") { totalCount } } }"#,
+            "bad_request",
+            Some("after"),
+        ),
+        (
+            r#"{ cohort(name: "Knitting") { slug } }"#,
+            "not_found",
+            Some("cohort"),
+        ),
+        ("{ classify(texts: []) { text } }", "bad_request", Some("texts")),
+        ("{ nonsense }", "bad_request", None),
+        ("{", "bad_request", None),
+    ] {
+        let answer = ask(&app, Role::Admin, query, json!({})).await;
+        assert_eq!(code(&answer), Some(expected), "{query}: {answer}");
+        assert_eq!(
+            answer["errors"][0]["extensions"]["field"].as_str(),
+            field,
+            "{query}: {answer}"
+        );
+    }
+    let nobody =
+        r#"{ profile(email: "nobody@example.com") { id } batch(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { id } }"#;
+    let answer = ask(&app, Role::Admin, nobody, json!({})).await;
+    assert_eq!(answer, json!({"data": {"profile": null, "batch": null}}));
+}
+
+/// Sends one request as a user of a role; GraphQL answers 200 whatever became of it.
+async fn ask(app: &TestApp, role: Role, query: &str, variables: Value) -> Value {
+    let token = app.token(role);
+    let request = app
+        .client()
+        .post("/graphql")
+        .header("authorization", format!("Bearer {token}"));
+    let response = request
+        .body_json(&json!({"query": query, "variables": variables}))
+        .send()
+        .await;
+    response.assert_status_is_ok();
+    response.0.into_body().into_json().await.unwrap()
+}
+
+async fn ingest(app: &TestApp, records: Value) -> Value {
+    let query = "mutation($records: [JSON!]!) { ingest(records: $records) {
+        status recordsProcessed recordsRejected errors { row line field code message } } }";
+    ask(app, Role::Ingest, query, json!({"records": records})).await
+}
+
+/// Stores the example's person, and gives their id.
+async fn ingest_example(app: &TestApp) -> Value {
+    let answer = ingest(app, json!([example()])).await;
+    assert_eq!(answer["data"]["ingest"]["status"], "success", "{answer}");
+    let query = r#"{ profile(cookie: "dk5h2p9s7f3j8m1n4v0x") { id } }"#;
+    ask(app, Role::Viewer, query, json!({})).await["data"]["profile"]["id"].clone()
+}
+
+fn example() -> Value {
+    serde_json::from_str(include_str!("../../seeds/demo/example.json")).unwrap()
+}
+
+fn committed_queries() -> Vec<PathBuf> {
+    let files = fs::read_dir(root().join("queries"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "graphql"))
+        .collect()
+}
+
+fn code(answer: &Value) -> Option<&str> {
+    answer["errors"][0]["extensions"]["code"].as_str()
+}
+
+fn message(answer: &Value) -> &str {
+    answer["errors"][0]["message"].as_str().unwrap_or_default()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
