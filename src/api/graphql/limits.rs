@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextResolve, ResolveInfo,
+    Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextResolve, ResolveInfo,
 };
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{ErrorExtensionValues, ServerError, ServerResult, Value, Variables};
+use async_graphql::{ErrorExtensionValues, Request, ServerError, ServerResult, Value};
 use async_trait::async_trait;
 use tokio::time::timeout;
 
@@ -55,19 +55,19 @@ impl ExtensionFactory for Limits {
 
 #[async_trait]
 impl Extension for Limits {
-    async fn parse_query(
+    /// Before the parsed document is looked at: the very first look of async-graphql follows
+    /// each spread.
+    async fn prepare_request(
         &self,
         ctx: &ExtensionContext<'_>,
-        query: &str,
-        variables: &Variables,
-        next: NextParseQuery<'_>,
-    ) -> ServerResult<ExecutableDocument> {
-        let document = next.run(ctx, query, variables).await?;
-        if spreads(&document) > SPREADS_MAX {
+        mut request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        if spreads(request.parsed_query()?) > SPREADS_MAX {
             let message = format!("the document spreads fragments more than {SPREADS_MAX} times");
             return Err(refusal(ErrorCode::BadRequest, message));
         }
-        Ok(document)
+        next.run(ctx, request).await
     }
 
     /// Mutations are not stopped: what they have stored by then would go unreported.

@@ -145,11 +145,12 @@ mod tests {
 
     #[test]
     fn a_page_costs_its_rows() {
-        assert_eq!(cost(Some(20), 3), 61);
-        assert_eq!(cost(None, 1), 51);
+        assert_eq!(cost(Some(20), 3), 60);
+        assert_eq!(cost(None, 1), 50);
+        assert_eq!(cost(Some(30), 0), 30);
         assert_eq!(
             cost(Some(-1), 2),
-            2_001,
+            2_000,
             "out of range is no way around the limit"
         );
         assert_eq!(cost(Some(1_000), usize::MAX), usize::MAX);

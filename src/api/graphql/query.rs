@@ -67,6 +67,7 @@ impl Query {
 
     /// A cohort; when there is none of that name, the error names those there are.
     #[graphql(guard = "Needs(Permission::Read)")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
     async fn cohort(
         &self,
         ctx: &Context<'_>,
@@ -80,6 +81,7 @@ impl Query {
         guard = "Needs(Permission::Read)",
         complexity = "COHORTS_RECKONED * child_complexity"
     )]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
     async fn cohorts(&self, ctx: &Context<'_>) -> Result<Vec<Cohort>> {
         Ok(services(ctx)?
             .cohorts

@@ -17,14 +17,14 @@ pub struct Classification {
     /// The names of the cohorts that it belongs to, surest first; none is an answer.
     cohorts: Vec<String>,
     /// Every cohort's score, best first; none for a text without letters.
-    scores: Vec<Score>,
+    scores: Vec<CohortScore>,
     /// The example terms nearest to it, nearest first.
     nearest: Vec<Nearest>,
 }
 
 /// A cohort, and how surely a text belongs to it.
 #[derive(SimpleObject)]
-pub struct Score {
+pub struct CohortScore {
     /// The cohort's name.
     cohort: String,
     /// The cohort's slug.
@@ -51,13 +51,13 @@ impl From<Answer> for Classification {
             normalised: answer.normalised,
             repaired: answer.repaired,
             cohorts: answer.cohorts,
-            scores: answer.scores.into_iter().map(Score::from).collect(),
+            scores: answer.scores.into_iter().map(CohortScore::from).collect(),
             nearest: answer.nearest.into_iter().map(Nearest::from).collect(),
         }
     }
 }
 
-impl From<ScoreView> for Score {
+impl From<ScoreView> for CohortScore {
     fn from(ScoreView { cohort, slug, score }: ScoreView) -> Self {
         Self {
             cohort,
