@@ -1,3 +1,5 @@
+//! Payloads as table rows: what each decodes to, and the laws that hold of every payload.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Rows as they are sent, good and bad, and what validation makes of them.
+
 use super::*;
 use chrono::DateTime;
 use serde_json::json;
