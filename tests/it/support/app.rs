@@ -60,12 +60,20 @@ impl TestApp {
 
     /// Starts the platform with settings of the test's own.
     pub async fn with(config: &Config) -> Self {
-        let client = TestClient::new(build(config).await.into_routes());
+        Self::of(build(config).await).await
+    }
+
+    /// The tests' side of a platform that was put together already.
+    pub async fn of(app: App) -> Self {
+        let client = TestClient::new(app.into_routes());
         let mut tokens = Vec::new();
         for role in Role::ALL {
             tokens.push(log_in(&client, role).await);
         }
-        Self { client, tokens: tokens.try_into().unwrap() }
+        Self {
+            client,
+            tokens: tokens.try_into().unwrap(),
+        }
     }
 
     /// Starts the platform behind a socket.
@@ -79,8 +87,14 @@ impl TestApp {
             let stop = async { drop(stopped.await) };
             app.serve(&config.api.listen, report, stop).await.unwrap();
         });
-        let address = tokio::time::timeout(Duration::from_secs(30), address).await.unwrap().unwrap();
-        ServedApp { url: format!("http://{address}"), stop: Some(stop) }
+        let address = tokio::time::timeout(Duration::from_secs(30), address)
+            .await
+            .unwrap()
+            .unwrap();
+        ServedApp {
+            url: format!("http://{address}"),
+            stop: Some(stop),
+        }
     }
 
     /// The client, for requests that no method here makes.
@@ -96,7 +110,11 @@ impl TestApp {
 
     /// A GET as a role.
     pub async fn get_as(&self, role: Role, path: &str) -> TestResponse {
-        self.client.get(path).header("authorization", format!("Bearer {}", self.token(role))).send().await
+        self.client
+            .get(path)
+            .header("authorization", format!("Bearer {}", self.token(role)))
+            .send()
+            .await
     }
 
     /// A GET as admin that must succeed.
@@ -133,7 +151,11 @@ impl TestApp {
         let caller = std::panic::Location::caller();
         async move {
             let (status, report) = self.send("application/json", records.to_string()).await;
-            assert_eq!((status, &report["status"]), (StatusCode::OK, &json!("success")), "{caller}: {report}");
+            assert_eq!(
+                (status, &report["status"]),
+                (StatusCode::OK, &json!("success")),
+                "{caller}: {report}"
+            );
             report
         }
     }
@@ -155,10 +177,17 @@ impl TestApp {
 
 async fn log_in(client: &TestClient<BoxEndpoint<'static, Response>>, role: Role) -> String {
     let credentials = json!({ "username": role.name(), "password": format!("demo-{role}") });
-    let response = client.post("/api/auth/token").body_json(&credentials).send().await;
+    let response = client
+        .post("/api/auth/token")
+        .body_json(&credentials)
+        .send()
+        .await;
     response.assert_status_is_ok();
     let body = response.0.into_body().into_string().await.unwrap();
-    serde_json::from_str::<Value>(&body).unwrap()["access_token"].as_str().unwrap().to_owned()
+    serde_json::from_str::<Value>(&body).unwrap()["access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 impl Drop for ServedApp {

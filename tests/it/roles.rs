@@ -1,0 +1,76 @@
+//! Who may what, as one table: every route with every role and with nobody, so that a
+//! forgotten guard shows as a changed cell. The routes are those of the description, so a
+//! new one can't be left out.
+
+use std::fmt::Write as _;
+
+use cdp::domain::role::Role;
+use poem::http::Method;
+use serde_json::json;
+
+use crate::support::app::TestApp;
+
+/// Routes outside the description that ask who it is; who may ask GraphQL for which field is
+/// in `graphql.rs`.
+const UNDESCRIBED: [(Method, &str); 2] = [(Method::GET, "/metrics"), (Method::POST, "/graphql")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_lets_in_whom_it_should() {
+    let app = TestApp::start().await;
+    let mut table = format!("{:36}{:>8}", "route", "nobody");
+    for role in Role::ALL {
+        write!(table, "{:>8}", role.name()).unwrap();
+    }
+    for (method, path) in routes(&app).await {
+        let route = format!("{method} {path}");
+        write!(table, "\n{route:36}").unwrap();
+        for role in [None].into_iter().chain(Role::ALL.map(Some)) {
+            write!(table, "{:>8}", cell(&app, &method, &path, role).await).unwrap();
+        }
+    }
+    insta::assert_snapshot!(table, @r"
+    route                                 nobody  viewer analyst  ingest   admin
+    POST /api/auth/token                     may     may     may     may     may
+    POST /api/classify                       401     403     may     403     may
+    GET /api/cohort/users                    401     may     may     403     may
+    GET /api/cohorts                         401     may     may     403     may
+    POST /api/ingest                         401     403     403     may     may
+    GET /api/ingest/{batch}                  401     403     403     may     may
+    GET /api/ingest/{batch}/rejects          401     403     403     may     may
+    GET /api/user                            401     may     may     403     may
+    GET /metrics                             401     may     may     403     may
+    POST /graphql                            401     may     may     may     may
+    ");
+}
+
+/// Every route of the description, and those beside it.
+async fn routes(app: &TestApp) -> Vec<(Method, String)> {
+    let spec = app.get("/openapi.json").await;
+    let mut routes = Vec::new();
+    for (path, operations) in spec["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            routes.push((method.to_uppercase().parse().unwrap(), format!("/api{path}")));
+        }
+    }
+    assert!(routes.len() >= 8, "{routes:?}");
+    routes.extend(UNDESCRIBED.map(|(method, path)| (method, path.to_owned())));
+    routes
+}
+
+/// `401`, `403`, or `may`, when the request got past the guard, whatever became of it there.
+async fn cell(app: &TestApp, method: &Method, path: &str, role: Option<Role>) -> String {
+    let path = path.replace("{batch}", "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    let mut request = app
+        .client()
+        .request(method.clone(), path)
+        .body_json(&json!({ "query": "{ __typename }" }));
+    if let Some(role) = role {
+        request = request.header("authorization", format!("Bearer {}", app.token(role)));
+    }
+    match request.send().await.0.status().as_u16() {
+        refused @ (401 | 403) => refused.to_string(),
+        405 => panic!("{method} is not a method of the route"),
+        500.. => panic!("{method} fails"),
+        _ => "may".to_owned(),
+    }
+}

@@ -1,0 +1,100 @@
+//! [`Server`]: the real binary as a process of its own, and a client for whatever listens.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use cdp::domain::role::Role;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Starting takes a second or two; a server that hangs must not hang the tests.
+const START_MAX: Duration = Duration::from_secs(120);
+
+/// A command line takes as long as its server does.
+const COMMAND_MAX: Duration = Duration::from_secs(120);
+
+/// A server that was started from the built program.
+pub struct Server {
+    pub url: String,
+    child: Child,
+    /// Held, so that the server's standard output stays open.
+    _output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    /// Starts `cdp serve --demo` over a store on disk and waits until it says where it is.
+    pub async fn start(folder: &Path) -> Self {
+        let store = store_url(folder);
+        let mut child = program(&["serve", "--demo", "--listen", "127.0.0.1:0", "--store", &store])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = timeout(START_MAX, announced(&mut output))
+            .await
+            .expect("the server starts in time");
+        Self {
+            url: url.expect("the server says where it is"),
+            child,
+            _output: output,
+        }
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// The connection string of a store below a folder, durable before each answer.
+pub fn store_url(folder: &Path) -> String {
+    format!("surrealkv://{}/cdp?sync=every", folder.display())
+}
+
+async fn announced(output: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {
+    while let Some(line) = output.next_line().await.unwrap() {
+        if let Some((_, url)) = line.split_once("Customer Data Platform at ") {
+            return Some(url.trim().to_owned());
+        }
+    }
+    None
+}
+
+/// The built program, without settings from the environment of whoever runs the tests.
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cdp"));
+    for (name, _) in std::env::vars_os() {
+        // The model's place is the machine's, and not a setting of the test's.
+        let is_setting = name.to_string_lossy().starts_with("CDP_") && name != "CDP_MODEL_DIR";
+        if is_setting {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs a command line to its end.
+pub async fn run(command: &mut Command) -> Output {
+    timeout(COMMAND_MAX, command.output())
+        .await
+        .expect("the command ends in time")
+        .unwrap()
+}
+
+/// A token of the test user of a role, from whatever listens at `url`.
+pub async fn token(client: &reqwest::Client, url: &str, role: Role) -> String {
+    let credentials = json!({ "username": role.name(), "password": format!("demo-{role}") });
+    let response = client
+        .post(format!("{url}/api/auth/token"))
+        .json(&credentials)
+        .send()
+        .await
+        .unwrap();
+    let token: Value = response.error_for_status().unwrap().json().await.unwrap();
+    token["access_token"].as_str().unwrap().to_owned()
+}
