@@ -30,7 +30,9 @@ const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
 const DEMO_SECRET: &str = "cdp-demo-secret-that-everybody-knows";
 
 /// Bounds of the histograms of `cdp_stage_seconds`, in seconds.
-const STAGE_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const STAGE_SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
 
 /// The platform, put together.
 pub struct App {
@@ -76,7 +78,9 @@ pub enum StartError {
     #[error(transparent)]
     Password(#[from] auth::password::PasswordError),
     /// Production without a secret.
-    #[error("production needs CDP_AUTH__JWT_SECRET, at least 32 bytes that only you know; `openssl rand -hex 32` makes one")]
+    #[error(
+        "production needs CDP_AUTH__JWT_SECRET, at least 32 bytes that only you know; `openssl rand -hex 32` makes one"
+    )]
     NoSecret,
     /// Production with a secret that everybody knows.
     #[error("production refuses the demo's token secret; set CDP_AUTH__JWT_SECRET to one of your own")]
@@ -117,7 +121,10 @@ impl App {
     ///
     /// # Errors
     /// As [`App::build`].
-    pub async fn build_with(config: &Config, classifier: Option<Arc<Classifier>>) -> Result<Self, StartError> {
+    pub async fn build_with(
+        config: &Config,
+        classifier: Option<Arc<Classifier>>,
+    ) -> Result<Self, StartError> {
         auth::install_crypto();
         let secret = secret(config)?;
         make_folder(&config.store.url)?;
@@ -133,7 +140,12 @@ impl App {
         let services = Services::new(&store, &pipeline, hasher, issuer, &config.login);
         set_up_users(config, &services).await?;
         let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
-        Ok(Self { services, classifier, routes, grace: Duration::from_secs(config.api.shutdown_grace_s) })
+        Ok(Self {
+            services,
+            classifier,
+            routes,
+            grace: Duration::from_secs(config.api.shutdown_grace_s),
+        })
     }
 
     /// The routes, for tests that need no socket.
@@ -153,21 +165,32 @@ impl App {
         bound: impl FnOnce(SocketAddr),
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), StartError> {
-        let failed = |source| StartError::Listen { address: address.to_owned(), source };
+        let failed = |source| StartError::Listen {
+            address: address.to_owned(),
+            source,
+        };
         let acceptor = TcpListener::bind(address).into_acceptor().await.map_err(failed)?;
-        let local = acceptor.local_addr().into_iter().find_map(|local| local.as_socket_addr().copied());
+        let local = acceptor
+            .local_addr()
+            .into_iter()
+            .find_map(|local| local.as_socket_addr().copied());
         if let Some(local) = local {
             bound(local);
         }
         let server = poem::Server::new_with_acceptor(acceptor);
-        server.run_with_graceful_shutdown(self.routes, stop, Some(self.grace)).await.map_err(failed)
+        server
+            .run_with_graceful_shutdown(self.routes, stop, Some(self.grace))
+            .await
+            .map_err(failed)
     }
 }
 
 /// The secret that signs tokens.
 fn secret(config: &Config) -> Result<SecretString, StartError> {
     match (&config.auth.jwt_secret, config.mode) {
-        (Some(secret), Mode::Production) if secret.expose_secret() == DEMO_SECRET => Err(StartError::DemoSecret),
+        (Some(secret), Mode::Production) if secret.expose_secret() == DEMO_SECRET => {
+            Err(StartError::DemoSecret)
+        }
         (Some(secret), _) => Ok(secret.clone()),
         (None, Mode::Demo) => Ok(SecretString::from(DEMO_SECRET)),
         (None, Mode::Production) => Err(StartError::NoSecret),
@@ -176,17 +199,25 @@ fn secret(config: &Config) -> Result<SecretString, StartError> {
 
 /// The embedded engine makes its own folder, but not the one around it.
 fn make_folder(url: &str) -> Result<(), StartError> {
-    let Some(path) = url.strip_prefix("surrealkv://") else { return Ok(()) };
+    let Some(path) = url.strip_prefix("surrealkv://") else {
+        return Ok(());
+    };
     let path = PathBuf::from(path.split('?').next().unwrap_or(path));
-    let Some(folder) = path.parent() else { return Ok(()) };
-    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder { folder: folder.to_owned(), source })
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder).map_err(|source| StartError::Folder {
+        folder: folder.to_owned(),
+        source,
+    })
 }
 
 async fn start_classifier(config: &Config, store: &Store) -> Result<Classifier, StartError> {
     let encoder = Arc::new(classify::load(&config.classify).await?);
     let (cohorts, settings) = (store.cohorts().await?, config.classify.clone());
     // It embeds the cohorts' definitions, which takes a second of all cores.
-    let starting = tokio::task::spawn_blocking(move || interests::start_classifier(encoder, cohorts, &settings));
+    let starting =
+        tokio::task::spawn_blocking(move || interests::start_classifier(encoder, cohorts, &settings));
     Ok(starting.await??)
 }
 
@@ -213,7 +244,9 @@ fn metrics() -> Result<PrometheusHandle, StartError> {
         return Ok(handle.clone());
     }
     let failed = |error: metrics_exporter_prometheus::BuildError| StartError::Metrics(Box::new(error));
-    let builder = PrometheusBuilder::new().set_buckets(STAGE_SECONDS).map_err(failed)?;
+    let builder = PrometheusBuilder::new()
+        .set_buckets(STAGE_SECONDS)
+        .map_err(failed)?;
     match builder.install_recorder() {
         Ok(handle) => Ok(HANDLE.get_or_init(|| handle).clone()),
         // Another app of this process was a moment faster.

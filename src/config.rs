@@ -72,7 +72,9 @@ impl Config {
         // section are the command line's own, such as CDP_CONFIG.
         let environment = Env::prefixed("CDP_").filter(|key| key.as_str().contains("__") || key == "mode");
         let figment = figment.merge(environment.split("__"));
-        figment.extract().map_err(|error| ConfigError::Unusable(Box::new(error)))
+        figment
+            .extract()
+            .map_err(|error| ConfigError::Unusable(Box::new(error)))
     }
 }
 
@@ -84,11 +86,23 @@ mod tests {
     fn the_documented_defaults_are_the_defaults() {
         let config = Config::load(None).unwrap();
         assert_eq!(config.mode, Mode::Production);
-        assert_eq!(format!("{:?}", config.store), format!("{:?}", store::Settings::default()));
+        assert_eq!(
+            format!("{:?}", config.store),
+            format!("{:?}", store::Settings::default())
+        );
         assert_eq!(config.classify, classify::Settings::default());
-        assert_eq!(format!("{:?}", config.auth), format!("{:?}", auth::Settings::default()));
-        assert_eq!(format!("{:?}", config.login), format!("{:?}", accounts::Settings::default()));
-        assert_eq!(format!("{:?}", config.api), format!("{:?}", api::Settings::default()));
+        assert_eq!(
+            format!("{:?}", config.auth),
+            format!("{:?}", auth::Settings::default())
+        );
+        assert_eq!(
+            format!("{:?}", config.login),
+            format!("{:?}", accounts::Settings::default())
+        );
+        assert_eq!(
+            format!("{:?}", config.api),
+            format!("{:?}", api::Settings::default())
+        );
         assert_eq!(config.telemetry, telemetry::Settings::default());
     }
 
@@ -98,9 +112,15 @@ mod tests {
         let file = folder.path().join("cdp.toml");
         std::fs::write(&file, "[api]\nlisten = \"0.0.0.0:9\"\n").unwrap();
         let config = Config::load(Some(&file)).unwrap();
-        assert_eq!((config.api.listen.as_str(), config.api.shutdown_grace_s), ("0.0.0.0:9", 20));
+        assert_eq!(
+            (config.api.listen.as_str(), config.api.shutdown_grace_s),
+            ("0.0.0.0:9", 20)
+        );
         std::fs::write(&file, "[api]\nlissten = \"0.0.0.0:9\"\n").unwrap();
         assert!(matches!(Config::load(Some(&file)), Err(ConfigError::Unusable(_))));
-        assert!(matches!(Config::load(Some(Path::new("/nowhere.toml"))), Err(ConfigError::Missing(_))));
+        assert!(matches!(
+            Config::load(Some(Path::new("/nowhere.toml"))),
+            Err(ConfigError::Missing(_))
+        ));
     }
 }

@@ -15,6 +15,11 @@
 //! - [`api`]: REST, GraphQL and the pages: skins over the services.
 //! - [`auth`]: who may what, tokens and passwords.
 
+/// The engine allocates and frees many small values for each row; the system's allocator
+/// takes a fifth of the time of an import (`docs/BENCHMARKS.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod api;
 pub mod app;
 pub mod auth;

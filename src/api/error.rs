@@ -81,9 +81,10 @@ impl From<Error> for ApiError {
         let body = Json(body(error.code, error.message, error.field));
         let wait = error.retry_after_s.unwrap_or(RETRY_AFTER_DEFAULT_S);
         match error.code {
-            ErrorCode::BadRequest | ErrorCode::Unparseable | ErrorCode::AllRejected | ErrorCode::MethodNotAllowed => {
-                Self::BadRequest(body)
-            }
+            ErrorCode::BadRequest
+            | ErrorCode::Unparseable
+            | ErrorCode::AllRejected
+            | ErrorCode::MethodNotAllowed => Self::BadRequest(body),
             ErrorCode::Unauthorized => Self::Unauthorized(body, CHALLENGE.to_owned()),
             ErrorCode::Forbidden => Self::Forbidden(body),
             ErrorCode::NotFound => Self::NotFound(body),
@@ -108,7 +109,11 @@ fn log(error: &Error) {
         causes.push(next.to_string());
         cause = next.source();
     }
-    tracing::error!(error.code = error.code.as_str(), error.causes = causes.join(": "), "a request failed");
+    tracing::error!(
+        error.code = error.code.as_str(),
+        error.causes = causes.join(": "),
+        "a request failed"
+    );
 }
 
 /// The framework's own errors in the same body; errors of handlers are in it already.
@@ -118,10 +123,14 @@ pub async fn as_response(error: poem::Error) -> Response {
     }
     let status = error.status();
     let (code, message, field) = told(&error);
-    let mut response = PlainJson(body(code, message, field)).with_status(status).into_response();
+    let mut response = PlainJson(body(code, message, field))
+        .with_status(status)
+        .into_response();
     if status == StatusCode::UNAUTHORIZED {
         let challenge = poem::http::HeaderValue::from_static(CHALLENGE);
-        response.headers_mut().insert(poem::http::header::WWW_AUTHENTICATE, challenge);
+        response
+            .headers_mut()
+            .insert(poem::http::header::WWW_AUTHENTICATE, challenge);
     }
     response
 }
@@ -130,7 +139,9 @@ pub async fn as_response(error: poem::Error) -> Response {
 pub fn after_panic(_panic: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked");
     let error = Error::internal("a handler panicked");
-    PlainJson(body(error.code, error.message, None)).with_status(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+    PlainJson(body(error.code, error.message, None))
+        .with_status(StatusCode::INTERNAL_SERVER_ERROR)
+        .into_response()
 }
 
 fn told(error: &poem::Error) -> (ErrorCode, String, Option<String>) {
@@ -138,20 +149,32 @@ fn told(error: &poem::Error) -> (ErrorCode, String, Option<String>) {
         return (ErrorCode::NotFound, "there is no such route".to_owned(), None);
     }
     if error.is::<MethodNotAllowedError>() {
-        return (ErrorCode::MethodNotAllowed, "the route does not have this method".to_owned(), None);
+        return (
+            ErrorCode::MethodNotAllowed,
+            "the route does not have this method".to_owned(),
+            None,
+        );
     }
     if error.is::<AuthorizationError>() {
         let message = "a bearer token is needed; POST /api/auth/token gives one".to_owned();
         return (ErrorCode::Unauthorized, message, None);
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return (ErrorCode::BadRequest, error.reason.clone(), Some(error.name.to_owned()));
+        return (
+            ErrorCode::BadRequest,
+            error.reason.clone(),
+            Some(error.name.to_owned()),
+        );
     }
     if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
         return (ErrorCode::Unparseable, error.reason.clone(), None);
     }
     if error.is::<ContentTypeError>() {
-        return (ErrorCode::UnsupportedMediaType, "the body must be application/json".to_owned(), None);
+        return (
+            ErrorCode::UnsupportedMediaType,
+            "the body must be application/json".to_owned(),
+            None,
+        );
     }
     let status = error.status();
     if status.is_server_error() {
@@ -170,5 +193,11 @@ fn told(error: &poem::Error) -> (ErrorCode, String, Option<String>) {
 }
 
 fn body(code: ErrorCode, message: String, field: Option<String>) -> ErrorBody {
-    ErrorBody { error: ErrorDetail { code: code.as_str().to_owned(), message, field } }
+    ErrorBody {
+        error: ErrorDetail {
+            code: code.as_str().to_owned(),
+            message,
+            field,
+        },
+    }
 }

@@ -20,12 +20,22 @@ pub struct MayRead(pub Caller);
 
 /// A caller who may ask the classifier.
 #[derive(SecurityScheme)]
-#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_classify")]
+#[oai(
+    rename = "token",
+    ty = "bearer",
+    bearer_format = "JWT",
+    checker = "may_classify"
+)]
 pub struct MayClassify(pub Caller);
 
 /// A caller who may send records.
 #[derive(SecurityScheme)]
-#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_ingest")]
+#[oai(
+    rename = "token",
+    ty = "bearer",
+    bearer_format = "JWT",
+    checker = "may_ingest"
+)]
 pub struct MayIngest(pub Caller);
 
 async fn may_read(request: &Request, bearer: Bearer) -> poem::Result<Caller> {

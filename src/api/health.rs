@@ -38,7 +38,9 @@ pub fn alive() -> Json<serde_json::Value> {
 pub async fn ready(services: Data<&Arc<Services>>) -> Response {
     match services.ready().await {
         Ok(()) => Json(json!({ "status": "ready" })).into_response(),
-        Err(_) => Json(json!({ "status": "unavailable" })).with_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
+        Err(_) => Json(json!({ "status": "unavailable" }))
+            .with_status(StatusCode::SERVICE_UNAVAILABLE)
+            .into_response(),
     }
 }
 
@@ -46,10 +48,15 @@ pub async fn ready(services: Data<&Arc<Services>>) -> Response {
 #[handler]
 pub fn metrics(request: &Request, metrics: Data<&Metrics>) -> Result<Response> {
     if !metrics.are_public {
-        let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let token = header.and_then(|value| value.strip_prefix("Bearer "));
         let missing = || ApiError::from(Error::new(ErrorCode::Unauthorized, "a bearer token is needed"));
         guard::check(request, token.ok_or_else(missing)?, Permission::Read)?;
     }
-    Ok(Response::builder().content_type("text/plain; version=0.0.4").body(metrics.handle.render()))
+    Ok(Response::builder()
+        .content_type("text/plain; version=0.0.4")
+        .body(metrics.handle.render()))
 }

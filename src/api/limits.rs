@@ -22,7 +22,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { ingest_bytes_max: 64 * 1024 * 1024, body_bytes_max: 4 * 1024 * 1024 }
+        Self {
+            ingest_bytes_max: 64 * 1024 * 1024,
+            body_bytes_max: 4 * 1024 * 1024,
+        }
     }
 }
 
@@ -35,8 +38,15 @@ impl Default for Limits {
 pub async fn bound<E: Endpoint>(endpoint: std::sync::Arc<E>, mut request: Request) -> poem::Result<Response> {
     let limits = request.data::<Limits>().copied().unwrap_or_default();
     let is_streamed = request.uri().path() == STREAMED;
-    let most = if is_streamed { limits.ingest_bytes_max } else { limits.body_bytes_max as u64 };
-    let said = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let most = if is_streamed {
+        limits.ingest_bytes_max
+    } else {
+        limits.body_bytes_max as u64
+    };
+    let said = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
     if said.is_some_and(|said: u64| said > most) {
         return Err(too_large(most));
     }

@@ -7,7 +7,7 @@
 
 pub mod assets;
 pub mod error;
-//TMP pub mod graphql;
+pub mod graphql;
 pub mod guard;
 pub mod health;
 pub mod limits;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::endpoint::BoxEndpoint;
 use poem::middleware::{CatchPanic, Compression, RequestId};
-use poem::{EndpointExt, Response, Route, get};
+use poem::{EndpointExt, Response, Route, get, post};
 use serde::Deserialize;
 
 use crate::services::Services;
@@ -50,7 +50,11 @@ impl Default for Settings {
 }
 
 /// Every route.
-pub fn routes(services: Arc<Services>, settings: &Settings, metrics: PrometheusHandle) -> BoxEndpoint<'static, Response> {
+pub fn routes(
+    services: Arc<Services>,
+    settings: &Settings,
+    metrics: PrometheusHandle,
+) -> BoxEndpoint<'static, Response> {
     let limits = settings.limits;
     let api = rest::service();
     Route::new()
@@ -59,12 +63,15 @@ pub fn routes(services: Arc<Services>, settings: &Settings, metrics: PrometheusH
         .at("/assets/*path", get(assets::asset))
         .at("/healthz", get(health::alive))
         .at("/readyz", get(health::ready))
-        .at("/metrics", get(health::metrics).data(health::Metrics::new(metrics, settings.metrics_are_public)))
-//TMP        .at("/graphql", post(graphql::endpoint))
+        .at(
+            "/metrics",
+            get(health::metrics).data(health::Metrics::new(metrics, settings.metrics_are_public)),
+        )
+        .at("/graphql", post(graphql::endpoint))
         .at("/openapi.json", api.spec_endpoint())
         .nest("/docs", api.swagger_ui())
         .nest("/api", api)
-//TMP        .data(graphql::schema(Arc::clone(&services)))
+        .data(graphql::schema(Arc::clone(&services)))
         .data(services)
         .data(limits)
         .around(limits::bound)

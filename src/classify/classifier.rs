@@ -1,8 +1,9 @@
 //! The door of this folder: interests in, scores out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::batcher::{BatchError, Batcher};
@@ -12,6 +13,9 @@ use super::model::Settings;
 use super::zero_shot::{CohortVectors, Nearest, SCORING_VERSION};
 use crate::domain::cohort::Cohort;
 use crate::domain::interest::{ClassifiedInterest, Embedding, InterestKey, Score};
+
+/// How many repaired spellings are kept embedded, at about 1.5 KiB each.
+const REPAIRED_MAX: usize = 4_096;
 
 /// Gives the likely spelling of a text that looks misspelt.
 pub type Repair = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -50,6 +54,9 @@ struct Judge {
     cohorts: Vec<Cohort>,
     vectors: CohortVectors,
     version: String,
+    /// Embeddings of spellings that repairs led to: thousands of misspellings lead to the
+    /// same few hundred words.
+    repaired: Cache<String, Embedding>,
 }
 
 impl Classifier {
@@ -73,6 +80,7 @@ impl Classifier {
             cohorts,
             vectors,
             version,
+            repaired: Cache::new(REPAIRED_MAX),
         });
         let work = {
             let judge = Arc::clone(&judge);
@@ -170,18 +178,29 @@ impl Classifier {
 impl Judge {
     fn classify(&self, keys: &[InterestKey]) -> Result<Vec<ClassifiedInterest>, EncodeError> {
         let repairs: Vec<Option<String>> = keys.iter().map(|key| (self.repair)(key.as_str())).collect();
+        let mut known: HashMap<&str, Embedding> = HashMap::new();
+        let mut unknown = BTreeSet::new();
+        for text in repairs.iter().flatten() {
+            match self.repaired.get(text.as_str()) {
+                Some(embedding) => drop(known.insert(text, embedding)),
+                None => drop(unknown.insert(text.as_str())),
+            }
+        }
         let originals = keys.iter().map(InterestKey::as_str);
-        let texts: Vec<&str> = originals
-            .chain(repairs.iter().flatten().map(String::as_str))
-            .collect();
+        let texts: Vec<&str> = originals.chain(unknown.iter().copied()).collect();
         let mut embeddings = self.encoder.encode(&texts)?;
-        let mut repaired = embeddings.split_off(keys.len()).into_iter();
+        for (text, embedding) in unknown.into_iter().zip(embeddings.split_off(keys.len())) {
+            self.repaired.insert(text.to_owned(), embedding.clone());
+            known.insert(text, embedding);
+        }
         let answers = keys
             .iter()
             .zip(embeddings)
-            .zip(repairs)
+            .zip(&repairs)
             .map(|((key, embedding), repair)| {
-                let repair = repair.and_then(|text| Some((text, repaired.next()?)));
+                let repair = repair
+                    .as_ref()
+                    .and_then(|text| Some((text.clone(), known.get(text.as_str())?.clone())));
                 self.judge(key, embedding, repair)
             });
         Ok(answers.collect())

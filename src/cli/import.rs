@@ -119,7 +119,10 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode, CommandError> {
 async fn import(sender: &Sender<'_>, args: &ImportArgs, path: &Path) -> Result<(), CommandError> {
     let name = path.to_string_lossy();
     let format = Format::of_file_name(&name).ok_or_else(|| ImportError::Format(path.to_owned()))?;
-    let failed = |source| ImportError::File { path: path.to_owned(), source };
+    let failed = |source| ImportError::File {
+        path: path.to_owned(),
+        source,
+    };
     let size = std::fs::metadata(path).map_err(failed)?.len();
     let bar = progress_bar(size, &name);
     let mut rejects = RejectsFile::beside(path);
@@ -129,9 +132,13 @@ async fn import(sender: &Sender<'_>, args: &ImportArgs, path: &Path) -> Result<(
         let path = path.to_owned();
         move || read_parts(&path, format, &parts)
     });
-    let parts = stream::unfold(received, async |mut received| received.recv().await.map(|part| (part, received)));
+    let parts = stream::unfold(received, async |mut received| {
+        received.recv().await.map(|part| (part, received))
+    });
     let mut answers = std::pin::pin!(
-        parts.map(|part| async { (sender.send(&part).await, part) }).buffered(usize::from(args.parallel))
+        parts
+            .map(|part| async { (sender.send(&part).await, part) })
+            .buffered(usize::from(args.parallel))
     );
     while let Some((answer, part)) = answers.next().await {
         let answer = answer?;
@@ -140,7 +147,10 @@ async fn import(sender: &Sender<'_>, args: &ImportArgs, path: &Path) -> Result<(
         totals.duplicates += answer.duplicates;
         rejects.write(&part.rows, answer.errors)?;
         bar.set_position(part.bytes_read);
-        bar.set_message(format!("{} accepted, {} rejected", totals.accepted, totals.rejected));
+        bar.set_message(format!(
+            "{} accepted, {} rejected",
+            totals.accepted, totals.rejected
+        ));
     }
     bar.finish_and_clear();
     // What was read before the file broke off is stored, and said so, before the error is.
@@ -166,19 +176,31 @@ fn summarise(name: &str, totals: &Totals, took: Duration, rejects: Option<&Path>
         took.as_secs_f64()
     ));
     if let Some(path) = rejects {
-        say(&format!("  the rejected rows and their reasons are in {}", path.display()));
+        say(&format!(
+            "  the rejected rows and their reasons are in {}",
+            path.display()
+        ));
     }
 }
 
 /// Cuts a file into parts. Each row keeps its own text; CSV parts begin with the header.
 fn read_parts(path: &Path, format: Format, parts: &mpsc::Sender<Part>) -> Result<(), ImportError> {
-    let failed = |source| ImportError::File { path: path.to_owned(), source };
+    let failed = |source| ImportError::File {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = File::open(path).map_err(failed)?;
-    let header = if format == Format::Csv { csv_header(&mut file).map_err(failed)? } else { String::new() };
+    let header = if format == Format::Csv {
+        csv_header(&mut file).map_err(failed)?
+    } else {
+        String::new()
+    };
     let (mut rows, mut bytes_read) = (Vec::with_capacity(PART_ROWS), 0);
     let pass_on = |rows: &mut Vec<RawRow>, bytes_read| {
         let rows = std::mem::replace(rows, Vec::with_capacity(PART_ROWS));
-        parts.blocking_send(part(format, &header, rows, bytes_read)).is_ok()
+        parts
+            .blocking_send(part(format, &header, rows, bytes_read))
+            .is_ok()
     };
     let decoded = decode(format, BufReader::with_capacity(256 * 1024, file), &mut |row| {
         bytes_read += row.raw.verbatim.len() as u64 + 1;
@@ -191,7 +213,10 @@ fn read_parts(path: &Path, format: Format, parts: &mpsc::Sender<Part>) -> Result
     if !rows.is_empty() {
         pass_on(&mut rows, bytes_read);
     }
-    decoded.map_err(|source| ImportError::Decode { path: path.to_owned(), source })
+    decoded.map_err(|source| ImportError::Decode {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn part(format: Format, header: &str, rows: Vec<RawRow>, bytes_read: u64) -> Part {
@@ -205,8 +230,17 @@ fn part(format: Format, header: &str, rows: Vec<RawRow>, bytes_read: u64) -> Par
         }
         body.push('\n');
     }
-    let media_type = if format == Format::Csv { format.media_type() } else { Format::Ndjson.media_type() };
-    Part { body, media_type, rows, bytes_read }
+    let media_type = if format == Format::Csv {
+        format.media_type()
+    } else {
+        Format::Ndjson.media_type()
+    };
+    Part {
+        body,
+        media_type,
+        rows,
+        bytes_read,
+    }
 }
 
 /// The header's own text, up to where the first row begins; the file is rewound.
@@ -244,7 +278,10 @@ impl<'a> Sender<'a> {
         for last in (0..TRIES_MAX).rev() {
             let failure = match self.try_once(part).await {
                 Ok(response) if is_answer(response.status()) => {
-                    return response.json().await.map_err(|source| self.args.server.unreachable(source));
+                    return response
+                        .json()
+                        .await
+                        .map_err(|source| self.args.server.unreachable(source));
                 }
                 Ok(response) => {
                     let status = response.status();
@@ -266,7 +303,10 @@ impl<'a> Sender<'a> {
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2);
         }
-        Err(ServerError::Refused { status: 503, message: "no try was left".to_owned() })
+        Err(ServerError::Refused {
+            status: 503,
+            message: "no try was left".to_owned(),
+        })
     }
 
     async fn try_once(&self, part: &Part) -> Result<reqwest::Response, reqwest::Error> {
@@ -296,7 +336,10 @@ impl RejectsFile {
     fn beside(path: &Path) -> Self {
         let mut name = path.as_os_str().to_owned();
         name.push(".rejects.ndjson");
-        Self { path: name.into(), file: None }
+        Self {
+            path: name.into(),
+            file: None,
+        }
     }
 
     fn write(&mut self, rows: &[RawRow], errors: Vec<RowError>) -> Result<(), ImportError> {
@@ -308,8 +351,16 @@ impl RejectsFile {
             // The server counts the rows of the part, from 1.
             let at = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
             let Some(row) = rows.get(at) else { continue };
-            let reject = Reject { row: row.number, line: row.line, verbatim: &row.verbatim, errors };
-            self.append(&reject).map_err(|source| ImportError::File { path: self.path.clone(), source })?;
+            let reject = Reject {
+                row: row.number,
+                line: row.line,
+                verbatim: &row.verbatim,
+                errors,
+            };
+            self.append(&reject).map_err(|source| ImportError::File {
+                path: self.path.clone(),
+                source,
+            })?;
         }
         Ok(())
     }
@@ -324,8 +375,13 @@ impl RejectsFile {
     }
 
     fn finish(self) -> Result<Option<PathBuf>, ImportError> {
-        let Some(mut file) = self.file else { return Ok(None) };
-        file.flush().map_err(|source| ImportError::File { path: self.path.clone(), source })?;
+        let Some(mut file) = self.file else {
+            return Ok(None);
+        };
+        file.flush().map_err(|source| ImportError::File {
+            path: self.path.clone(),
+            source,
+        })?;
         Ok(Some(self.path))
     }
 }

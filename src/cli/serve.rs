@@ -65,7 +65,9 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.store.url = args.store.unwrap_or(config.store.url);
     telemetry::init(&config.telemetry)?;
-    let threads = std::thread::available_parallelism().map_or(THREADS_MIN, usize::from).max(THREADS_MIN);
+    let threads = std::thread::available_parallelism()
+        .map_or(THREADS_MIN, usize::from)
+        .max(THREADS_MIN);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_stack_size(STACK_BYTES)
@@ -81,7 +83,12 @@ async fn serve(config: &Config, demo_people: u32) -> Result<(), CommandError> {
         seed_demo(&app.services, demo_people).await?;
     }
     let is_demo = config.mode == Mode::Demo;
-    app.serve(&config.api.listen, |address| announce(&format!("http://{address}"), is_demo), stop_signal()).await?;
+    app.serve(
+        &config.api.listen,
+        |address| announce(&format!("http://{address}"), is_demo),
+        stop_signal(),
+    )
+    .await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -90,7 +97,12 @@ async fn serve(config: &Config, demo_people: u32) -> Result<(), CommandError> {
 async fn seed_demo(services: &Services, people: u32) -> Result<(), CommandError> {
     // The batch's id says how many; so a second start finds it, and another number does not.
     let batch = Ulid::from_parts(0, u128::from(people));
-    if services.ingest.batch(&batch.to_string()).await.is_ok_and(|(_, progress)| progress.finished) {
+    if services
+        .ingest
+        .batch(&batch.to_string())
+        .await
+        .is_ok_and(|(_, progress)| progress.finished)
+    {
         return Ok(());
     }
     let mut lines = Vec::new();
@@ -103,15 +115,23 @@ async fn seed_demo(services: &Services, people: u32) -> Result<(), CommandError>
         batch: Some(batch),
         bytes_max: u64::MAX,
     };
-    let Report { processed, rejected, .. } = services.ingest.ingest(payload, Cursor::new(lines)).await?;
-    tracing::info!(records.processed = processed, records.rejected = rejected, "loaded the demo's visitors");
+    let Report {
+        processed, rejected, ..
+    } = services.ingest.ingest(payload, Cursor::new(lines)).await?;
+    tracing::info!(
+        records.processed = processed,
+        records.rejected = rejected,
+        "loaded the demo's visitors"
+    );
     Ok(())
 }
 
 fn announce(url: &str, is_demo: bool) {
     tracing::info!(url, "serving");
     say(&format!("\n  Customer Data Platform at {url}\n"));
-    say(&format!("  web playground  {url}/\n  REST, OpenAPI   {url}/docs\n  GraphiQL        {url}/graphiql\n"));
+    say(&format!(
+        "  web playground  {url}/\n  REST, OpenAPI   {url}/docs\n  GraphiQL        {url}/graphiql\n"
+    ));
     if is_demo {
         say("  Test users (not for production):");
         for role in Role::ALL {

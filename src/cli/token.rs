@@ -73,7 +73,9 @@ struct RefusalDetail {
 /// # Errors
 /// When the server can't be reached or refuses.
 pub fn run(args: &TokenArgs) -> Result<ExitCode, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let token = runtime.block_on(args.server.log_in(&reqwest::Client::new()))?;
     say(&token);
     Ok(ExitCode::SUCCESS)
@@ -86,7 +88,9 @@ impl Server {
     /// When the server can't be reached or refuses.
     pub async fn log_in(&self, client: &reqwest::Client) -> Result<String, ServerError> {
         let credentials = json!({ "username": self.username, "password": self.password.expose_secret() });
-        let request = client.post(format!("{}/api/auth/token", self.url)).json(&credentials);
+        let request = client
+            .post(format!("{}/api/auth/token", self.url))
+            .json(&credentials);
         let response = request.send().await.map_err(|source| self.unreachable(source))?;
         if !response.status().is_success() {
             return Err(refused(response).await);
@@ -98,7 +102,10 @@ impl Server {
     /// The error for a server that does not answer.
     #[must_use]
     pub fn unreachable(&self, source: reqwest::Error) -> ServerError {
-        ServerError::Unreachable { url: self.url.clone(), source }
+        ServerError::Unreachable {
+            url: self.url.clone(),
+            source,
+        }
     }
 }
 

@@ -62,8 +62,8 @@ pub enum IdentifierError {
         /// The bound, in bytes.
         max: usize,
     },
-    /// A cookie with control characters or white space inside.
-    #[error("contains white space or control characters")]
+    /// A cookie with control characters or line breaks inside.
+    #[error("contains control characters")]
     Characters,
     /// A value such as `null` or `test@test.com` that many strangers share.
     #[error("is a placeholder that many people share")]
@@ -73,7 +73,8 @@ pub enum IdentifierError {
     Syntax,
 }
 
-/// A visitor id: opaque, case-sensitive, trimmed, not a placeholder.
+/// A visitor id: opaque, case-sensitive, trimmed, not a placeholder. Blanks inside are the
+/// sender's business.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cookie(String);
 
@@ -81,8 +82,8 @@ impl Cookie {
     /// Reads a cookie.
     ///
     /// # Errors
-    /// When it is empty, longer than [`COOKIE_BYTES_MAX`], has white space or control
-    /// characters inside, or is a placeholder (`null`, all zeros, …).
+    /// When it is empty, longer than [`COOKIE_BYTES_MAX`], has control characters or line
+    /// breaks inside, or is a placeholder (`null`, all zeros, …).
     pub fn parse(text: &str) -> Result<Self, IdentifierError> {
         let text = text.trim();
         if text.is_empty() {

@@ -1,6 +1,6 @@
 //! One form for each value: what two senders write differently is one value here.
 
-use chrono::DateTime;
+use chrono::{DateTime, SubsecRound};
 
 use crate::domain::Timestamp;
 
@@ -41,7 +41,14 @@ pub fn moment(written: &str) -> Option<Timestamp> {
     }
     DateTime::parse_from_rfc3339(written)
         .ok()
-        .map(|moment| moment.to_utc())
+        .map(|moment| stored(moment.to_utc()))
+}
+
+/// A moment as the store keeps it, in whole microseconds: finer ones would read back
+/// different from what was written, and a repetition would look like news.
+#[must_use]
+pub fn stored(moment: Timestamp) -> Timestamp {
+    moment.trunc_subsecs(6)
 }
 
 /// A moment in seconds or milliseconds since 1970.

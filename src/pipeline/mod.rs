@@ -97,7 +97,11 @@ impl Pipeline {
         let (queue, submissions) = mpsc::channel(QUEUE_CHUNKS);
         let writer = Writer::new(store, Arc::clone(&scores), Arc::clone(&rosters));
         tokio::spawn(writer.run(submissions));
-        Ok(Self { scores, rosters, queue })
+        Ok(Self {
+            scores,
+            rosters,
+            queue,
+        })
     }
 
     /// Takes a chunk all the way; returns when it is durable, and then every reader sees it.
@@ -105,14 +109,22 @@ impl Pipeline {
     /// # Errors
     /// When the model or the store fails; then nothing of the chunk is stored.
     pub async fn ingest_chunk(&self, chunk: Chunk) -> Result<Outcome, PipelineError> {
-        let Chunk { origin, rows, before, is_last } = chunk;
+        let Chunk {
+            origin,
+            rows,
+            before,
+            is_last,
+        } = chunk;
         let received = Received::new(origin, rows)?;
         let structured = Structured::validate(received, before, is_last);
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;
         let (reply, outcome) = oneshot::channel();
         let submission = Submission { structured, reply };
-        self.queue.send(submission).await.map_err(|_| PipelineError::Stopped)?;
+        self.queue
+            .send(submission)
+            .await
+            .map_err(|_| PipelineError::Stopped)?;
         outcome.await.map_err(|_| PipelineError::Stopped)?
     }
 

@@ -26,7 +26,8 @@ impl Received {
     pub fn new(origin: Origin, rows: Vec<Row>) -> Result<Self, StoreError> {
         let start = std::time::Instant::now();
         let id = Ulid::new();
-        let (texts, contents): (Vec<RawRow>, Vec<_>) = rows.into_iter().map(|row| (row.raw, row.content)).unzip();
+        let (texts, contents): (Vec<RawRow>, Vec<_>) =
+            rows.into_iter().map(|row| (row.raw, row.content)).unzip();
         let block = PackedBlock::pack(id, &origin, &texts)?;
         let rows = (0_u16..)
             .zip(texts)

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 /// After so many conflicts in a row something else is wrong.
 const ATTEMPTS_MAX: u32 = 12;
 
-/// The longest pause before the second attempt; it doubles with each.
+/// Half of the longest pause before the second attempt; it doubles with each.
 const PAUSE_FIRST: Duration = Duration::from_millis(2);
 
 /// The longest pause at all.
@@ -37,7 +37,9 @@ impl Retry {
         metrics::counter!("cdp_conflicts_total").increment(1);
         self.tried += 1;
         if self.tried == ATTEMPTS_MAX {
-            return Err(PipelineError::Contended { attempts: ATTEMPTS_MAX });
+            return Err(PipelineError::Contended {
+                attempts: ATTEMPTS_MAX,
+            });
         }
         let longest = PAUSE_FIRST.saturating_mul(1 << self.tried.min(16)).min(PAUSE_MAX);
         let pause = longest.mul_f64(rand::rng().random_range(0.5..1.0));

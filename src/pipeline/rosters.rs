@@ -41,7 +41,9 @@ impl Rosters {
             let bitmap: RoaringBitmap = ids.into_iter().map(|id| id.0).collect();
             members.insert(cohort.slug.clone(), bitmap);
         }
-        Ok(Self { members: RwLock::new(members) })
+        Ok(Self {
+            members: RwLock::new(members),
+        })
     }
 
     pub(super) fn follow(&self, transitions: &[Transition]) {
@@ -84,14 +86,20 @@ impl Rosters {
 }
 
 fn page(roster: &RoaringBitmap, offset: u64, limit: u32) -> RosterPage {
-    let first = u32::try_from(offset).ok().and_then(|offset| roster.select(offset));
+    let first = u32::try_from(offset)
+        .ok()
+        .and_then(|offset| roster.select(offset));
     let mut members = Vec::new();
     if let Some(first) = first {
         let mut from = roster.iter();
         from.advance_to(first);
         members.extend(from.take(limit as usize).map(ProfileId));
     }
-    RosterPage { total: roster.len(), offset, members }
+    RosterPage {
+        total: roster.len(),
+        offset,
+        members,
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +111,11 @@ mod tests {
     fn rosters(members: &[u32]) -> (Rosters, CohortSlug) {
         let cohort = CohortSlug::of("sports");
         let rosters = Rosters::default();
-        let entered = |id: &u32| Transition { cohort: cohort.clone(), profile: ProfileId(*id), entered: true };
+        let entered = |id: &u32| Transition {
+            cohort: cohort.clone(),
+            profile: ProfileId(*id),
+            entered: true,
+        };
         rosters.follow(&members.iter().map(entered).collect::<Vec<_>>());
         (rosters, cohort)
     }
@@ -111,10 +123,17 @@ mod tests {
     #[test]
     fn who_left_is_not_on_the_page() {
         let (rosters, cohort) = rosters(&[3, 5, 9]);
-        rosters.follow(&[Transition { cohort: cohort.clone(), profile: ProfileId(5), entered: false }]);
+        rosters.follow(&[Transition {
+            cohort: cohort.clone(),
+            profile: ProfileId(5),
+            entered: false,
+        }]);
         let page = rosters.page(&cohort, 0, 10);
         assert_eq!((page.total, page.members), (2, vec![ProfileId(3), ProfileId(9)]));
-        assert_eq!(rosters.page_after(&cohort, ProfileId(5), 10).members, [ProfileId(9)]);
+        assert_eq!(
+            rosters.page_after(&cohort, ProfileId(5), 10).members,
+            [ProfileId(9)]
+        );
     }
 
     #[test]

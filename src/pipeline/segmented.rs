@@ -43,39 +43,60 @@ impl Scores {
     /// When the model or the store fails.
     pub async fn classify_new(&self, facts: &[Fact]) -> Result<(), PipelineError> {
         let named: BTreeSet<&InterestKey> = facts.iter().flat_map(|fact| fact.interests.keys()).collect();
-        let unknown = named.into_iter().filter(|key| self.classifier.cached(key).is_none()).cloned().collect();
+        let unknown = named
+            .into_iter()
+            .filter(|key| self.classifier.cached(key).is_none())
+            .cloned()
+            .collect();
         timed("classify", self.answers(unknown)).await.map(drop)
     }
 
-    /// The answer for each interest: from the store, else from the model, which are then kept.
+    /// The answer for each interest: from the store, where cohorts changed since brought up to
+    /// date from its embedding, else from the model. What is new is kept.
     async fn answers(&self, keys: Vec<InterestKey>) -> Result<Vec<ClassifiedInterest>, PipelineError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let stored = self.store.interests(&keys).await?;
-        let mut answers: Vec<_> =
-            stored.into_iter().filter(|answer| answer.version == self.classifier.version()).collect();
-        let known: BTreeSet<&InterestKey> = answers.iter().map(|answer| &answer.key).collect();
+        let (mut answers, mut fresh) = (Vec::new(), Vec::new());
+        for stored in self.store.interests(&keys).await? {
+            if stored.version == self.classifier.version() {
+                answers.push(stored);
+            } else {
+                fresh.extend(self.classifier.rescore(&stored));
+            }
+        }
+        let known: BTreeSet<&InterestKey> = answers.iter().chain(&fresh).map(|answer| &answer.key).collect();
         let unknown: Vec<InterestKey> = keys.iter().filter(|key| !known.contains(key)).cloned().collect();
+        if !unknown.is_empty() {
+            fresh.extend(self.classifier.classify(&unknown).await?);
+        }
+        self.keep(&fresh).await?;
+        answers.extend(fresh);
         for answer in &answers {
             self.classifier.remember(answer.clone());
         }
-        if !unknown.is_empty() {
-            let fresh = self.classifier.classify(&unknown).await?;
-            let mut retry = Retry::default();
-            while let Err(failure) = self.store.keep_interests(&fresh).await {
-                retry.after(failure).await?;
-            }
-            answers.extend(fresh);
-        }
         Ok(answers)
+    }
+
+    async fn keep(&self, answers: &[ClassifiedInterest]) -> Result<(), PipelineError> {
+        let mut retry = Retry::default();
+        while !answers.is_empty()
+            && let Err(failure) = self.store.keep_interests(answers).await
+        {
+            retry.after(failure).await?;
+        }
+        Ok(())
     }
 
     /// The scores of every interest that a profile of the plan has.
     pub(super) async fn of_plan(&self, plan: &Plan) -> Result<Known, PipelineError> {
         let mut known = Known::new();
         let mut unknown = Vec::new();
-        for key in plan.profiles.values().flat_map(|write| write.record.facet.interests.keys()) {
+        for key in plan
+            .profiles
+            .values()
+            .flat_map(|write| write.record.facet.interests.keys())
+        {
             if known.contains_key(key) {
                 continue;
             }
@@ -92,18 +113,32 @@ impl Scores {
     }
 
     /// Gives each profile of the plan its memberships, and tells who entered or left what.
-    pub(super) fn segment(&self, plan: &mut Plan, graph: &Subgraph, known: &Known, now: Timestamp) -> Vec<Transition> {
+    pub(super) fn segment(
+        &self,
+        plan: &mut Plan,
+        graph: &Subgraph,
+        known: &Known,
+        now: Timestamp,
+    ) -> Vec<Transition> {
         let scores_of = |key: &InterestKey| known.get(key).cloned();
         let mut changes = Vec::new();
         for (id, write) in &mut plan.profiles {
             let profile = &mut write.record;
             let before = std::mem::take(&mut profile.memberships);
-            profile.memberships =
-                memberships(&profile.facet, &scores_of, self.classifier.cohorts(), &before, now);
+            profile.memberships = memberships(
+                &profile.facet,
+                &scores_of,
+                self.classifier.cohorts(),
+                &before,
+                now,
+            );
             note(*id, &before, &profile.memberships, &mut changes);
         }
         for merge in &plan.merges {
-            let before = graph.profiles.get(&merge.absorbed).map(|profile| profile.memberships.as_slice());
+            let before = graph
+                .profiles
+                .get(&merge.absorbed)
+                .map(|profile| profile.memberships.as_slice());
             note(merge.absorbed, before.unwrap_or_default(), &[], &mut changes);
         }
         changes
@@ -112,7 +147,13 @@ impl Scores {
 
 fn note(profile: ProfileId, before: &[Membership], after: &[Membership], changes: &mut Vec<Transition>) {
     let moved = transitions(before, after);
-    let change = |entered| move |cohort| Transition { cohort, profile, entered };
+    let change = |entered| {
+        move |cohort| Transition {
+            cohort,
+            profile,
+            entered,
+        }
+    };
     changes.extend(moved.entered.into_iter().map(change(true)));
     changes.extend(moved.left.into_iter().map(change(false)));
 }

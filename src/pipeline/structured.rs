@@ -46,6 +46,12 @@ impl Structured {
         metrics::histogram!("cdp_stage_seconds", "stage" => "validate").record(start.elapsed().as_secs_f64());
         metrics::counter!("cdp_records_total", "outcome" => "accepted").increment(facts.len() as u64);
         metrics::counter!("cdp_records_total", "outcome" => "rejected").increment(rejects.len() as u64);
-        Self { origin, block, facts, rejects, progress }
+        Self {
+            origin,
+            block,
+            facts,
+            rejects,
+            progress,
+        }
     }
 }

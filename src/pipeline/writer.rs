@@ -18,6 +18,7 @@ use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::Reject;
 use crate::identity::resolve;
+use crate::ingest::normalise::stored;
 use crate::store::commit::{BatchProgress, Commit};
 use crate::store::graph::Touched;
 use crate::store::{Store, StoreError};
@@ -45,7 +46,12 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(store: Store, scores: Arc<Scores>, rosters: Arc<Rosters>) -> Self {
-        Self { store, scores, rosters, ids: IdPool::default() }
+        Self {
+            store,
+            scores,
+            rosters,
+            ids: IdPool::default(),
+        }
     }
 
     /// Serves until nobody can submit any more.
@@ -66,8 +72,10 @@ impl Writer {
     /// Writes a group as one transaction. Should that fail, each chunk has its own try: a
     /// chunk that can't be stored must not take its neighbours along.
     async fn write_group(&mut self, group: Vec<Submission>) {
-        let (chunks, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|submission| (submission.structured, submission.reply)).unzip();
+        let (chunks, replies): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|submission| (submission.structured, submission.reply))
+            .unzip();
         match self.write(&chunks).await {
             Ok(outcomes) => {
                 for (reply, outcome) in replies.into_iter().zip(outcomes) {
@@ -76,9 +84,8 @@ impl Writer {
                 }
             }
             Err(error) if chunks.len() == 1 => {
-                for reply in replies.into_iter().take(1) {
+                if let Some(reply) = replies.into_iter().next() {
                     let _ = reply.send(Err(error));
-                    return;
                 }
             }
             Err(_) => {
@@ -109,7 +116,7 @@ impl Writer {
         let (facts, duplicates) = without_duplicates(chunks, &touched);
         let new_cookies = named.cookies.len() - touched.graph.cookies.len();
         self.ids.reserve(&self.store, new_cookies).await?;
-        let now = Utc::now();
+        let now = stored(Utc::now());
         let start = std::time::Instant::now();
         let mut plan = resolve(&touched.graph, &facts, now, &mut || self.ids.take());
         metrics::histogram!("cdp_stage_seconds", "stage" => "resolve").record(start.elapsed().as_secs_f64());
@@ -117,7 +124,7 @@ impl Writer {
         let start = std::time::Instant::now();
         let transitions = self.scores.segment(&mut plan, &touched.graph, &known, now);
         metrics::histogram!("cdp_stage_seconds", "stage" => "segment").record(start.elapsed().as_secs_f64());
-        metrics::counter!("cdp_merges_total").increment(plan.merges.len() as u64);
+        let merges = plan.merges.len() as u64;
         let outcomes = outcomes(chunks, &duplicates);
         let mut commit = Commit {
             raw: chunks.iter().map(|chunk| chunk.block.clone()).collect(),
@@ -132,6 +139,7 @@ impl Writer {
         };
         commit.note_messages(&facts);
         timed("commit", self.store.commit(commit)).await?;
+        metrics::counter!("cdp_merges_total").increment(merges);
         self.rosters.follow(&transitions);
         Ok(outcomes)
     }
@@ -162,13 +170,21 @@ fn message(fact: &Fact) -> Option<(&str, &str)> {
 /// The facts whose message was not seen before, and how many each chunk had seen.
 fn without_duplicates(chunks: &[Structured], touched: &Touched) -> (Vec<Fact>, Vec<u64>) {
     let known = &touched.known_messages;
-    let mut seen: BTreeSet<(&str, &str)> =
-        known.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
+    let mut seen: BTreeSet<(&str, &str)> = known
+        .iter()
+        .map(|(source, id)| (source.as_str(), id.as_str()))
+        .collect();
     let mut facts = Vec::new();
     let mut duplicates = Vec::with_capacity(chunks.len());
     for chunk in chunks {
         let before = facts.len();
-        facts.extend(chunk.facts.iter().filter(|fact| message(fact).is_none_or(|id| seen.insert(id))).cloned());
+        facts.extend(
+            chunk
+                .facts
+                .iter()
+                .filter(|fact| message(fact).is_none_or(|id| seen.insert(id)))
+                .cloned(),
+        );
         duplicates.push((chunk.facts.len() - (facts.len() - before)) as u64);
     }
     (facts, duplicates)
@@ -178,13 +194,22 @@ fn outcomes(chunks: &[Structured], duplicates: &[u64]) -> Vec<Outcome> {
     let outcome = |(chunk, duplicates): (&Structured, &u64)| {
         let progress = &chunk.progress;
         let duplicates = progress.duplicates + duplicates;
-        Outcome { progress: BatchProgress { duplicates, ..progress.clone() }, rejects: chunk.rejects.clone() }
+        Outcome {
+            progress: BatchProgress {
+                duplicates,
+                ..progress.clone()
+            },
+            rejects: chunk.rejects.clone(),
+        }
     };
     chunks.iter().zip(duplicates).map(outcome).collect()
 }
 
 fn rejects_of(chunk: &Structured) -> impl Iterator<Item = (ulid::Ulid, Reject)> {
-    chunk.rejects.iter().map(|reject| (chunk.origin.batch, reject.clone()))
+    chunk
+        .rejects
+        .iter()
+        .map(|reject| (chunk.origin.batch, reject.clone()))
 }
 
 /// Profile ids that this process has reserved and not yet used.

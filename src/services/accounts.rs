@@ -27,7 +27,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { attempts_per_minute: NonZeroU32::MIN.saturating_add(19), admin_password: None }
+        Self {
+            attempts_per_minute: NonZeroU32::MIN.saturating_add(19),
+            admin_password: None,
+        }
     }
 }
 
@@ -55,7 +58,12 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn new(store: Store, hasher: PasswordHasher, issuer: TokenIssuer, settings: &Settings) -> Self {
+    pub(super) fn new(
+        store: Store,
+        hasher: PasswordHasher,
+        issuer: TokenIssuer,
+        settings: &Settings,
+    ) -> Self {
         let name = settings.attempts_per_minute;
         let address = name.saturating_mul(NonZeroU32::MIN.saturating_add(NAMES_PER_ADDRESS - 1));
         Self {
@@ -75,12 +83,25 @@ impl Accounts {
         self.check_rate(name, address)?;
         let account = self.store.account(name).await?;
         let stored = account.as_ref().map(|account| account.password_hash.clone());
-        let is_right = self.hasher.verify_or_dummy(stored, password).await.map_err(Error::internal)?;
+        let is_right = self
+            .hasher
+            .verify_or_dummy(stored, password)
+            .await
+            .map_err(Error::internal)?;
         let Some(account) = account.filter(|_| is_right) else {
-            return Err(Error::new(ErrorCode::Unauthorized, "the user name or the password is wrong"));
+            return Err(Error::new(
+                ErrorCode::Unauthorized,
+                "the user name or the password is wrong",
+            ));
         };
-        let token = self.issuer.issue(&account.caller, Utc::now()).map_err(Error::internal)?;
-        Ok(Login { token, role: account.caller.role })
+        let token = self
+            .issuer
+            .issue(&account.caller, Utc::now())
+            .map_err(Error::internal)?;
+        Ok(Login {
+            token,
+            role: account.caller.role,
+        })
     }
 
     /// Whom a token speaks for.
@@ -88,7 +109,9 @@ impl Accounts {
     /// # Errors
     /// Unauthorized, saying whether it expired or is not one of ours.
     pub fn caller(&self, token: &str) -> Result<Caller, Error> {
-        self.issuer.verify(token).map_err(|error| Error::new(ErrorCode::Unauthorized, error.to_string()))
+        self.issuer
+            .verify(token)
+            .map_err(|error| Error::new(ErrorCode::Unauthorized, error.to_string()))
     }
 
     /// Adds a user for each role, named as the role, with a password that everybody knows:
@@ -99,9 +122,20 @@ impl Accounts {
     pub async fn add_demo_users(&self) -> Result<(), Error> {
         let mut accounts = Vec::new();
         for role in Role::ALL {
-            let password_hash = self.hasher.hash(demo_password(role).into()).await.map_err(Error::internal)?;
-            let caller = Caller { name: role.name().to_owned(), role };
-            accounts.push(Account { caller, password_hash, demo: true });
+            let password_hash = self
+                .hasher
+                .hash(demo_password(role).into())
+                .await
+                .map_err(Error::internal)?;
+            let caller = Caller {
+                name: role.name().to_owned(),
+                role,
+            };
+            accounts.push(Account {
+                caller,
+                password_hash,
+                demo: true,
+            });
         }
         Ok(self.store.add_accounts(&accounts).await?)
     }
@@ -119,9 +153,23 @@ impl Accounts {
         if !self.store.accounts().await?.is_empty() {
             return Ok(());
         }
-        let password_hash = self.hasher.hash(password.clone()).await.map_err(Error::internal)?;
-        let caller = Caller { name: Role::Admin.name().to_owned(), role: Role::Admin };
-        Ok(self.store.add_accounts(&[Account { caller, password_hash, demo: false }]).await?)
+        let password_hash = self
+            .hasher
+            .hash(password.clone())
+            .await
+            .map_err(Error::internal)?;
+        let caller = Caller {
+            name: Role::Admin.name().to_owned(),
+            role: Role::Admin,
+        };
+        Ok(self
+            .store
+            .add_accounts(&[Account {
+                caller,
+                password_hash,
+                demo: false,
+            }])
+            .await?)
     }
 
     /// The users whose passwords everybody knows.
@@ -130,13 +178,19 @@ impl Accounts {
     /// When the store fails.
     pub async fn demo_users(&self) -> Result<Vec<String>, Error> {
         let accounts = self.store.accounts().await?;
-        Ok(accounts.into_iter().filter(|account| account.demo).map(|account| account.caller.name).collect())
+        Ok(accounts
+            .into_iter()
+            .filter(|account| account.demo)
+            .map(|account| account.caller.name)
+            .collect())
     }
 
     fn check_rate(&self, name: &str, address: &str) -> Result<(), Error> {
         let by_name = self.by_name.check_key(&name.to_lowercase());
         let by_address = self.by_address.check_key(&address.to_owned());
-        let Some(wait) = by_name.err().or(by_address.err()) else { return Ok(()) };
+        let Some(wait) = by_name.err().or(by_address.err()) else {
+            return Ok(());
+        };
         let seconds = wait.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
         let message = format!("too many attempts; try again in {seconds} seconds");
         Err(Error::new(ErrorCode::RateLimited, message).with_retry_after(seconds))

@@ -73,7 +73,10 @@ impl Classification {
     /// Bad request for no texts, too many, or one that is too long.
     pub async fn classify(&self, texts: &[String]) -> Result<Vec<Answer>, Error> {
         if texts.is_empty() || texts.len() > TEXTS_MAX {
-            return Err(Error::bad_request("texts", format!("give 1 to {TEXTS_MAX} texts")));
+            return Err(Error::bad_request(
+                "texts",
+                format!("give 1 to {TEXTS_MAX} texts"),
+            ));
         }
         if texts.iter().any(|text| text.chars().count() > TEXT_CHARS_MAX) {
             let message = format!("a text is longer than {TEXT_CHARS_MAX} characters");
@@ -82,7 +85,11 @@ impl Classification {
         let keys: Vec<Option<InterestKey>> = texts.iter().map(|text| InterestKey::parse(text)).collect();
         let asked: Vec<InterestKey> = keys.iter().flatten().cloned().collect();
         let classifier = self.pipeline.scores().classifier();
-        let mut found = classifier.classify(&asked).await.map_err(PipelineError::from)?.into_iter();
+        let mut found = classifier
+            .classify(&asked)
+            .await
+            .map_err(PipelineError::from)?
+            .into_iter();
         let answer = |(text, key): (&String, Option<InterestKey>)| match key.and_then(|_| found.next()) {
             Some(classified) => self.answer(text, &classified, classifier),
             None => Answer {
@@ -104,16 +111,22 @@ impl Classification {
             slug: score.cohort.to_string(),
             score: score.score,
         });
-        let nearest = classifier.nearest(&classified.embedding, NEAREST).into_iter().map(|nearest| NearestView {
-            term: nearest.term,
-            cohort: self.names.name(&nearest.cohort).to_owned(),
-            similarity: nearest.similarity,
-        });
+        let nearest = classifier
+            .nearest(&classified.embedding, NEAREST)
+            .into_iter()
+            .map(|nearest| NearestView {
+                term: nearest.term,
+                cohort: self.names.name(&nearest.cohort).to_owned(),
+                similarity: nearest.similarity,
+            });
         Answer {
             text: text.to_owned(),
             normalised: classified.key.to_string(),
             repaired: classified.repaired.clone(),
-            cohorts: assigned.iter().map(|score| self.names.name(&score.cohort).to_owned()).collect(),
+            cohorts: assigned
+                .iter()
+                .map(|score| self.names.name(&score.cohort).to_owned())
+                .collect(),
             scores: scores.collect(),
             nearest: nearest.collect(),
         }

@@ -23,7 +23,12 @@ pub struct Names {
 
 impl Names {
     pub(super) fn of(cohorts: &[Cohort]) -> Self {
-        Self { names: cohorts.iter().map(|cohort| (cohort.slug.clone(), cohort.name.clone())).collect() }
+        Self {
+            names: cohorts
+                .iter()
+                .map(|cohort| (cohort.slug.clone(), cohort.name.clone()))
+                .collect(),
+        }
     }
 
     /// The name of a cohort; its slug for one that is gone.
@@ -41,7 +46,12 @@ impl Names {
         if self.names.contains_key(&slug) {
             return Ok(slug);
         }
-        let known = self.names.values().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = self
+            .names
+            .values()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         Err(Error::not_found(format!("there is no such cohort; there are: {known}")).with_field("cohort"))
     }
 }
@@ -88,7 +98,11 @@ pub struct Cohorts {
 
 impl Cohorts {
     pub(super) const fn new(store: Store, pipeline: Pipeline, names: Arc<Names>) -> Self {
-        Self { store, pipeline, names }
+        Self {
+            store,
+            pipeline,
+            names,
+        }
     }
 
     /// Every cohort, by name.
@@ -108,7 +122,9 @@ impl Cohorts {
         let slug = self.names.find(name_or_slug)?;
         let cohorts = self.pipeline.scores().classifier().cohorts();
         let found = cohorts.iter().find(|cohort| cohort.slug == slug);
-        found.map(|cohort| self.sized(cohort)).ok_or_else(|| Error::not_found("the cohort is gone"))
+        found
+            .map(|cohort| self.sized(cohort))
+            .ok_or_else(|| Error::not_found("the cohort is gone"))
     }
 
     /// A page of the members of a cohort. Each costs the same, however far from the start.
@@ -119,7 +135,10 @@ impl Cohorts {
     pub async fn members(&self, cohort: &str, from: &From, limit: u32) -> Result<MemberPage, Error> {
         let slug = self.names.find(cohort)?;
         if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(Error::bad_request("limit", format!("must be between 1 and {PAGE_MAX}")));
+            return Err(Error::bad_request(
+                "limit",
+                format!("must be between 1 and {PAGE_MAX}"),
+            ));
         }
         let page = match from {
             From::Offset(offset) => self.pipeline.rosters().page(&slug, *offset, limit),
@@ -132,16 +151,24 @@ impl Cohorts {
             cohort: self.names.name(&slug).to_owned(),
             total: page.total,
             offset: page.offset,
-            users: profiles.iter().map(|profile| UserProfile::of(profile, &self.names)).collect(),
+            users: profiles
+                .iter()
+                .map(|profile| UserProfile::of(profile, &self.names))
+                .collect(),
             next_cursor: last.map(ToString::to_string),
         })
     }
 
     fn sized(&self, cohort: &Cohort) -> SizedCohort {
-        SizedCohort { cohort: cohort.clone(), size: self.pipeline.rosters().size(&cohort.slug) }
+        SizedCohort {
+            cohort: cohort.clone(),
+            size: self.pipeline.rosters().size(&cohort.slug),
+        }
     }
 }
 
 fn after(cursor: &str) -> Result<ProfileId, Error> {
-    cursor.parse().map_err(|_| Error::bad_request("cursor", "is not the `next_cursor` of a page"))
+    cursor
+        .parse()
+        .map_err(|_| Error::bad_request("cursor", "is not the `next_cursor` of a page"))
 }

@@ -53,9 +53,12 @@ impl Explain {
     /// # Errors
     /// Bad request when it is no address, not found when there is no such row.
     pub async fn raw_row(&self, id: &str) -> Result<StoredRow, Error> {
-        let id = id
-            .parse()
-            .map_err(|error: crate::domain::record::RawIdError| Error::bad_request("raw", error.to_string()))?;
-        self.store.raw_row(id).await?.ok_or_else(|| Error::not_found("there is no such raw row"))
+        let id = id.parse().map_err(|error: crate::domain::record::RawIdError| {
+            Error::bad_request("raw", error.to_string())
+        })?;
+        self.store
+            .raw_row(id)
+            .await?
+            .ok_or_else(|| Error::not_found("there is no such raw row"))
     }
 }

@@ -13,6 +13,7 @@ use ulid::Ulid;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::record::{Finding, Origin, RawRow, Reject};
 use crate::ingest::decode::{DecodeError, Row, decode};
+use crate::ingest::normalise::stored;
 use crate::pipeline::{Chunk, Outcome, Pipeline};
 use crate::store::Store;
 use crate::store::commit::{BatchProgress, Commit};
@@ -116,10 +117,13 @@ impl Ingest {
             batch: payload.batch.unwrap_or_else(Ulid::new),
             source: payload.source.clone(),
             content_type: payload.format.media_type().to_owned(),
-            received_at: Utc::now(),
+            received_at: stored(Utc::now()),
         };
         let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let bridge = Bridge { runtime: Handle::current(), body };
+        let bridge = Bridge {
+            runtime: Handle::current(),
+            body,
+        };
         let decoding = tokio::task::spawn_blocking(move || decode_chunks(&payload, bridge, &sender));
         let mut batch = Batch::new(self, origin);
         let mut waiting: Option<Vec<Row>> = None;
@@ -150,7 +154,10 @@ impl Ingest {
     /// Bad request when it is no batch id, not found when there is no such batch.
     pub async fn batch(&self, id: &str) -> Result<(Origin, BatchProgress), Error> {
         let id = parse_batch(id)?;
-        self.store.batch(id).await?.ok_or_else(|| Error::not_found("there is no such batch"))
+        self.store
+            .batch(id)
+            .await?
+            .ok_or_else(|| Error::not_found("there is no such batch"))
     }
 
     /// The rejects of a batch behind row number `after`, in order.
@@ -185,11 +192,21 @@ impl<'a> Batch<'a> {
             finished: false,
             failure: None,
         };
-        Self { ingest, origin, progress, errors: Vec::new() }
+        Self {
+            ingest,
+            origin,
+            progress,
+            errors: Vec::new(),
+        }
     }
 
     async fn send(&mut self, rows: Vec<Row>, is_last: bool) -> Result<(), Error> {
-        let chunk = Chunk { origin: self.origin.clone(), rows, before: self.progress.clone(), is_last };
+        let chunk = Chunk {
+            origin: self.origin.clone(),
+            rows,
+            before: self.progress.clone(),
+            is_last,
+        };
         let Outcome { progress, rejects } = self.ingest.pipeline.ingest_chunk(chunk).await?;
         self.progress = progress;
         let errors = rejects.into_iter().flat_map(row_errors);
@@ -203,13 +220,20 @@ impl<'a> Batch<'a> {
         let (code, message) = (failure.code, failure.message.clone());
         self.progress.finished = true;
         self.progress.failure = Some(message.clone());
-        let finding = Finding { field: String::new(), code: code.as_str(), message: message.clone() };
+        let finding = Finding {
+            field: String::new(),
+            code: code.as_str(),
+            message: message.clone(),
+        };
         let row = RawRow {
             number: self.progress.processed + 1,
             line: failure.line,
             verbatim: String::from_utf8_lossy(&head).into_owned(),
         };
-        let reject = Reject { row, reasons: vec![finding] };
+        let reject = Reject {
+            row,
+            reasons: vec![finding],
+        };
         let stored = self.progress.processed;
         let commit = Commit {
             rejects: vec![(self.origin.batch, reject)],
@@ -218,8 +242,15 @@ impl<'a> Batch<'a> {
             ..Commit::default()
         };
         self.ingest.store.commit(commit).await?;
-        let before = if stored > 0 { format!("; the {stored} rows before it are stored") } else { String::new() };
-        let message = format!("{message}{before}; what could not be read is kept in batch {}", self.origin.batch);
+        let before = if stored > 0 {
+            format!("; the {stored} rows before it are stored")
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{message}{before}; what could not be read is kept in batch {}",
+            self.origin.batch
+        );
         Err(Error::new(code, message))
     }
 
@@ -236,7 +267,10 @@ impl<'a> Batch<'a> {
 
 fn row_errors(reject: Reject) -> impl Iterator<Item = RowError> {
     let (row, line) = (reject.row.number, reject.row.line);
-    reject.reasons.into_iter().map(move |finding| RowError { row, line, finding })
+    reject
+        .reasons
+        .into_iter()
+        .map(move |finding| RowError { row, line, finding })
 }
 
 /// What the decoding thread found.
@@ -253,38 +287,68 @@ struct DecodeFailure {
 }
 
 fn decode_chunks(payload: &Payload, body: impl Read, chunks: &mpsc::Sender<Vec<Row>>) -> Decoded {
-    let mut body = Bounded { body, left: payload.bytes_max, exceeded: false, head: Vec::new() };
+    let mut body = Bounded {
+        body,
+        left: payload.bytes_max,
+        exceeded: false,
+        head: Vec::new(),
+    };
     let mut rows = Vec::with_capacity(CHUNK_ROWS);
     let mut decoding = std::time::Duration::ZERO;
     let mut started = std::time::Instant::now();
-    let decoded = decode(payload.format, BufReader::with_capacity(64 * 1024, &mut body), &mut |row| {
-        rows.push(row);
-        if rows.len() < CHUNK_ROWS {
-            return ControlFlow::Continue(());
-        }
-        decoding += started.elapsed();
-        let full = std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS));
-        let sent = chunks.blocking_send(full);
-        started = std::time::Instant::now();
-        // Nobody takes them any more: the batch failed further down.
-        if sent.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    let decoded = decode(
+        payload.format,
+        BufReader::with_capacity(64 * 1024, &mut body),
+        &mut |row| {
+            rows.push(row);
+            if rows.len() < CHUNK_ROWS {
+                return ControlFlow::Continue(());
+            }
+            decoding += started.elapsed();
+            let full = std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS));
+            let sent = chunks.blocking_send(full);
+            started = std::time::Instant::now();
+            // Nobody takes them any more: the batch failed further down.
+            if sent.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        },
+    );
     decoding += started.elapsed();
     metrics::histogram!("cdp_stage_seconds", "stage" => "decode").record(decoding.as_secs_f64());
     if !rows.is_empty() {
         let _ = chunks.blocking_send(rows);
     }
-    let failure = decoded.err().map(|error| failure(&error, body.exceeded.then_some(payload.bytes_max)));
-    Decoded { failure, head: body.head }
+    let failure = decoded
+        .err()
+        .map(|error| failure(&error, body.exceeded.then_some(payload.bytes_max)));
+    Decoded {
+        failure,
+        head: body.head,
+    }
 }
 
 fn failure(error: &DecodeError, exceeded: Option<u64>) -> DecodeFailure {
     if let Some(bytes_max) = exceeded {
         let message = format!("the payload is larger than {bytes_max} bytes; send it in parts");
-        return DecodeFailure { code: ErrorCode::PayloadTooLarge, message, line: 1 };
+        return DecodeFailure {
+            code: ErrorCode::PayloadTooLarge,
+            message,
+            line: 1,
+        };
     }
-    let line = if let DecodeError::Syntax { line, .. } = error { *line } else { 1 };
-    DecodeFailure { code: ErrorCode::Unparseable, message: error.to_string(), line }
+    let line = if let DecodeError::Syntax { line, .. } = error {
+        *line
+    } else {
+        1
+    };
+    DecodeFailure {
+        code: ErrorCode::Unparseable,
+        message: error.to_string(),
+        line,
+    }
 }
 
 /// A body that arrives on the runtime, for a thread that may block.

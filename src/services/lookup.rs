@@ -39,7 +39,9 @@ impl Lookup {
     /// Bad request when neither is given or one is no identifier; conflict when both are
     /// and lead to different people; not found when nobody is known by them.
     pub async fn user(&self, cookie: Option<&str>, email: Option<&str>) -> Result<UserProfile, Error> {
-        self.profile(cookie, email).await.map(|profile| UserProfile::of(&profile, &self.names))
+        self.profile(cookie, email)
+            .await
+            .map(|profile| UserProfile::of(&profile, &self.names))
     }
 
     /// The person with an id, of today or from before a merge.
@@ -47,7 +49,9 @@ impl Lookup {
     /// # Errors
     /// Bad request when it is no id, not found when there is nobody.
     pub async fn user_by_id(&self, id: &str) -> Result<UserProfile, Error> {
-        self.profile_by_id(id).await.map(|profile| UserProfile::of(&profile, &self.names))
+        self.profile_by_id(id)
+            .await
+            .map(|profile| UserProfile::of(&profile, &self.names))
     }
 
     /// A page of all people, behind the one with the id `after`.
@@ -60,7 +64,10 @@ impl Lookup {
         let mut profiles = self.store.profiles_after(after, limit + 1).await?;
         let has_more = profiles.len() > limit as usize;
         profiles.truncate(limit as usize);
-        let profiles = profiles.iter().map(|profile| UserProfile::of(profile, &self.names)).collect();
+        let profiles = profiles
+            .iter()
+            .map(|profile| UserProfile::of(profile, &self.names))
+            .collect();
         Ok(ProfilePage { profiles, has_more })
     }
 
@@ -73,9 +80,10 @@ impl Lookup {
         let (by_cookie, by_email) = (self.by_cookie(cookie).await?, self.by_email(email).await?);
         match (by_cookie, by_email) {
             (None, None) => Err(Error::bad_request("cookie", "give a `cookie` or an `email`")),
-            (Some(Some(one)), Some(Some(other))) if one.id != other.id => {
-                Err(Error::new(ErrorCode::Conflict, "the cookie and the email are those of different people"))
-            }
+            (Some(Some(one)), Some(Some(other))) if one.id != other.id => Err(Error::new(
+                ErrorCode::Conflict,
+                "the cookie and the email are those of different people",
+            )),
             (Some(Some(profile)), _) | (_, Some(Some(profile))) => Ok(profile),
             _ => Err(Error::not_found("nobody is known by this")),
         }
@@ -97,5 +105,6 @@ impl Lookup {
 }
 
 fn parse_id(field: &str, id: &str) -> Result<ProfileId, Error> {
-    id.parse().map_err(|error: crate::domain::profile::ProfileIdError| Error::bad_request(field, error.to_string()))
+    id.parse()
+        .map_err(|error: crate::domain::profile::ProfileIdError| Error::bad_request(field, error.to_string()))
 }

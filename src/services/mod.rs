@@ -84,7 +84,9 @@ impl From<PipelineError> for Error {
     fn from(error: PipelineError) -> Self {
         match error {
             PipelineError::Store(error) => error.into(),
-            PipelineError::Contended { .. } => Self::unavailable("too many writers at once; try again", error),
+            PipelineError::Contended { .. } => {
+                Self::unavailable("too many writers at once; try again", error)
+            }
             PipelineError::Stopped => Self::unavailable("the server is stopping; try another", error),
             PipelineError::Classify(error) => Self::internal(error),
         }

@@ -104,18 +104,33 @@ impl UserProfile {
     #[must_use]
     pub fn of(profile: &Profile, names: &Names) -> Self {
         let text = |attribute| text(profile, attribute);
-        let (city, state, country) = (text(Attribute::City), text(Attribute::State), text(Attribute::Country));
-        let places: Vec<&str> = [&city, &state, &country].into_iter().flatten().map(String::as_str).collect();
+        let (city, state, country) = (
+            text(Attribute::City),
+            text(Attribute::State),
+            text(Attribute::Country),
+        );
+        let places: Vec<&str> = [&city, &state, &country]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
         Self {
             id: profile.id.to_string(),
-            primary_key: survivorship::primary_key(profile).map(|key| key.to_string()).unwrap_or_default(),
+            primary_key: survivorship::primary_key(profile)
+                .map(|key| key.to_string())
+                .unwrap_or_default(),
             cookie: survivorship::primary_cookie(profile).map(ToString::to_string),
             email: survivorship::primary_email(profile).map(ToString::to_string),
             first_name: text(Attribute::FirstName),
             last_name: text(Attribute::LastName),
             phone_number: text(Attribute::Phone),
             location: (!places.is_empty()).then(|| places.join(", ")),
-            age: match profile.facet.attributes.get(&Attribute::Age).map(|register| &register.value) {
+            age: match profile
+                .facet
+                .attributes
+                .get(&Attribute::Age)
+                .map(|register| &register.value)
+            {
                 Some(Value::Integer(age)) => Some(*age),
                 _ => None,
             },
@@ -139,13 +154,21 @@ impl UserProfile {
 }
 
 fn text(profile: &Profile, attribute: Attribute) -> Option<String> {
-    profile.facet.attributes.get(&attribute).map(|register| register.value.to_string())
+    profile
+        .facet
+        .attributes
+        .get(&attribute)
+        .map(|register| register.value.to_string())
 }
 
 fn interests(profile: &Profile) -> Vec<String> {
     let mut interests: Vec<_> = profile.facet.interests.iter().collect();
-    interests.sort_by(|(a, seen_a), (b, seen_b)| seen_b.seen.last.cmp(&seen_a.seen.last).then_with(|| a.cmp(b)));
-    interests.into_iter().map(|(_, seen)| seen.display.clone()).collect()
+    interests
+        .sort_by(|(a, seen_a), (b, seen_b)| seen_b.seen.last.cmp(&seen_a.seen.last).then_with(|| a.cmp(b)));
+    interests
+        .into_iter()
+        .map(|(_, seen)| seen.display.clone())
+        .collect()
 }
 
 fn memberships(profile: &Profile, names: &Names) -> Vec<MembershipView> {
@@ -165,17 +188,27 @@ fn memberships(profile: &Profile, names: &Names) -> Vec<MembershipView> {
 fn cookies(profile: &Profile) -> Vec<IdentifierView> {
     let mut cookies: Vec<_> = profile.cookies.iter().collect();
     cookies.sort_by_key(|(cookie, seen)| (seen.first, *cookie));
-    cookies.into_iter().map(|(cookie, seen)| identifier(cookie.as_str(), *seen)).collect()
+    cookies
+        .into_iter()
+        .map(|(cookie, seen)| identifier(cookie.as_str(), *seen))
+        .collect()
 }
 
 fn emails(profile: &Profile) -> Vec<IdentifierView> {
     let mut emails: Vec<_> = profile.facet.emails.iter().collect();
     emails.sort_by(|(a, seen_a), (b, seen_b)| seen_b.last.cmp(&seen_a.last).then_with(|| a.cmp(b)));
-    emails.into_iter().map(|(email, seen)| identifier(email.as_str(), *seen)).collect()
+    emails
+        .into_iter()
+        .map(|(email, seen)| identifier(email.as_str(), *seen))
+        .collect()
 }
 
 fn identifier(value: &str, seen: crate::domain::facet::Seen) -> IdentifierView {
-    IdentifierView { value: value.to_owned(), first_seen: seen.first, last_seen: seen.last }
+    IdentifierView {
+        value: value.to_owned(),
+        first_seen: seen.first,
+        last_seen: seen.last,
+    }
 }
 
 fn provenance(profile: &Profile) -> Vec<ProvenanceView> {

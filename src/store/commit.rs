@@ -75,7 +75,7 @@ impl Store {
         let mut statements = Statements::default();
         statements.over("raw", "INSERT INTO raw $raw RETURN NONE;", commit.raw);
         statements.write_batches(commit.batches, commit.rejects, commit.messages);
-        statements.write_plan(commit.plan, commit.at);
+        statements.write_plan(commit.plan, commit.at)?;
         statements.write_members(commit.transitions, commit.at);
         let (text, parameters) = statements.finish();
         self.run_to_end("committed a chunk", text, parameters).await
@@ -125,23 +125,17 @@ impl Statements {
         self.over("messages", "INSERT INTO message $messages RETURN NONE;", messages);
     }
 
-    fn write_plan(&mut self, plan: Plan, at: Timestamp) {
-        let (new, known): (Vec<_>, Vec<_>) = plan.cookies.into_iter().partition(|(_, write)| write.new);
-        let cookies = |writes: Vec<(_, crate::domain::graph::Write<_>)>| -> Vec<CookieRow> {
-            writes
-                .into_iter()
-                .map(|(cookie, write)| CookieRow::new(&cookie, write.record))
-                .collect()
-        };
-        self.over(
-            "new_cookies",
-            "INSERT INTO cookie $new_cookies RETURN NONE;",
-            cookies(new),
-        );
+    fn write_plan(&mut self, plan: Plan, at: Timestamp) -> Result<(), StoreError> {
+        let (mut new, mut known) = (Vec::new(), Vec::new());
+        for (cookie, write) in &plan.cookies {
+            let rows = if write.new { &mut new } else { &mut known };
+            rows.push(CookieRow::new(cookie, &write.record)?);
+        }
+        self.over("new_cookies", "INSERT INTO cookie $new_cookies RETURN NONE;", new);
         self.over(
             "cookies",
             "FOR $row IN $cookies { UPDATE $row.id CONTENT $row RETURN NONE };",
-            cookies(known),
+            known,
         );
         let emails: Vec<EmailRow> = (plan.emails.iter())
             .map(|(email, id)| EmailRow {
@@ -156,22 +150,20 @@ impl Statements {
             "INSERT RELATION INTO seen_with $edges RETURN NONE;",
             edges,
         );
-        let (new, known): (Vec<_>, Vec<_>) = plan.profiles.into_values().partition(|write| write.new);
-        let profiles = |writes: Vec<crate::domain::graph::Write<_>>| -> Vec<ProfileRow> {
-            writes
-                .into_iter()
-                .map(|write| ProfileRow::from(write.record))
-                .collect()
-        };
+        let (mut new, mut known) = (Vec::new(), Vec::new());
+        for write in plan.profiles.values() {
+            let rows = if write.new { &mut new } else { &mut known };
+            rows.push(ProfileRow::new(&write.record)?);
+        }
         self.over(
             "new_profiles",
             "INSERT INTO profile $new_profiles RETURN NONE;",
-            profiles(new),
+            new,
         );
         self.over(
             "profiles",
             "FOR $row IN $profiles { UPDATE $row.id CONTENT $row RETURN NONE };",
-            profiles(known),
+            known,
         );
         self.write_merges(plan.merges, at);
         let moved = (plan.moved_cookies.iter())
@@ -191,6 +183,7 @@ impl Statements {
             "FOR $row IN $moved { UPDATE $row.id SET profile = $row.profile RETURN NONE };",
             moved,
         );
+        Ok(())
     }
 
     /// An absorbed profile stays as a redirect, so that its id still finds the person.

@@ -44,8 +44,10 @@ impl PackedBlock {
     /// # Errors
     /// When they can't be compressed, which no input is known to cause.
     pub fn pack(id: Ulid, origin: &Origin, rows: &[RawRow]) -> Result<Self, StoreError> {
-        let texts: Vec<(u64, u64, &str)> =
-            rows.iter().map(|row| (row.number, row.line, row.verbatim.as_str())).collect();
+        let texts: Vec<(u64, u64, &str)> = rows
+            .iter()
+            .map(|row| (row.number, row.line, row.verbatim.as_str()))
+            .collect();
         let corrupt =
             |error: &dyn std::error::Error| StoreError::Corrupt(format!("rows can't be packed: {error}"));
         let text = serde_json::to_vec(&texts).map_err(|error| corrupt(&error))?;

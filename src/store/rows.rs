@@ -1,10 +1,17 @@
 //! The twins of the domain's types as records hold them, and the ways between the two.
 //! What a record holds is a promise to every later version, so it is written out here and
 //! not derived from the domain.
+//!
+//! Links between records are the engine's own, so that the graph can be walked. What one
+//! cookie knows, and the folded view of a person, are JSON texts in one field: the engine
+//! never looks inside, and taking them apart into its own values costs it more than half of
+//! each write (`docs/BENCHMARKS.md`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value as DbValue};
+use chrono::serde::ts_microseconds;
+use serde::{Deserialize, Serialize};
+use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue};
 use ulid::Ulid;
 
 use super::StoreError;
@@ -17,41 +24,69 @@ use crate::domain::identifier::{Cookie, Email};
 use crate::domain::interest::InterestKey;
 use crate::domain::profile::{Profile, ProfileId};
 
-#[derive(Debug, Clone, SurrealValue)]
-pub struct SeenRow {
-    pub first: Timestamp,
-    pub last: Timestamp,
+/// Times are whole microseconds since 1970.
+#[derive(Serialize, Deserialize)]
+struct SeenDoc {
+    #[serde(with = "ts_microseconds")]
+    first: Timestamp,
+    #[serde(with = "ts_microseconds")]
+    last: Timestamp,
 }
 
-#[derive(Debug, Clone, SurrealValue)]
-pub struct RegisterRow {
-    pub value: DbValue,
-    pub at: Timestamp,
-    pub raw: String,
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum ValueDoc {
+    Integer(i64),
+    Text(String),
 }
 
-#[derive(Debug, Clone, SurrealValue)]
-pub struct InterestSeenRow {
-    pub display: String,
-    pub first: Timestamp,
-    pub last: Timestamp,
+#[derive(Serialize, Deserialize)]
+struct RegisterDoc {
+    value: ValueDoc,
+    #[serde(with = "ts_microseconds")]
+    at: Timestamp,
+    raw: String,
 }
 
-#[derive(Debug, Clone, SurrealValue)]
-pub struct FacetRow {
-    pub first: Timestamp,
-    pub last: Timestamp,
-    pub attributes: BTreeMap<String, RegisterRow>,
-    pub interests: BTreeMap<String, InterestSeenRow>,
-    pub emails: BTreeMap<String, SeenRow>,
-    pub sources: Vec<String>,
+#[derive(Serialize, Deserialize)]
+struct InterestDoc {
+    display: String,
+    #[serde(flatten)]
+    seen: SeenDoc,
+}
+
+/// A facet, as the JSON text in `cookie.facet` and within `profile.document`.
+#[derive(Serialize, Deserialize)]
+struct FacetDoc {
+    seen: SeenDoc,
+    attributes: BTreeMap<String, RegisterDoc>,
+    interests: BTreeMap<String, InterestDoc>,
+    emails: BTreeMap<String, SeenDoc>,
+    sources: BTreeSet<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MembershipDoc {
+    cohort: String,
+    score: f32,
+    interests: Vec<String>,
+    #[serde(with = "ts_microseconds")]
+    since: Timestamp,
+}
+
+/// The folded view of a person, as the JSON text in `profile.document`.
+#[derive(Serialize, Deserialize)]
+struct ProfileDoc {
+    cookies: BTreeMap<String, SeenDoc>,
+    facet: FacetDoc,
+    memberships: Vec<MembershipDoc>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
 pub struct CookieRow {
     pub id: RecordId,
     pub profile: RecordId,
-    pub facet: FacetRow,
+    pub facet: String,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -61,22 +96,12 @@ pub struct EmailRow {
 }
 
 #[derive(Debug, Clone, SurrealValue)]
-pub struct MembershipRow {
-    pub cohort: String,
-    pub score: f32,
-    pub interests: Vec<String>,
-    pub since: Timestamp,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
 pub struct ProfileRow {
     pub id: RecordId,
     pub rev: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    pub cookies: BTreeMap<String, SeenRow>,
-    pub facet: FacetRow,
-    pub memberships: Vec<MembershipRow>,
+    pub document: String,
 }
 
 /// A profile as it may stand in the store: whole, or absorbed by another.
@@ -87,9 +112,7 @@ pub struct MaybeProfileRow {
     pub merged_into: Option<RecordId>,
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
-    pub cookies: Option<BTreeMap<String, SeenRow>>,
-    pub facet: Option<FacetRow>,
-    pub memberships: Option<Vec<MembershipRow>>,
+    pub document: Option<String>,
 }
 
 pub fn cookie_id(cookie: &Cookie) -> RecordId {
@@ -146,7 +169,7 @@ pub fn email_of(text: &str) -> Result<Email, StoreError> {
     Email::parse(text).map_err(|error| StoreError::Corrupt(format!("an address {error}")))
 }
 
-impl From<Seen> for SeenRow {
+impl From<Seen> for SeenDoc {
     fn from(seen: Seen) -> Self {
         Self {
             first: seen.first,
@@ -155,8 +178,8 @@ impl From<Seen> for SeenRow {
     }
 }
 
-impl From<SeenRow> for Seen {
-    fn from(row: SeenRow) -> Self {
+impl From<SeenDoc> for Seen {
+    fn from(row: SeenDoc) -> Self {
         Self {
             first: row.first,
             last: row.last,
@@ -164,145 +187,163 @@ impl From<SeenRow> for Seen {
     }
 }
 
-impl From<Facet> for FacetRow {
-    fn from(facet: Facet) -> Self {
-        let register = |register: Register| {
-            let value = match register.value {
-                Value::Integer(number) => number.into_value(),
-                Value::Text(text) => text.into_value(),
-            };
-            RegisterRow {
-                value,
-                at: register.at,
-                raw: register.raw.to_string(),
-            }
-        };
-        let interest = |interest: InterestSeen| InterestSeenRow {
-            display: interest.display,
-            first: interest.seen.first,
-            last: interest.seen.last,
-        };
+impl From<&Facet> for FacetDoc {
+    fn from(facet: &Facet) -> Self {
         Self {
-            first: facet.seen.first,
-            last: facet.seen.last,
-            attributes: (facet.attributes.into_iter())
-                .map(|(attribute, value)| (attribute.name().to_owned(), register(value)))
+            seen: facet.seen.into(),
+            attributes: (facet.attributes.iter())
+                .map(|(attribute, register)| (attribute.name().to_owned(), register.into()))
                 .collect(),
-            interests: (facet.interests.into_iter())
-                .map(|(key, seen)| (key.as_str().to_owned(), interest(seen)))
+            interests: (facet.interests.iter())
+                .map(|(key, interest)| (key.as_str().to_owned(), interest.into()))
                 .collect(),
-            emails: (facet.emails.into_iter())
-                .map(|(email, seen)| (email.as_str().to_owned(), seen.into()))
+            emails: facet
+                .emails
+                .iter()
+                .map(|(email, seen)| (email.as_str().to_owned(), (*seen).into()))
                 .collect(),
-            sources: facet.sources.into_iter().collect(),
+            sources: facet.sources.clone(),
         }
     }
 }
 
-impl TryFrom<FacetRow> for Facet {
+impl From<&Register> for RegisterDoc {
+    fn from(register: &Register) -> Self {
+        let value = match &register.value {
+            Value::Integer(number) => ValueDoc::Integer(*number),
+            Value::Text(text) => ValueDoc::Text(text.clone()),
+        };
+        Self {
+            value,
+            at: register.at,
+            raw: register.raw.to_string(),
+        }
+    }
+}
+
+impl From<&InterestSeen> for InterestDoc {
+    fn from(interest: &InterestSeen) -> Self {
+        Self {
+            display: interest.display.clone(),
+            seen: interest.seen.into(),
+        }
+    }
+}
+
+impl TryFrom<FacetDoc> for Facet {
     type Error = StoreError;
 
-    fn try_from(row: FacetRow) -> Result<Self, StoreError> {
-        let interest = |row: InterestSeenRow| InterestSeen {
-            display: row.display,
-            seen: Seen {
-                first: row.first,
-                last: row.last,
-            },
+    fn try_from(doc: FacetDoc) -> Result<Self, StoreError> {
+        let interest = |doc: InterestDoc| InterestSeen {
+            display: doc.display,
+            seen: doc.seen.into(),
         };
         Ok(Self {
-            seen: Seen {
-                first: row.first,
-                last: row.last,
-            },
-            attributes: (row.attributes.into_iter())
+            seen: doc.seen.into(),
+            attributes: doc
+                .attributes
+                .into_iter()
                 .map(register_of)
                 .collect::<Result<_, _>>()?,
-            interests: (row.interests.into_iter())
+            interests: (doc.interests.into_iter())
                 .map(|(key, seen)| (InterestKey::from_canonical(&key), interest(seen)))
                 .collect(),
-            emails: (row.emails.into_iter())
+            emails: (doc.emails.into_iter())
                 .map(|(email, seen)| Ok((email_of(&email)?, seen.into())))
                 .collect::<Result<_, StoreError>>()?,
-            sources: row.sources.into_iter().collect::<BTreeSet<_>>(),
+            sources: doc.sources,
         })
     }
 }
 
-fn register_of((name, row): (String, RegisterRow)) -> Result<(Attribute, Register), StoreError> {
+fn register_of((name, doc): (String, RegisterDoc)) -> Result<(Attribute, Register), StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt(format!("the attribute `{name}` {what}"));
     let attribute = Attribute::named(&name).ok_or_else(|| corrupt("is unknown"))?;
-    let raw = row.raw.parse().map_err(|_| corrupt("has no raw row"))?;
-    let value = match row.value {
-        DbValue::String(text) => Value::Text(text),
-        number => Value::Integer(i64::from_value(number).map_err(|_| corrupt("is neither number nor text"))?),
+    let raw = doc.raw.parse().map_err(|_| corrupt("has no raw row"))?;
+    let value = match doc.value {
+        ValueDoc::Integer(number) => Value::Integer(number),
+        ValueDoc::Text(text) => Value::Text(text),
     };
     Ok((
         attribute,
         Register {
             value,
-            at: row.at,
+            at: doc.at,
             raw,
         },
     ))
 }
 
+fn write<T: Serialize>(document: &T) -> Result<String, StoreError> {
+    serde_json::to_string(document)
+        .map_err(|error| StoreError::Corrupt(format!("a document can't be written: {error}")))
+}
+
+fn read<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("a document is torn: {error}")))
+}
+
 impl CookieRow {
-    pub fn new(cookie: &Cookie, node: CookieNode) -> Self {
-        Self {
+    pub fn new(cookie: &Cookie, node: &CookieNode) -> Result<Self, StoreError> {
+        let facet = write(&FacetDoc::from(&node.facet))?;
+        Ok(Self {
             id: cookie_id(cookie),
             profile: profile_id(node.profile),
-            facet: node.facet.into(),
-        }
+            facet,
+        })
     }
 
     pub fn into_domain(self) -> Result<(Cookie, CookieNode), StoreError> {
         let cookie = cookie_of(text_key(&self.id)?)?;
+        let facet: FacetDoc = read(&self.facet)?;
         Ok((
             cookie,
             CookieNode {
                 profile: profile_key(&self.profile)?,
-                facet: self.facet.try_into()?,
+                facet: facet.try_into()?,
             },
         ))
     }
 }
 
-impl From<Profile> for ProfileRow {
-    fn from(profile: Profile) -> Self {
-        Self {
+impl ProfileRow {
+    pub fn new(profile: &Profile) -> Result<Self, StoreError> {
+        let document = ProfileDoc {
+            cookies: (profile.cookies.iter())
+                .map(|(cookie, seen)| (cookie.as_str().to_owned(), (*seen).into()))
+                .collect(),
+            facet: (&profile.facet).into(),
+            memberships: profile.memberships.iter().map(MembershipDoc::from).collect(),
+        };
+        Ok(Self {
             id: profile_id(profile.id),
             rev: profile.rev,
             created_at: profile.created_at,
             updated_at: profile.updated_at,
-            cookies: (profile.cookies.into_iter())
-                .map(|(cookie, seen)| (cookie.as_str().to_owned(), seen.into()))
-                .collect(),
-            facet: profile.facet.into(),
-            memberships: profile.memberships.into_iter().map(MembershipRow::from).collect(),
-        }
+            document: write(&document)?,
+        })
     }
 }
 
-impl From<Membership> for MembershipRow {
-    fn from(membership: Membership) -> Self {
-        let Reason::Interests(interests) = membership.reason;
+impl From<&Membership> for MembershipDoc {
+    fn from(membership: &Membership) -> Self {
+        let Reason::Interests(interests) = &membership.reason;
         Self {
             cohort: membership.cohort.as_str().to_owned(),
             score: membership.score,
-            interests,
+            interests: interests.clone(),
             since: membership.since,
         }
     }
 }
 
-impl From<MembershipRow> for Membership {
-    fn from(row: MembershipRow) -> Self {
+impl From<MembershipDoc> for Membership {
+    fn from(doc: MembershipDoc) -> Self {
         Self {
-            cohort: CohortSlug::of(&row.cohort),
-            score: row.score,
-            reason: Reason::Interests(row.interests),
-            since: row.since,
+            cohort: CohortSlug::of(&doc.cohort),
+            score: doc.score,
+            reason: Reason::Interests(doc.interests),
+            since: doc.since,
         }
     }
 }
@@ -322,22 +363,17 @@ impl TryFrom<MaybeProfileRow> for StoredProfile {
         }
         let id = profile_key(&row.id)?;
         let missing = || StoreError::Corrupt(format!("the profile {id} is not whole"));
-        let cookies = row.cookies.ok_or_else(missing)?;
+        let document: ProfileDoc = read(&row.document.ok_or_else(missing)?)?;
         Ok(Self::Whole(Box::new(Profile {
             id,
             rev: row.rev,
             created_at: row.created_at.ok_or_else(missing)?,
             updated_at: row.updated_at.ok_or_else(missing)?,
-            cookies: (cookies.into_iter())
+            cookies: (document.cookies.into_iter())
                 .map(|(cookie, seen)| Ok((cookie_of(&cookie)?, seen.into())))
                 .collect::<Result<_, StoreError>>()?,
-            facet: row.facet.ok_or_else(missing)?.try_into()?,
-            memberships: row
-                .memberships
-                .ok_or_else(missing)?
-                .into_iter()
-                .map(Membership::from)
-                .collect(),
+            facet: document.facet.try_into()?,
+            memberships: document.memberships.into_iter().map(Membership::from).collect(),
         })))
     }
 }

@@ -72,7 +72,12 @@ pub struct ClassifyResponse {
 #[OpenApi]
 impl ClassifyApi {
     /// Classify texts into cohorts
-    #[oai(path = "/classify", method = "post", tag = "Tag::Classify", operation_id = "classify")]
+    #[oai(
+        path = "/classify",
+        method = "post",
+        tag = "Tag::Classify",
+        operation_id = "classify"
+    )]
     async fn classify(
         &self,
         _caller: MayClassify,
@@ -80,7 +85,9 @@ impl ClassifyApi {
         request: Json<ClassifyRequest>,
     ) -> Result<Json<ClassifyResponse>, ApiError> {
         let answers = services.classification.classify(&request.0.texts).await?;
-        Ok(Json(ClassifyResponse { results: answers.into_iter().map(Classified::from).collect() }))
+        Ok(Json(ClassifyResponse {
+            results: answers.into_iter().map(Classified::from).collect(),
+        }))
     }
 }
 

@@ -63,16 +63,32 @@ pub struct CohortUsersBody {
 #[OpenApi]
 impl CohortsApi {
     /// Every cohort with its size
-    #[oai(path = "/cohorts", method = "get", tag = "Tag::Cohorts", operation_id = "cohorts")]
-    async fn cohorts(&self, _caller: MayRead, services: Data<&Arc<Services>>) -> Result<Json<CohortsBody>, ApiError> {
-        Ok(Json(CohortsBody { cohorts: services.cohorts.all().into_iter().map(CohortBody::from).collect() }))
+    #[oai(
+        path = "/cohorts",
+        method = "get",
+        tag = "Tag::Cohorts",
+        operation_id = "cohorts"
+    )]
+    async fn cohorts(
+        &self,
+        _caller: MayRead,
+        services: Data<&Arc<Services>>,
+    ) -> Result<Json<CohortsBody>, ApiError> {
+        Ok(Json(CohortsBody {
+            cohorts: services.cohorts.all().into_iter().map(CohortBody::from).collect(),
+        }))
     }
 
     /// The members of a cohort
     ///
     /// Any page costs what the first does. `cursor` goes on where a page ended, also when
     /// members came and went meanwhile; `offset` counts from the start.
-    #[oai(path = "/cohort/users", method = "get", tag = "Tag::Cohorts", operation_id = "cohortUsers")]
+    #[oai(
+        path = "/cohort/users",
+        method = "get",
+        tag = "Tag::Cohorts",
+        operation_id = "cohortUsers"
+    )]
     async fn users(
         &self,
         _caller: MayRead,
@@ -80,7 +96,10 @@ impl CohortsApi {
         /// The cohort's name or slug, in any case.
         cohort: Query<String>,
         /// How many members a page holds.
-        #[oai(validator(minimum(value = "1"), maximum(value = "1000")), default = "default_limit")]
+        #[oai(
+            validator(minimum(value = "1"), maximum(value = "1000")),
+            default = "default_limit"
+        )]
         limit: Query<u32>,
         /// How many members to pass over.
         offset: Query<Option<u64>>,
@@ -88,7 +107,9 @@ impl CohortsApi {
         cursor: Query<Option<String>>,
     ) -> Result<Json<CohortUsersBody>, ApiError> {
         let from = match (offset.0, cursor.0) {
-            (Some(_), Some(_)) => return Err(Error::bad_request("cursor", "give `offset` or `cursor`, not both").into()),
+            (Some(_), Some(_)) => {
+                return Err(Error::bad_request("cursor", "give `offset` or `cursor`, not both").into());
+            }
             (None, Some(cursor)) => PageFrom::Cursor(cursor),
             (offset, None) => PageFrom::Offset(offset.unwrap_or_default()),
         };
@@ -99,7 +120,11 @@ impl CohortsApi {
             total: page.total,
             limit: limit.0,
             offset: page.offset,
-            users: page.users.into_iter().map(|user| UserProfileBody::of(user, &no_detail)).collect(),
+            users: page
+                .users
+                .into_iter()
+                .map(|user| UserProfileBody::of(user, &no_detail))
+                .collect(),
             next_cursor: page.next_cursor,
         }))
     }

@@ -112,7 +112,12 @@ impl IngestApi {
     ///
     /// Answers when every good row is durable. A bad row is named in `errors` and kept as
     /// a reject; it does not keep the others from being stored.
-    #[oai(path = "/ingest", method = "post", tag = "Tag::Ingest", operation_id = "ingest")]
+    #[oai(
+        path = "/ingest",
+        method = "post",
+        tag = "Tag::Ingest",
+        operation_id = "ingest"
+    )]
     async fn ingest(
         &self,
         _caller: MayIngest,
@@ -123,16 +128,32 @@ impl IngestApi {
         source: Query<String>,
         payload: IngestPayload,
     ) -> Result<IngestResponse, ApiError> {
-        let described =
-            Payload { format: payload.format, source: source.0, batch: None, bytes_max: limits.ingest_bytes_max };
-        let report = services.ingest.ingest(described, payload.body.into_async_read()).await?;
+        let described = Payload {
+            format: payload.format,
+            source: source.0,
+            batch: None,
+            bytes_max: limits.ingest_bytes_max,
+        };
+        let report = services
+            .ingest
+            .ingest(described, payload.body.into_async_read())
+            .await?;
         let all_rejected = report.accepted() == 0 && report.rejected > 0;
         let body = Json(IngestReport::from(report));
-        Ok(if all_rejected { IngestResponse::AllRejected(body) } else { IngestResponse::Stored(body) })
+        Ok(if all_rejected {
+            IngestResponse::AllRejected(body)
+        } else {
+            IngestResponse::Stored(body)
+        })
     }
 
     /// Where a batch stands
-    #[oai(path = "/ingest/:batch", method = "get", tag = "Tag::Ingest", operation_id = "batch")]
+    #[oai(
+        path = "/ingest/:batch",
+        method = "get",
+        tag = "Tag::Ingest",
+        operation_id = "batch"
+    )]
     async fn batch(
         &self,
         _caller: MayIngest,
@@ -154,7 +175,12 @@ impl IngestApi {
     }
 
     /// The refused rows of a batch
-    #[oai(path = "/ingest/:batch/rejects", method = "get", tag = "Tag::Ingest", operation_id = "rejects")]
+    #[oai(
+        path = "/ingest/:batch/rejects",
+        method = "get",
+        tag = "Tag::Ingest",
+        operation_id = "rejects"
+    )]
     async fn rejects(
         &self,
         _caller: MayIngest,
@@ -164,11 +190,16 @@ impl IngestApi {
         #[oai(default)]
         after: Query<u64>,
         /// How many at most.
-        #[oai(validator(minimum(value = "1"), maximum(value = "1000")), default = "default_limit")]
+        #[oai(
+            validator(minimum(value = "1"), maximum(value = "1000")),
+            default = "default_limit"
+        )]
         limit: Query<u64>,
     ) -> Result<Json<RejectsBody>, ApiError> {
         let rejects = services.ingest.rejects(&batch.0, after.0, limit.0).await?;
-        Ok(Json(RejectsBody { rejects: rejects.into_iter().map(RejectBody::from).collect() }))
+        Ok(Json(RejectsBody {
+            rejects: rejects.into_iter().map(RejectBody::from).collect(),
+        }))
     }
 }
 
@@ -208,7 +239,18 @@ impl From<RowError> for RowErrorBody {
 impl From<StoredReject> for RejectBody {
     fn from(reject: StoredReject) -> Self {
         let (row, line) = (reject.row.number, reject.row.line);
-        let error = |(field, code, message)| RowErrorBody { row, line, field, code, message };
-        Self { row, line, verbatim: reject.row.verbatim, errors: reject.reasons.into_iter().map(error).collect() }
+        let error = |(field, code, message)| RowErrorBody {
+            row,
+            line,
+            field,
+            code,
+            message,
+        };
+        Self {
+            row,
+            line,
+            verbatim: reject.row.verbatim,
+            errors: reject.reasons.into_iter().map(error).collect(),
+        }
     }
 }

@@ -25,14 +25,27 @@ pub enum Tag {
 }
 
 /// The resources, combined.
-pub type Resources = (token::TokenApi, ingest::IngestApi, users::UsersApi, cohorts::CohortsApi, classify::ClassifyApi);
+pub type Resources = (
+    token::TokenApi,
+    ingest::IngestApi,
+    users::UsersApi,
+    cohorts::CohortsApi,
+    classify::ClassifyApi,
+);
 
 /// The service behind `/api`, and its description.
 #[must_use]
 pub fn service() -> OpenApiService<Resources, ()> {
-    let resources =
-        (token::TokenApi, ingest::IngestApi, users::UsersApi, cohorts::CohortsApi, classify::ClassifyApi);
+    let resources = (
+        token::TokenApi,
+        ingest::IngestApi,
+        users::UsersApi,
+        cohorts::CohortsApi,
+        classify::ClassifyApi,
+    );
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
-        .description("Collect customer data, unify it into one profile per person, segment profiles into cohorts.")
+        .description(
+            "Collect customer data, unify it into one profile per person, segment profiles into cohorts.",
+        )
         .server("/api")
 }

@@ -26,7 +26,10 @@ impl<'a> ApiExtractor<'a> for IngestPayload {
     fn register(_registry: &mut Registry) {}
 
     fn request_meta() -> Option<MetaRequest> {
-        let media = |content_type, schema| MetaMediaType { content_type, schema: MetaSchemaRef::Inline(Box::new(schema)) };
+        let media = |content_type, schema| MetaMediaType {
+            content_type,
+            schema: MetaSchemaRef::Inline(Box::new(schema)),
+        };
         Some(MetaRequest {
             description: Some(
                 "One record, an array of records, or either inside `{\"data\": …}`; one record a line; \
@@ -46,11 +49,17 @@ impl<'a> ApiExtractor<'a> for IngestPayload {
         body: &mut RequestBody,
         _options: ExtractParamOptions<Self::ParamType>,
     ) -> Result<Self> {
-        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         let format = media_type.and_then(Format::of_media_type).ok_or_else(|| {
             let message = "send application/json, application/x-ndjson or text/csv".to_owned();
             ApiError::from(Error::new(ErrorCode::UnsupportedMediaType, message).with_field("content-type"))
         })?;
-        Ok(Self { format, body: body.take()? })
+        Ok(Self {
+            format,
+            body: body.take()?,
+        })
     }
 }

@@ -41,7 +41,12 @@ pub struct Token {
 #[OpenApi]
 impl TokenApi {
     /// Log in
-    #[oai(path = "/auth/token", method = "post", tag = "Tag::Auth", operation_id = "logIn")]
+    #[oai(
+        path = "/auth/token",
+        method = "post",
+        tag = "Tag::Auth",
+        operation_id = "logIn"
+    )]
     async fn log_in(
         &self,
         services: Data<&Arc<Services>>,
@@ -49,8 +54,14 @@ impl TokenApi {
         credentials: Json<Credentials>,
     ) -> Result<Json<Token>, ApiError> {
         let Credentials { username, password } = credentials.0;
-        let address = address.as_socket_addr().map(|address| address.ip().to_string()).unwrap_or_default();
-        let login = services.accounts.log_in(&username, SecretString::from(password), &address).await?;
+        let address = address
+            .as_socket_addr()
+            .map(|address| address.ip().to_string())
+            .unwrap_or_default();
+        let login = services
+            .accounts
+            .log_in(&username, SecretString::from(password), &address)
+            .await?;
         Ok(Json(Token {
             access_token: login.token.token,
             token_type: "Bearer".to_owned(),

@@ -161,8 +161,13 @@ impl UsersApi {
         include: Query<Option<String>>,
     ) -> Result<Json<UserBody>, ApiError> {
         let include = parse_include(include.0.as_deref().unwrap_or_default())?;
-        let found = services.lookup.user(cookie.0.as_deref(), email.0.as_deref()).await?;
-        Ok(Json(UserBody { user_profile: UserProfileBody::of(found, &include) }))
+        let found = services
+            .lookup
+            .user(cookie.0.as_deref(), email.0.as_deref())
+            .await?;
+        Ok(Json(UserBody {
+            user_profile: UserProfileBody::of(found, &include),
+        }))
     }
 }
 
@@ -173,7 +178,10 @@ fn parse_include(text: &str) -> Result<BTreeSet<Include>, Error> {
             "identities" => Ok(Include::Identities),
             "scores" => Ok(Include::Scores),
             "provenance" => Ok(Include::Provenance),
-            _ => Err(Error::bad_request("include", "knows `identities`, `scores` and `provenance`")),
+            _ => Err(Error::bad_request(
+                "include",
+                "knows `identities`, `scores` and `provenance`",
+            )),
         })
         .collect()
 }
@@ -181,7 +189,11 @@ fn parse_include(text: &str) -> Result<BTreeSet<Include>, Error> {
 impl UserProfileBody {
     /// Shows a person, with the detail that was asked for.
     pub fn of(user: UserProfile, include: &BTreeSet<Include>) -> Self {
-        let cohorts = user.memberships.iter().map(|membership| membership.cohort.clone()).collect();
+        let cohorts = user
+            .memberships
+            .iter()
+            .map(|membership| membership.cohort.clone())
+            .collect();
         let identities = Identities {
             id: user.id,
             primary_key: user.primary_key,
@@ -214,24 +226,43 @@ impl UserProfileBody {
 
 impl From<IdentifierView> for CookieBody {
     fn from(view: IdentifierView) -> Self {
-        Self { cookie: view.value, first_seen: view.first_seen, last_seen: view.last_seen }
+        Self {
+            cookie: view.value,
+            first_seen: view.first_seen,
+            last_seen: view.last_seen,
+        }
     }
 }
 
 impl From<IdentifierView> for EmailBody {
     fn from(view: IdentifierView) -> Self {
-        Self { email: view.value, first_seen: view.first_seen, last_seen: view.last_seen }
+        Self {
+            email: view.value,
+            first_seen: view.first_seen,
+            last_seen: view.last_seen,
+        }
     }
 }
 
 impl From<MembershipView> for CohortScore {
     fn from(view: MembershipView) -> Self {
-        Self { cohort: view.cohort, slug: view.slug, score: view.score, reason: view.reason, since: view.since }
+        Self {
+            cohort: view.cohort,
+            slug: view.slug,
+            score: view.score,
+            reason: view.reason,
+            since: view.since,
+        }
     }
 }
 
 impl From<ProvenanceView> for Provenance {
     fn from(view: ProvenanceView) -> Self {
-        Self { field: view.field.to_owned(), value: view.value, at: view.at, raw: view.raw }
+        Self {
+            field: view.field.to_owned(),
+            value: view.value,
+            at: view.at,
+            raw: view.raw,
+        }
     }
 }

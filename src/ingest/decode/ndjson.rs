@@ -43,10 +43,16 @@ pub fn decode(mut input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Decode
 }
 
 fn read_line(text: &[u8]) -> Result<Fields, Finding> {
-    let value = serde_json::from_slice(text).map_err(|error| Finding {
-        field: String::new(),
-        code: "syntax",
-        message: format!("the line is not JSON: {error}"),
+    let value = serde_json::from_slice(text).map_err(|error| {
+        // Its line is always 1: the payload's line stands beside the finding.
+        let (told, column) = (error.to_string(), error.column());
+        let reason = told.split(" at line ").next().unwrap_or_default();
+        let message = format!("the line is not JSON: {reason} at column {column}");
+        Finding {
+            field: String::new(),
+            code: "syntax",
+            message,
+        }
     })?;
     fields::of_json(value)
 }
