@@ -38,14 +38,17 @@ pub struct MayClassify(pub Caller);
 )]
 pub struct MayIngest(pub Caller);
 
+#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_read(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
     check(request, &bearer.token, Permission::Read)
 }
 
+#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_classify(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
     check(request, &bearer.token, Permission::Classify)
 }
 
+#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_ingest(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
     check(request, &bearer.token, Permission::Ingest)
 }

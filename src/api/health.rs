@@ -46,7 +46,7 @@ pub async fn ready(services: Data<&Arc<Services>>) -> Response {
 
 /// `GET /metrics`: counters and timings in Prometheus's text format.
 #[handler]
-pub fn metrics(request: &Request, metrics: Data<&Metrics>) -> Result<Response> {
+pub fn metrics(request: &Request, Data(metrics): Data<&Metrics>) -> Result<Response> {
     if !metrics.are_public {
         let header = request
             .headers()

@@ -184,13 +184,13 @@ fn refold(facts: &[Fact], component: &BTreeSet<String>) -> String {
         .filter(|fact| component.contains(&format!("c {}", fact.cookie)))
         .collect();
     own.sort_by_key(|fact| fact.at);
-    let names = |prefix: &str| -> Vec<&str> {
+    let identifiers = |prefix: &str| -> Vec<&str> {
         component
             .iter()
             .filter_map(|node| node.strip_prefix(prefix))
             .collect()
     };
-    let emails = names("e ");
+    let emails = identifiers("e ");
     let latest = |email: &str| {
         let times = own
             .iter()
@@ -234,7 +234,7 @@ fn refold(facts: &[Fact], component: &BTreeSet<String>) -> String {
         .collect();
     format!(
         "{primary} | {:?} | {emails:?} | {} | {}",
-        names("c "),
+        identifiers("c "),
         attributes.join(","),
         interests.join(",")
     )
@@ -244,15 +244,16 @@ fn moment(seconds: i64) -> Timestamp {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
 }
 
-pub fn fact_of(cookie: &str, email: Option<&str>, at: i64, row: u16) -> Fact {
+/// A fact of the second `at`, proved by the row of that number.
+pub fn fact_of(cookie: &str, email: Option<&str>, at: u16) -> Fact {
     Fact {
         cookie: Cookie::parse(cookie).unwrap(),
         email: email.map(|email| Email::parse(email).unwrap()),
-        at: moment(at),
+        at: moment(i64::from(at)),
         source: "test".to_owned(),
         raw: RawId {
             block: Ulid::nil(),
-            row,
+            row: at,
         },
         message_id: None,
         attributes: BTreeMap::new(),
@@ -265,13 +266,13 @@ prop_compose! {
     fn any_fact()(
         cookie in 0_u8..8,
         email in prop::option::weighted(0.5, 0_u8..6),
-        at in 0_i64..6,
+        at in 0_u16..6,
         age in prop::option::of(20_i64..24),
         city in prop::option::of(prop::sample::select(vec!["Paris", "Rome", "Oslo"])),
         interests in prop::collection::btree_set(prop::sample::select(vec!["Golf", "golf", "GOLF", "poker", "jazz"]), 0..3),
     ) -> Fact {
         let email = email.map(|email| format!("e{email}@x.com"));
-        let mut fact = fact_of(&format!("c{cookie}"), email.as_deref(), at, 0);
+        let mut fact = fact_of(&format!("c{cookie}"), email.as_deref(), at);
         fact.attributes.extend(age.map(|age| (Attribute::Age, Value::Integer(age))));
         fact.attributes.extend(city.map(|city| (Attribute::City, Value::Text(city.to_owned()))));
         for display in interests {

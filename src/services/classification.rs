@@ -85,13 +85,13 @@ impl Classification {
         let keys: Vec<Option<InterestKey>> = texts.iter().map(|text| InterestKey::parse(text)).collect();
         let asked: Vec<InterestKey> = keys.iter().flatten().cloned().collect();
         let classifier = self.pipeline.scores().classifier();
-        let mut found = classifier
+        let mut judged = classifier
             .classify(&asked)
             .await
             .map_err(PipelineError::from)?
             .into_iter();
-        let answer = |(text, key): (&String, Option<InterestKey>)| match key.and_then(|_| found.next()) {
-            Some(classified) => self.answer(text, &classified, classifier),
+        let answer = |(text, key): (&String, Option<InterestKey>)| match key.and_then(|_| judged.next()) {
+            Some(one) => self.answer(text, &one, classifier),
             None => Answer {
                 text: text.clone(),
                 normalised: String::new(),
@@ -104,15 +104,15 @@ impl Classification {
         Ok(texts.iter().zip(keys).map(answer).collect())
     }
 
-    fn answer(&self, text: &str, classified: &ClassifiedInterest, classifier: &Classifier) -> Answer {
-        let assigned = classifier.assigned(&classified.scores);
-        let scores = classified.scores.iter().map(|score| ScoreView {
+    fn answer(&self, text: &str, interest: &ClassifiedInterest, classifier: &Classifier) -> Answer {
+        let assigned = classifier.assigned(&interest.scores);
+        let scores = interest.scores.iter().map(|score| ScoreView {
             cohort: self.names.name(&score.cohort).to_owned(),
             slug: score.cohort.to_string(),
             score: score.score,
         });
         let nearest = classifier
-            .nearest(&classified.embedding, NEAREST)
+            .nearest(&interest.embedding, NEAREST)
             .into_iter()
             .map(|nearest| NearestView {
                 term: nearest.term,
@@ -121,8 +121,8 @@ impl Classification {
             });
         Answer {
             text: text.to_owned(),
-            normalised: classified.key.to_string(),
-            repaired: classified.repaired.clone(),
+            normalised: interest.key.to_string(),
+            repaired: interest.repaired.clone(),
             cohorts: assigned
                 .iter()
                 .map(|score| self.names.name(&score.cohort).to_owned())

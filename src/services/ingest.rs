@@ -113,11 +113,14 @@ impl Ingest {
         payload: Payload,
         body: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<Report, Error> {
+        let received_at = stored(Utc::now());
         let origin = Origin {
-            batch: payload.batch.unwrap_or_else(Ulid::new),
+            batch: payload
+                .batch
+                .unwrap_or_else(|| Ulid::from_datetime(received_at.into())),
             source: payload.source.clone(),
             content_type: payload.format.media_type().to_owned(),
-            received_at: stored(Utc::now()),
+            received_at,
         };
         let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
         let bridge = Bridge {
@@ -374,13 +377,11 @@ struct Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.body.read(buffer)?;
-        self.left = match self.left.checked_sub(read as u64) {
-            Some(left) => left,
-            None => {
-                self.exceeded = true;
-                return Err(std::io::Error::other("the payload is too large"));
-            }
+        let Some(left) = self.left.checked_sub(read as u64) else {
+            self.exceeded = true;
+            return Err(std::io::Error::other("the payload is too large"));
         };
+        self.left = left;
         let room = UNREADABLE_KEPT_BYTES.saturating_sub(self.head.len()).min(read);
         self.head.extend_from_slice(&buffer[..room]);
         Ok(read)

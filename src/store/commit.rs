@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
 use crate::domain::fact::Fact;
-use crate::domain::graph::{Merge, Plan};
+use crate::domain::graph::{Edge, Merge, Plan};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, RawId, Reject};
 
@@ -75,7 +75,7 @@ impl Store {
         let mut statements = Statements::default();
         statements.over("raw", "INSERT INTO raw $raw RETURN NONE;", commit.raw);
         statements.write_batches(commit.batches, commit.rejects, commit.messages);
-        statements.write_plan(commit.plan, commit.at)?;
+        statements.write_plan(&commit.plan, commit.at)?;
         statements.write_members(commit.transitions, commit.at);
         let (text, parameters) = statements.finish();
         self.run_to_end("committed a chunk", text, parameters).await
@@ -125,7 +125,7 @@ impl Statements {
         self.over("messages", "INSERT INTO message $messages RETURN NONE;", messages);
     }
 
-    fn write_plan(&mut self, plan: Plan, at: Timestamp) -> Result<(), StoreError> {
+    fn write_plan(&mut self, plan: &Plan, at: Timestamp) -> Result<(), StoreError> {
         let (mut new, mut known) = (Vec::new(), Vec::new());
         for (cookie, write) in &plan.cookies {
             let rows = if write.new { &mut new } else { &mut known };
@@ -144,7 +144,7 @@ impl Statements {
             })
             .collect();
         self.over("emails", "INSERT INTO email $emails RETURN NONE;", emails);
-        let edges: Vec<EdgeRow> = plan.edges.into_iter().map(EdgeRow::new).collect();
+        let edges: Vec<EdgeRow> = plan.edges.iter().map(EdgeRow::new).collect();
         self.over(
             "edges",
             "INSERT RELATION INTO seen_with $edges RETURN NONE;",
@@ -165,7 +165,7 @@ impl Statements {
             "FOR $row IN $profiles { UPDATE $row.id CONTENT $row RETURN NONE };",
             known,
         );
-        self.write_merges(plan.merges, at);
+        self.write_merges(&plan.merges, at);
         let moved = (plan.moved_cookies.iter())
             .map(|(cookie, id)| (rows::cookie_id(cookie), *id))
             .chain(
@@ -187,7 +187,7 @@ impl Statements {
     }
 
     /// An absorbed profile stays as a redirect, so that its id still finds the person.
-    fn write_merges(&mut self, merges: Vec<Merge>, at: Timestamp) {
+    fn write_merges(&mut self, merges: &[Merge], at: Timestamp) {
         let redirects = (merges.iter())
             .map(|merge| RedirectRow {
                 id: rows::profile_id(merge.absorbed),
@@ -200,7 +200,7 @@ impl Statements {
             "FOR $row IN $redirects { UPDATE $row.id CONTENT $row RETURN NONE };",
             redirects,
         );
-        let records = merges.into_iter().map(|merge| MergeRow::new(merge, at)).collect();
+        let records = merges.iter().map(|merge| MergeRow::new(merge, at)).collect();
         self.over("merges", "INSERT INTO merge $merges RETURN NONE;", records);
     }
 
@@ -239,7 +239,7 @@ struct EdgeRow {
 }
 
 impl EdgeRow {
-    fn new(edge: crate::domain::graph::Edge) -> Self {
+    fn new(edge: &Edge) -> Self {
         let key = surrealdb::types::Array::from(vec![
             edge.cookie.as_str().to_owned().into_value(),
             edge.email.as_str().to_owned().into_value(),
@@ -280,7 +280,7 @@ struct MergeRow {
 }
 
 impl MergeRow {
-    fn new(merge: Merge, at: Timestamp) -> Self {
+    fn new(merge: &Merge, at: Timestamp) -> Self {
         Self {
             id: RecordId::new("merge", Ulid::new().to_string()),
             survivor: rows::profile_id(merge.survivor),

@@ -99,7 +99,10 @@ impl Store {
                     .into_iter()
                     .map(CookieRow::into_domain)
                     .collect::<Result<_, _>>()?,
-                emails: emails.into_iter().map(email_link).collect::<Result<_, _>>()?,
+                emails: emails
+                    .into_iter()
+                    .map(|row| email_link(&row))
+                    .collect::<Result<_, _>>()?,
                 profiles: profiles
                     .into_iter()
                     .map(whole_profile)
@@ -195,7 +198,7 @@ impl MergeRow {
     }
 }
 
-fn email_link(row: EmailRow) -> Result<(Email, ProfileId), StoreError> {
+fn email_link(row: &EmailRow) -> Result<(Email, ProfileId), StoreError> {
     Ok((
         rows::email_of(rows::text_key(&row.id)?)?,
         rows::profile_key(&row.profile)?,

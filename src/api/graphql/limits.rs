@@ -123,6 +123,8 @@ fn spreads_below(selection: &SelectionSet) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use async_graphql::{EmptySubscription, Object, Schema};
 
     use super::*;
@@ -178,7 +180,7 @@ mod tests {
         let mut bomb = "{ ...f0 } fragment f30 on Query { slow }".to_owned();
         for level in 0..30 {
             let next = level + 1;
-            bomb += &format!(" fragment f{level} on Query {{ ...f{next} ...f{next} }}");
+            write!(bomb, " fragment f{level} on Query {{ ...f{next} ...f{next} }}").unwrap();
         }
         assert_eq!(
             errors(&bomb).await,

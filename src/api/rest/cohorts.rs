@@ -60,6 +60,7 @@ pub struct CohortUsersBody {
     next_cursor: Option<String>,
 }
 
+#[expect(clippy::unused_async, reason = "the framework awaits every handler")]
 #[OpenApi]
 impl CohortsApi {
     /// Every cohort with its size

@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+type Decoded = (Vec<(u64, u64, String, String)>, Option<String>);
+
 /// What a payload decodes to: a line for each row, and the error that ended it.
-fn decoded(format: Format, payload: &[u8]) -> (Vec<(u64, u64, String, String)>, Option<String>) {
+fn decoded(format: Format, payload: &[u8]) -> Decoded {
     let mut rows = Vec::new();
     let end = decode(format, payload, &mut |row| {
         let content = match row.content {
