@@ -1,6 +1,8 @@
 //! Bad input gets a clear error, and nothing is lost: what was refused can be read back as it
 //! came, with the reasons.
 
+use std::fmt::Write as _;
+
 use cdp::api::error::{ApiError, after_panic, as_response};
 use cdp::domain::error::Error;
 use cdp::domain::role::Role;
@@ -589,6 +591,9 @@ async fn a_body_of_the_wrong_shape_is_told_in_json() {
 /// A secret of the test's own, to forge with and without it.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+/// The header `{"alg":"none","typ":"JWT"}`.
+const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+
 fn forged(secret: &str, algorithm: Algorithm, claims: &Value) -> String {
     jsonwebtoken::encode(
         &Header::new(algorithm),
@@ -617,8 +622,6 @@ async fn a_token_that_proves_nothing_opens_nothing() {
         "the forger can't forge"
     );
 
-    // `{"alg":"none","typ":"JWT"}`
-    const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
     let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let (viewer, admin) = (parts(&app.token(Role::Viewer)), parts(&control));
     let ours = "not one of ours";
@@ -699,6 +702,15 @@ const HOSTILE: [&str; 6] = [
     "${1+1} $cookies type::record('user', 'admin') \\' \\u0027",
 ];
 
+/// A text as a segment of a path.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        write!(encoded, "%{byte:02X}").unwrap();
+    }
+    encoded
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn surrealql_is_text_like_any_other_wherever_it_stands() {
     let app = TestApp::start().await;
@@ -748,7 +760,7 @@ async fn surrealql_is_text_like_any_other_wherever_it_stands() {
         let credentials = json!({ "username": text, "password": text });
         let request = app.client().post("/api/auth/token").body_json(&credentials);
         Answer::of(request.send().await).await.error(401, "unauthorized");
-        let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let encoded = encoded(text);
         app.ask(&format!("/api/ingest/{encoded}"), &[])
             .await
             .error(400, "bad_request");
@@ -779,8 +791,7 @@ async fn what_went_wrong_inside_is_not_told_outside() {
         ))
     });
     let panic = make(move |_| async move {
-        let outcome: Result<(), &str> = Err(secret);
-        outcome.unwrap();
+        secret.parse::<u8>().expect(secret);
         Ok::<(), poem::Error>(())
     });
     let routes = Route::new()

@@ -38,7 +38,8 @@ async fn no_acknowledged_record_is_lost_and_none_is_stored_by_half() {
     let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
     for round in 0..ROUNDS {
         let server = Server::start(folder.path()).await;
-        check(&server, &sent.lock().unwrap().clone()).await;
+        let before = sent.lock().unwrap().clone();
+        check(&server, &before).await;
         let mut senders = JoinSet::new();
         let (acknowledge, mut acknowledged) = mpsc::unbounded_channel();
         let bearer = token(&Client::new(), &server.url, Role::Ingest).await;

@@ -45,14 +45,14 @@ fn shuffled(seed: u64) -> Vec<Visit> {
 }
 
 /// Sends visits as one payload; how many of them had come before.
-async fn send(app: &TestApp, visits: &[Visit]) -> u64 {
+async fn send(app: &TestApp, visits: &[Visit]) -> usize {
     let lines: Vec<String> = visits.iter().map(|visit| visit.to_json().unwrap()).collect();
     let (status, report) = app.send("application/x-ndjson", lines.join("\n")).await;
     assert!(status == 200 || status == 422, "{report}");
     let bad = visits.iter().filter(|visit| visit.fault.is_some()).count();
     assert_eq!(report["records_rejected"], bad, "{report}");
     assert_eq!(report["records_processed"], visits.len() - bad, "{report}");
-    report["duplicates"].as_u64().unwrap()
+    usize::try_from(report["duplicates"].as_u64().unwrap()).unwrap()
 }
 
 async fn ingested(visits: &[Visit], chunk: usize) -> TestApp {
@@ -132,7 +132,9 @@ fn components<T: Ord>(of: impl Iterator<Item = ((Kind, String), T)>) -> BTreeSet
 
 fn truth_of(visits: &[Visit]) -> Truth {
     let mut truth = Truth::default();
-    visits.iter().for_each(|visit| truth.observe(visit));
+    for visit in visits {
+        truth.observe(visit);
+    }
     truth
 }
 
@@ -258,9 +260,9 @@ async fn a_message_that_comes_again_is_counted_and_changes_nothing() {
         .collect();
     let distinct = with_id.iter().collect::<BTreeSet<_>>().len();
     assert!(distinct < with_id.len(), "the demo sends some records twice");
-    assert_eq!(send(&app, &visits).await as usize, with_id.len() - distinct);
+    assert_eq!(send(&app, &visits).await, with_id.len() - distinct);
     let before = (people(&app, &truth).await, app.get("/api/cohorts").await);
-    assert_eq!(send(&app, &visits).await as usize, with_id.len());
+    assert_eq!(send(&app, &visits).await, with_id.len());
     assert_eq!(
         (people(&app, &truth).await, app.get("/api/cohorts").await),
         before

@@ -37,9 +37,9 @@ static LOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 pub fn config() -> Config {
     let mut config = Config::load(None).unwrap();
     config.mode = Mode::Demo;
-    config.store.url = "mem://".to_owned();
+    "mem://".clone_into(&mut config.store.url);
     config.auth.password_cost = Cost::LEAST;
-    config.api.listen = "127.0.0.1:0".to_owned();
+    "127.0.0.1:0".clone_into(&mut config.api.listen);
     config.api.shutdown_grace_s = 1;
     config
 }
