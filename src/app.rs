@@ -127,6 +127,7 @@ impl App {
     ) -> Result<Self, StartError> {
         auth::install_crypto();
         let secret = secret(config)?;
+        let issuer = TokenIssuer::new(&secret, Duration::from_secs(config.auth.token_ttl_s))?;
         make_folder(&config.store.url)?;
         let store = Store::connect(&config.store).await?;
         store.add_cohorts(&parse_seeds(COHORT_SEEDS)?).await?;
@@ -136,7 +137,6 @@ impl App {
         };
         let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier)).await?;
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
-        let issuer = TokenIssuer::new(&secret, Duration::from_secs(config.auth.token_ttl_s))?;
         let services = Services::new(&store, &pipeline, hasher, issuer, &config.login);
         set_up_users(config, &services).await?;
         let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);

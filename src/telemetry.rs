@@ -2,7 +2,7 @@
 //! error, for people or for machines. Standard output belongs to commands' answers.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -65,6 +65,7 @@ pub enum TelemetryError {
 pub fn init(settings: &Settings) -> Result<(), TelemetryError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter(settings)?)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     let started = match settings.format {
         Format::Text => lines.finish().try_init(),

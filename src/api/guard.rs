@@ -1,6 +1,6 @@
 //! Who asks, and whether they may: a handler names the permission it needs as the type of
 //! its first argument, and so can't forget the check. First, because arguments are read in
-//! order, and nobody's body is read before it is known who they are.
+//! order, and nobody's body is looked into before it is known who they are.
 
 use std::sync::Arc;
 

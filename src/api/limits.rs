@@ -1,5 +1,6 @@
 //! What a request may cost.
 
+use poem::error::ReadBodyError;
 use poem::http::header;
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use serde::Deserialize;
@@ -9,6 +10,9 @@ use crate::domain::error::{Error, ErrorCode};
 
 /// The route whose body is streamed; it counts its own bytes as they come.
 const STREAMED: &str = "/api/ingest";
+
+/// The content encodings that the router unpacks before this.
+const UNPACKED: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
 
 /// The bounds.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -36,7 +40,9 @@ impl Default for Limits {
 /// # Errors
 /// Payload too large, and whatever the endpoint fails with.
 pub async fn bound<E: Endpoint>(endpoint: std::sync::Arc<E>, mut request: Request) -> poem::Result<Response> {
-    let limits = request.data::<Limits>().copied().unwrap_or_default();
+    let limits = request.data::<Limits>().copied();
+    let limits = limits.ok_or_else(|| ApiError::from(Error::internal("no limits are attached")))?;
+    check_encoding(&request)?;
     let is_streamed = request.uri().path() == STREAMED;
     let most = if is_streamed {
         limits.ingest_bytes_max
@@ -52,9 +58,31 @@ pub async fn bound<E: Endpoint>(endpoint: std::sync::Arc<E>, mut request: Reques
     }
     if !is_streamed {
         let body = request.take_body().into_bytes_limit(limits.body_bytes_max).await;
-        request.set_body(Body::from_bytes(body.map_err(|_| too_large(most))?));
+        request.set_body(Body::from_bytes(body.map_err(|error| unread(&error, most))?));
     }
     endpoint.call(request).await.map(IntoResponse::into_response)
+}
+
+/// A body that was packed in a way that nobody here unpacks would be read as what it is not.
+fn check_encoding(request: &Request) -> poem::Result<()> {
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    let is_known = encoding.is_none_or(|encoding| UNPACKED.iter().any(|known| encoding == known));
+    if is_known {
+        return Ok(());
+    }
+    let message = format!("the content encodings that are read are {}", UNPACKED.join(", "));
+    Err(
+        ApiError::from(Error::new(ErrorCode::UnsupportedMediaType, message).with_field("content-encoding"))
+            .into(),
+    )
+}
+
+fn unread(error: &ReadBodyError, most: u64) -> poem::Error {
+    if matches!(error, ReadBodyError::PayloadTooLarge) {
+        return too_large(most);
+    }
+    let message = "the body could not be read to its end";
+    ApiError::from(Error::new(ErrorCode::Unparseable, message)).into()
 }
 
 fn too_large(most: u64) -> poem::Error {

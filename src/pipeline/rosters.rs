@@ -46,7 +46,8 @@ impl Rosters {
         })
     }
 
-    pub(super) fn follow(&self, transitions: &[Transition]) {
+    /// Takes over what a commit changed.
+    pub fn follow(&self, transitions: &[Transition]) {
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
         for change in transitions {
             let roster = members.entry(change.cohort.clone()).or_default();

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::support::app::TestApp;
 
 /// The story takes seconds; a browser that hangs must not hang the tests.
-const STORY_TIME_MAX: Duration = Duration::from_secs(300);
+const STORY_TIME_MAX: Duration = Duration::from_mins(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_tells_its_story_in_a_browser() {

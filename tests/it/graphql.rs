@@ -277,21 +277,25 @@ async fn what_is_ingested_is_read_back_with_its_cohort_and_its_reason() {
 async fn bad_records_are_reported_and_good_ones_stored() {
     let app = TestApp::start().await;
     let bad = json!({"cookie": "c-bad", "demographics": {"age": 4200}});
-    for (records, status, rejected) in [
-        (json!([{"cookie": "c-good"}]), "success", 0),
-        (json!([{"cookie": "c-good"}, bad]), "partial", 1),
-        (json!([bad]), "error", 1),
+    for (records, status, stored, rejected) in [
+        (json!([{"cookie": "c-good"}]), "success", 1, 0),
+        (json!([{"cookie": "c-good"}, bad]), "partial", 1, 1),
+        (json!([bad]), "error", 0, 1),
     ] {
         let report = &ingest(&app, records).await["data"]["ingest"];
         assert_eq!(
-            (&report["status"], &report["recordsRejected"]),
-            (&json!(status), &json!(rejected))
+            (
+                &report["status"],
+                &report["recordsProcessed"],
+                &report["recordsRejected"]
+            ),
+            (&json!(status), &json!(stored), &json!(rejected))
         );
         if rejected == 1 {
             let error = &report["errors"][0];
             assert_eq!(
                 (&error["row"], &error["line"]),
-                (&report["recordsProcessed"], &report["recordsProcessed"])
+                (&json!(stored + 1), &json!(stored + 1))
             );
             assert_eq!(error["field"], "demographics.age");
         }

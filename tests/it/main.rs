@@ -1,5 +1,8 @@
 //! The integration tests: one binary, the real router, a real embedded store, the real model.
 
+// Tells clippy that all of this is test code, helpers included.
+#![cfg(test)]
+
 mod bad_input;
 mod browser;
 mod cli;

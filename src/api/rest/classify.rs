@@ -19,7 +19,6 @@ pub struct ClassifyApi;
 #[derive(Object)]
 pub struct ClassifyRequest {
     /// 1 to 1,000 texts.
-    #[oai(validator(min_items = 1, max_items = 1000))]
     texts: Vec<String>,
 }
 

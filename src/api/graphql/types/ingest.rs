@@ -10,7 +10,7 @@ use crate::services::ingest::{Report, RowError};
 pub struct IngestReport {
     /// All in a word.
     status: IngestStatus,
-    /// How many records were read, good or bad.
+    /// How many records were stored.
     records_processed: u64,
     /// How many were refused; they are kept, with the reasons.
     records_rejected: u64,
@@ -62,7 +62,7 @@ pub struct Batch {
     pub content_type: String,
     /// When it arrived.
     pub received_at: Timestamp,
-    /// How many records were read so far, good or bad.
+    /// How many records were stored so far.
     pub records_processed: u64,
     /// How many were refused.
     pub records_rejected: u64,
@@ -78,7 +78,7 @@ impl From<Report> for IngestReport {
     fn from(report: Report) -> Self {
         Self {
             status: IngestStatus::of(&report),
-            records_processed: report.processed,
+            records_processed: report.accepted(),
             records_rejected: report.rejected,
             duplicates: report.duplicates,
             batch_id: ID(report.batch.to_string()),
