@@ -40,6 +40,10 @@ pub const ADMIN_PASSWORD_CHARS_MIN: usize = 12;
 /// Attempts of one client address for each of one user name: offices share addresses.
 const NAMES_PER_ADDRESS: u32 = 4;
 
+/// How many names or addresses a limiter remembers before it lets go of those that have
+/// rested, so that made-up names fill no memory.
+const REMEMBERED_MAX: usize = 10_000;
+
 /// A successful login.
 pub struct Login {
     /// The signed token.
@@ -186,6 +190,11 @@ impl Accounts {
     }
 
     fn check_rate(&self, name: &str, address: &str) -> Result<(), Error> {
+        for limiter in [&self.by_name, &self.by_address] {
+            if limiter.len() > REMEMBERED_MAX {
+                limiter.retain_recent();
+            }
+        }
         let by_name = self.by_name.check_key(&name.to_lowercase());
         let by_address = self.by_address.check_key(&address.to_owned());
         let Some(wait) = by_name.err().or(by_address.err()) else {
