@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::domain::Timestamp;
 use crate::domain::fact::Fact;
 use crate::domain::graph::Subgraph;
 use crate::domain::identifier::{Cookie, Email};
@@ -15,7 +16,8 @@ use crate::domain::record::RawId;
 /// People as one chunk's facts tie them together.
 #[derive(Debug, Default)]
 pub struct Component<'a> {
-    /// Profiles that exist, each with the row that tied it to another part, if one did.
+    /// Profiles that exist. Each but the oldest comes with the row that tied it to an older
+    /// one.
     pub profiles: Vec<(ProfileId, Option<RawId>)>,
     /// Cookies that the facts name.
     pub cookies: Vec<&'a Cookie>,
@@ -35,8 +37,14 @@ struct Forest<'a> {
     index: HashMap<Node<'a>, usize>,
     parent: Vec<usize>,
     size: Vec<u32>,
-    tie: Vec<Option<RawId>>,
+    /// For each root, the oldest profile of its set.
+    oldest: Vec<Option<Age>>,
+    /// For each profile that is not the oldest of its set, the row that made it so.
+    tie: HashMap<ProfileId, RawId>,
 }
+
+/// Profiles by age: creation, ties by id.
+type Age = (Timestamp, ProfileId);
 
 /// The connected components of the facts and what they touch, in order of first mention.
 pub fn partition<'a>(graph: &Subgraph, facts: &'a [Fact]) -> Vec<Component<'a>> {
@@ -44,8 +52,10 @@ pub fn partition<'a>(graph: &Subgraph, facts: &'a [Fact]) -> Vec<Component<'a>> 
         index: HashMap::with_capacity(facts.len()),
         parent: vec![],
         size: vec![],
-        tie: vec![],
+        oldest: vec![],
+        tie: HashMap::new(),
     };
+    let age = |id: ProfileId| graph.profiles.get(&id).map(|profile| (profile.created_at, id));
     let of_cookie = |cookie: &'a Cookie| match graph.cookies.get(cookie) {
         Some(known) => Node::Profile(known.profile),
         None => Node::Cookie(cookie),
@@ -57,10 +67,10 @@ pub fn partition<'a>(graph: &Subgraph, facts: &'a [Fact]) -> Vec<Component<'a>> 
     let mut cookies: BTreeMap<&Cookie, usize> = BTreeMap::new();
     let mut emails: BTreeMap<&Email, usize> = BTreeMap::new();
     for fact in facts {
-        let at_cookie = forest.node(of_cookie(&fact.cookie));
+        let at_cookie = forest.node(of_cookie(&fact.cookie), age);
         cookies.insert(&fact.cookie, at_cookie);
         if let Some(email) = &fact.email {
-            let at_email = forest.node(of_email(email));
+            let at_email = forest.node(of_email(email), age);
             forest.union(at_cookie, at_email, fact.raw);
             if !graph.emails.contains_key(email) {
                 emails.insert(email, at_email);
@@ -71,13 +81,17 @@ pub fn partition<'a>(graph: &Subgraph, facts: &'a [Fact]) -> Vec<Component<'a>> 
 }
 
 impl<'a> Forest<'a> {
-    fn node(&mut self, node: Node<'a>) -> usize {
+    fn node(&mut self, node: Node<'a>, age: impl Fn(ProfileId) -> Option<Age>) -> usize {
         let next = self.parent.len();
         let at = *self.index.entry(node).or_insert(next);
         if at == next {
             self.parent.push(next);
             self.size.push(1);
-            self.tie.push(None);
+            self.oldest.push(if let Node::Profile(id) = node {
+                age(id)
+            } else {
+                None
+            });
         }
         at
     }
@@ -95,8 +109,6 @@ impl<'a> Forest<'a> {
         if root_a == root_b {
             return;
         }
-        self.tie[a].get_or_insert(raw);
-        self.tie[b].get_or_insert(raw);
         let (small, large) = if self.size[root_a] < self.size[root_b] {
             (root_a, root_b)
         } else {
@@ -104,6 +116,14 @@ impl<'a> Forest<'a> {
         };
         self.parent[small] = large;
         self.size[large] += self.size[small];
+        self.oldest[large] = match (self.oldest[root_a], self.oldest[root_b]) {
+            (Some(one), Some(other)) => {
+                let (_, younger) = one.max(other);
+                self.tie.insert(younger, raw);
+                Some(one.min(other))
+            }
+            (one, other) => one.or(other),
+        };
     }
 
     fn components(
@@ -122,7 +142,9 @@ impl<'a> Forest<'a> {
         }
         for (node, at) in &self.index {
             if let Node::Profile(id) = node {
-                components[order[&roots[*at]]].profiles.push((*id, self.tie[*at]));
+                components[order[&roots[*at]]]
+                    .profiles
+                    .push((*id, self.tie.get(id).copied()));
             }
         }
         for (cookie, at) in cookies {

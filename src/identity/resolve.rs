@@ -151,7 +151,7 @@ fn choose_survivor<'g>(
     profiles.sort_by_key(|(profile, _)| (profile.created_at, profile.id));
     let mut rest = profiles.into_iter();
     let survivor = rest.next().map(|(profile, _)| profile);
-    // Whoever shares a component with another profile was tied to it by some row.
+    // Whoever is not the oldest was tied to an older one by some row.
     let absorbed = rest.filter_map(|(profile, tie)| Some((profile, tie?))).collect();
     (survivor, absorbed)
 }

@@ -101,3 +101,23 @@ fn a_merge_names_the_row_that_caused_it() {
     let cookies: Vec<_> = plan.merges[0].cookies.iter().map(ToString::to_string).collect();
     assert_eq!(cookies, ["c2"]);
 }
+
+#[test]
+fn a_merge_names_the_row_that_tied_two_people_and_not_one_before() {
+    let mut world = World::default();
+    world.ingest(&[fact_of("c1", None, 1)]);
+    world.ingest(&[fact_of("c2", None, 2)]);
+    world.ingest(&[fact_of("c3", Some("c@x.com"), 3)]);
+    // Rows 4 and 6 tie nobody; row 5 ties c1 and c2, and row 7 ties c3 to them.
+    let rows = [
+        fact_of("c2", Some("new@x.com"), 4),
+        fact_of("c1", Some("new@x.com"), 5),
+        fact_of("c3", Some("other@x.com"), 6),
+        fact_of("c2", Some("c@x.com"), 7),
+    ];
+    let plan = world.plan(&rows);
+    let blamed: Vec<_> = (plan.merges.iter())
+        .map(|merge| (merge.cookies[0].to_string(), merge.raw.row))
+        .collect();
+    assert_eq!(blamed, [("c2".to_owned(), 5), ("c3".to_owned(), 7)]);
+}

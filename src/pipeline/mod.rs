@@ -128,6 +128,12 @@ impl Pipeline {
         outcome.await.map_err(|_| PipelineError::Stopped)?
     }
 
+    /// Whether there is a writer to take chunks.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.queue.is_closed()
+    }
+
     /// Who is in which cohort, as of the last commit.
     #[must_use]
     pub fn rosters(&self) -> &Rosters {

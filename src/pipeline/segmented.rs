@@ -88,7 +88,8 @@ impl Scores {
         Ok(())
     }
 
-    /// The scores of every interest that a profile of the plan has.
+    /// The scores of every interest that a profile of the plan has. The facts' own are at hand;
+    /// the model runs here only for older interests that another model embedded.
     pub(super) async fn of_plan(&self, plan: &Plan) -> Result<Known, PipelineError> {
         let mut known = Known::new();
         let mut unknown = Vec::new();

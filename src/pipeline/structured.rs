@@ -17,6 +17,8 @@ pub struct Structured {
     pub facts: Vec<Fact>,
     /// The others.
     pub rejects: Vec<Reject>,
+    /// The length of all rows as they came.
+    pub bytes: usize,
     /// Where the batch will stand, duplicates aside: those only the writer can tell.
     pub progress: BatchProgress,
 }
@@ -30,6 +32,7 @@ impl Structured {
         let mut facts = Vec::with_capacity(rows.len());
         let mut rejects = Vec::new();
         let processed = rows.len() as u64;
+        let bytes = rows.iter().map(|(_, row, _)| row.verbatim.len()).sum();
         for (id, row, content) in rows {
             let judged = content.map_err(|finding| vec![finding]);
             match judged.and_then(|fields| validate(fields, &origin, id)) {
@@ -51,7 +54,14 @@ impl Structured {
             block,
             facts,
             rejects,
+            bytes,
             progress,
         }
+    }
+
+    /// How many rows there are, good and bad.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.facts.len() + self.rejects.len()
     }
 }

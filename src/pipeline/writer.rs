@@ -23,9 +23,12 @@ use crate::store::commit::{BatchProgress, Commit};
 use crate::store::graph::Touched;
 use crate::store::{Store, StoreError};
 
-/// How many facts go into one transaction, unless a single chunk holds more. Enough for
+/// How many rows go into one transaction, unless a single chunk holds more. Enough for
 /// the engine's cost per transaction to vanish, few enough to stay far below its bound.
-const FACTS_MAX: usize = 2_000;
+const ROWS_MAX: usize = 2_000;
+
+/// How many bytes of payload go into one transaction, unless a single chunk holds more.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How many profile ids are reserved at once; what is left at the end of the process is
 /// never used.
@@ -57,12 +60,15 @@ impl Writer {
     /// Serves until nobody can submit any more.
     pub async fn run(mut self, mut submissions: mpsc::Receiver<Submission>) {
         while let Some(first) = submissions.recv().await {
-            let mut facts = first.structured.facts.len();
+            let mut rows = first.structured.rows();
+            let mut bytes = first.structured.bytes;
             let mut group = vec![first];
-            while facts < FACTS_MAX
+            while rows < ROWS_MAX
+                && bytes < BYTES_MAX
                 && let Ok(next) = submissions.try_recv()
             {
-                facts += next.structured.facts.len();
+                rows += next.structured.rows();
+                bytes += next.structured.bytes;
                 group.push(next);
             }
             self.write_group(group).await;

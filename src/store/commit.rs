@@ -69,14 +69,26 @@ impl Store {
     /// Writes `commit`, all or nothing, and returns when it is durable.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another writer changed what the plan rests on; then
-    /// nothing was written.
+    /// [`StoreError::Conflict`] when another writer changed what the plan rests on, and
+    /// [`StoreError::TooLarge`] when the engine could not hold it; then nothing was written.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         let mut statements = Statements::default();
+        statements.bytes += commit.raw.iter().map(PackedBlock::bytes).sum::<usize>();
+        statements.bytes += commit
+            .rejects
+            .iter()
+            .map(|(_, reject)| reject.row.verbatim.len())
+            .sum::<usize>();
         statements.over("raw", "INSERT INTO raw $raw RETURN NONE;", commit.raw);
         statements.write_batches(commit.batches, commit.rejects, commit.messages);
         statements.write_plan(&commit.plan, commit.at)?;
         statements.write_members(commit.transitions, commit.at);
+        if statements.bytes > self.transaction_bytes_max {
+            return Err(StoreError::TooLarge {
+                bytes: statements.bytes,
+                most: self.transaction_bytes_max,
+            });
+        }
         let (text, parameters) = statements.finish();
         self.run_to_end("committed a chunk", text, parameters).await
     }
@@ -87,6 +99,8 @@ impl Store {
 struct Statements {
     text: String,
     parameters: Variables,
+    /// Of the texts that can grow long: raw rows, rejects and documents.
+    bytes: usize,
 }
 
 impl Statements {
@@ -121,7 +135,11 @@ impl Statements {
             "FOR $row IN $batches { UPSERT $row.id CONTENT $row RETURN NONE };",
             batches,
         );
-        self.over("rejects", "INSERT INTO reject $rejects RETURN NONE;", rejects);
+        self.over(
+            "rejects",
+            "INSERT IGNORE INTO reject $rejects RETURN NONE;",
+            rejects,
+        );
         self.over("messages", "INSERT INTO message $messages RETURN NONE;", messages);
     }
 
@@ -129,7 +147,9 @@ impl Statements {
         let (mut new, mut known) = (Vec::new(), Vec::new());
         for (cookie, write) in &plan.cookies {
             let rows = if write.new { &mut new } else { &mut known };
-            rows.push(CookieRow::new(cookie, &write.record)?);
+            let row = CookieRow::new(cookie, &write.record)?;
+            self.bytes += row.facet.len();
+            rows.push(row);
         }
         self.over("new_cookies", "INSERT INTO cookie $new_cookies RETURN NONE;", new);
         self.over(
@@ -153,7 +173,9 @@ impl Statements {
         let (mut new, mut known) = (Vec::new(), Vec::new());
         for write in plan.profiles.values() {
             let rows = if write.new { &mut new } else { &mut known };
-            rows.push(ProfileRow::new(&write.record)?);
+            let row = ProfileRow::new(&write.record)?;
+            self.bytes += row.document.len();
+            rows.push(row);
         }
         self.over(
             "new_profiles",

@@ -17,6 +17,8 @@ use super::{Store, StoreError, migrations};
 const NAMESPACE: &str = "cdp";
 const DATABASE: &str = "cdp";
 
+const MIB: u64 = 1024 * 1024;
+
 /// How to reach the store.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,7 +32,7 @@ pub struct Settings {
     /// How much memory the embedded engine's block cache may take, in MiB. The engine's
     /// own default is half of the machine.
     pub cache_mib: u64,
-    /// The size of the embedded engine's write buffer, in MiB; also the bound of one
+    /// The size of the embedded engine's write buffer, in MiB; half of it bounds a
     /// transaction.
     pub write_buffer_mib: u64,
 }
@@ -84,8 +86,12 @@ impl Store {
         } else {
             Connection::Embedded(open_embedded(settings).await.map_err(failed)?)
         };
+        // Half, since keys, links and the engine's own marks come on top of what is counted.
+        let transaction_bytes_max =
+            usize::try_from(settings.write_buffer_mib * MIB / 2).unwrap_or(usize::MAX);
         let store = Self {
             connection: Arc::new(connection),
+            transaction_bytes_max,
         };
         migrations::apply(&store).await?;
         Ok(store)
@@ -115,7 +121,6 @@ async fn open_remote(settings: &Settings) -> Result<Surreal<Any>, OpenError> {
 /// be bounded: the SDK passes no configuration on, and an embedded engine reads no
 /// environment.
 async fn open_embedded(settings: &Settings) -> Result<Surreal<Db>, OpenError> {
-    const MIB: u64 = 1024 * 1024;
     let config = ConfigMap::empty()
         .with_key_value(
             "surrealkv_block_cache_capacity",

@@ -8,6 +8,9 @@ use super::{Store, StoreError};
 use crate::domain::cohort::CohortSlug;
 use crate::domain::interest::{ClassifiedInterest, Embedding, InterestKey, Score};
 
+/// Interests of one transaction, at about 2.3 KB each.
+const KEPT_AT_ONCE: usize = 1_000;
+
 #[derive(SurrealValue)]
 struct ScoreRow {
     cohort: String,
@@ -37,15 +40,19 @@ impl Store {
         found.into_iter().map(InterestRow::into_domain).collect()
     }
 
-    /// Keeps what the classifier found, in place of what it found before.
+    /// Keeps what the classifier found, in place of what it found before. Each stands alone,
+    /// so many are kept in several transactions.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another writer keeps one of them at the same moment.
     pub async fn keep_interests(&self, interests: &[ClassifiedInterest]) -> Result<(), StoreError> {
-        let rows: Vec<InterestRow> = interests.iter().map(InterestRow::new).collect();
-        let text = "FOR $row IN $rows { UPSERT $row.id CONTENT $row RETURN NONE }".to_owned();
-        self.run_to_end("kept interests", text, bind([("rows", rows.into_value())]))
-            .await
+        for some in interests.chunks(KEPT_AT_ONCE) {
+            let rows: Vec<InterestRow> = some.iter().map(InterestRow::new).collect();
+            let text = "FOR $row IN $rows { UPSERT $row.id CONTENT $row RETURN NONE }".to_owned();
+            self.run_to_end("kept interests", text, bind([("rows", rows.into_value())]))
+                .await?;
+        }
+        Ok(())
     }
 }
 

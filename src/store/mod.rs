@@ -28,6 +28,10 @@ pub use connect::Settings;
 #[derive(Clone)]
 pub struct Store {
     connection: Arc<connect::Connection>,
+    /// The most bytes that one transaction may write. The engine logs a transaction before it
+    /// finds that its write buffer can't hold it, and could not be opened again after a crash
+    /// at that moment; so it is never asked to.
+    transaction_bytes_max: usize,
 }
 
 /// Why the store could not do what was asked.
@@ -36,6 +40,14 @@ pub enum StoreError {
     /// Someone else wrote what this write rests on: read again, decide again.
     #[error("another write came first")]
     Conflict,
+    /// More than one transaction may write.
+    #[error("a transaction of {bytes} bytes is too large; at most {most} are written at once")]
+    TooLarge {
+        /// How large it would be.
+        bytes: usize,
+        /// The bound.
+        most: usize,
+    },
     /// The store can't be opened.
     #[error("the store at `{url}` can't be opened")]
     Open {

@@ -63,6 +63,12 @@ impl PackedBlock {
         })
     }
 
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rows.len()
+    }
+
     fn unpack(&self) -> Result<Vec<RawRow>, StoreError> {
         let corrupt =
             |error: &dyn std::error::Error| StoreError::Corrupt(format!("a raw block is torn: {error}"));
