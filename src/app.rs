@@ -29,6 +29,9 @@ const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
 /// refuses it.
 const DEMO_SECRET: &str = "cdp-demo-secret-that-everybody-knows";
 
+/// How often samples are moved into the histograms. Until then each takes memory.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
 /// Bounds of the histograms of `cdp_stage_seconds`, in seconds.
 const STAGE_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
@@ -88,6 +91,11 @@ pub enum StartError {
     /// Production over a store with test users.
     #[error("production refuses the test users in this store ({0}); use another store, or start with --demo")]
     DemoUsers(String),
+    /// Production in which nobody can log in.
+    #[error(
+        "nobody could log in: this store has no user; set CDP_LOGIN__ADMIN_PASSWORD, 12 characters or more, and the user `admin` is made"
+    )]
+    NoUser,
     /// A service failed while it was set up.
     #[error(transparent)]
     Service(#[from] Error),
@@ -229,8 +237,10 @@ async fn set_up_users(config: &Config, services: &Services) -> Result<(), StartE
             if !demo.is_empty() {
                 return Err(StartError::DemoUsers(demo.join(", ")));
             }
-            if let Some(password) = &config.login.admin_password {
-                services.accounts.add_first_admin(password).await?;
+            match &config.login.admin_password {
+                Some(password) => services.accounts.add_first_admin(password).await?,
+                None if services.accounts.has_users().await? => {}
+                None => return Err(StartError::NoUser),
             }
         }
     }
@@ -248,9 +258,21 @@ fn metrics() -> Result<PrometheusHandle, StartError> {
         .set_buckets(STAGE_SECONDS)
         .map_err(failed)?;
     match builder.install_recorder() {
-        Ok(handle) => Ok(HANDLE.get_or_init(|| handle).clone()),
+        Ok(handle) => {
+            tokio::spawn(keep_up(handle.clone()));
+            Ok(HANDLE.get_or_init(|| handle).clone())
+        }
         // Another app of this process was a moment faster.
         Err(error) => HANDLE.get().cloned().ok_or_else(|| failed(error)),
+    }
+}
+
+/// Moves samples into the histograms, whether or not anybody asks for `/metrics`.
+async fn keep_up(metrics: PrometheusHandle) {
+    let mut tick = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the program says about itself while it runs: one line per event on standard
-//! error, for people or for machines. Standard output belongs to commands' answers.
+//! error, for people or for machines, without anybody's address. Standard output belongs to
+//! commands' answers.
 
 use std::fmt;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write};
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -66,7 +66,7 @@ pub fn init(settings: &Settings) -> Result<(), TelemetryError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter(settings)?)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+        .with_writer(|| RedactedStderr);
     let started = match settings.format {
         Format::Text => lines.finish().try_init(),
         Format::Json => lines.json().flatten_event(true).finish().try_init(),
@@ -84,37 +84,64 @@ fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {
         })
 }
 
-/// An identifier as a log may show it: enough to tell two apart while one reads, too
-/// little to know whose it is. An address keeps its first letters and its top domain
-/// (`j…@e….com`); anything else becomes the start of its hash.
-#[derive(Clone, Copy)]
-pub struct Redacted<'a>(pub &'a str);
+/// Standard error, with every email address in a line redacted: what failed may quote what
+/// it failed on, also in the engines' own words.
+struct RedactedStderr;
+
+impl Write for RedactedStderr {
+    /// A call is a whole line, as the subscriber makes them.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if line.contains(&b'@') {
+            let shown = redact(&String::from_utf8_lossy(line));
+            io::stderr().write_all(shown.as_bytes())?;
+        } else {
+            io::stderr().write_all(line)?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// A line with whatever looks like an address redacted.
+fn redact(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find('@') {
+        let start = rest[..at].trim_end_matches(is_of_address).len();
+        let domain = &rest[at + 1..];
+        let domain = domain.len() - domain.trim_start_matches(is_of_address).len();
+        let end = at + 1 + domain;
+        shown.push_str(&rest[..start]);
+        shown.push_str(&Redacted(&rest[start..end]).to_string());
+        rest = &rest[end..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// Whether a character may be of an address, and is not one that quotes, lists or brackets are
+/// made of. Wider than the syntax of addresses, since too much redacted does no harm.
+fn is_of_address(c: char) -> bool {
+    let ends = c.is_whitespace() || c.is_control() || "\"'`<>()[]{},;:=\\/|⟨⟩@".contains(c);
+    !ends
+}
+
+/// An address as a log may show it: enough to tell two apart while one reads, too little to
+/// know whose it is. It keeps its first letters and its top domain: `j…@e….com`.
+struct Redacted<'a>(&'a str);
 
 impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.rsplit_once('@') {
-            Some((local, domain)) => redacted_address(f, local, domain),
-            None => write!(f, "#{}", &hex::encode(Sha256::digest(self.0))[..HASH_DIGITS]),
+        let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
+        let (local, domain) = self.0.rsplit_once('@').unwrap_or((self.0, ""));
+        write!(f, "{}…@{}…", first(local), first(domain))?;
+        match domain.rsplit_once('.') {
+            Some((_, top)) => write!(f, ".{top}"),
+            None => Ok(()),
         }
-    }
-}
-
-impl fmt::Debug for Redacted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Hex digits of a hash that are shown: 32 bits, so that a reader rarely takes two
-/// visitors for one.
-const HASH_DIGITS: usize = 8;
-
-fn redacted_address(f: &mut fmt::Formatter<'_>, local: &str, domain: &str) -> fmt::Result {
-    let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
-    write!(f, "{}…@{}…", first(local), first(domain))?;
-    match domain.rsplit_once('.') {
-        Some((_, top)) => write!(f, ".{top}"),
-        None => Ok(()),
     }
 }
 
@@ -152,10 +179,22 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_shows_as_a_hash_that_stays_the_same() {
-        let shown = Redacted("dk5h2p9s7f3j8m1n4v0x").to_string();
-        assert_eq!(shown.len(), 1 + HASH_DIGITS);
-        assert_eq!(shown, format!("{:?}", Redacted("dk5h2p9s7f3j8m1n4v0x")));
-        assert_ne!(shown, Redacted("dk5h2p9s7f3j8m1n4v0y").to_string());
+    fn addresses_are_redacted_wherever_they_stand_in_a_line() {
+        for (line, shown) in [
+            ("nothing to hide\n", "nothing to hide\n"),
+            (
+                "ERROR failed causes=\"record `email:⟨ann@example.com⟩` exists: 'bob@x.org'\"\n",
+                "ERROR failed causes=\"record `email:⟨a…@e….com⟩` exists: 'b…@x….org'\"\n",
+            ),
+            (
+                r#"{"causes":"a\"ann@example.com\",zoë@bücher.example"}"#,
+                r#"{"causes":"a\"a…@e….com\",z…@b….example"}"#,
+            ),
+            ("ann@example.com", "a…@e….com"),
+            // The second sign begins an address without a name.
+            ("ann@b@c.de x @ y", "a…@b……@c….de x …@… y"),
+        ] {
+            assert_eq!(redact(line), shown);
+        }
     }
 }

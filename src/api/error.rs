@@ -81,10 +81,9 @@ impl From<Error> for ApiError {
         let body = Json(body(error.code, error.message, error.field));
         let wait = error.retry_after_s.unwrap_or(RETRY_AFTER_DEFAULT_S);
         match error.code {
-            ErrorCode::BadRequest
-            | ErrorCode::Unparseable
-            | ErrorCode::AllRejected
-            | ErrorCode::MethodNotAllowed => Self::BadRequest(body),
+            ErrorCode::BadRequest | ErrorCode::Unparseable | ErrorCode::MethodNotAllowed => {
+                Self::BadRequest(body)
+            }
             ErrorCode::Unauthorized => Self::Unauthorized(body, CHALLENGE.to_owned()),
             ErrorCode::Forbidden => Self::Forbidden(body),
             ErrorCode::NotFound => Self::NotFound(body),
@@ -98,7 +97,8 @@ impl From<Error> for ApiError {
     }
 }
 
-/// Logs our own faults once, with every cause; a caller's faults are theirs.
+/// Logs our own faults once, with every cause; a caller's faults are theirs. A cause may
+/// quote what it failed on, and so the log redacts addresses wherever they stand in a line.
 fn log(error: &Error) {
     if !matches!(error.code, ErrorCode::Internal | ErrorCode::Unavailable) {
         return;

@@ -1,12 +1,16 @@
 //! Who asks, and whether they may: a handler names the permission it needs as the type of
 //! its first argument, and so can't forget the check. First, because arguments are read in
-//! order, and nobody's body is looked into before it is known who they are.
+//! order, and no body is parsed before it is known that its sender may send it. The bytes of
+//! a stranger's body are not even received: [`super::limits`] asks [`caller`] before that.
 
 use std::sync::Arc;
 
 use poem::Request;
+use poem::web::headers::authorization::Bearer as Token;
+use poem::web::headers::{Authorization, HeaderMapExt as _};
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
+use poem_openapi::error::AuthorizationError;
 
 use super::error::ApiError;
 use crate::domain::error::{Error, ErrorCode};
@@ -40,30 +44,43 @@ pub struct MayIngest(pub Caller);
 
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_read(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    check(request, &bearer.token, Permission::Read)
+    permit(verify(request, &bearer.token)?, Permission::Read)
 }
 
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_classify(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    check(request, &bearer.token, Permission::Classify)
+    permit(verify(request, &bearer.token)?, Permission::Classify)
 }
 
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_ingest(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    check(request, &bearer.token, Permission::Ingest)
+    permit(verify(request, &bearer.token)?, Permission::Ingest)
 }
 
-/// The caller of a request that carries a token, if their role has the permission.
+/// Who sends a request, by its token, which is read as the framework reads it for the types
+/// above: the scheme in any case.
 ///
 /// # Errors
-/// Unauthorized for a token that proves nothing, forbidden for a role that may not.
-pub fn check(request: &Request, token: &str, permission: Permission) -> poem::Result<Caller> {
+/// Unauthorized without a token, and for one that proves nothing.
+pub fn caller(request: &Request) -> poem::Result<Caller> {
+    let bearer = request.headers().typed_get::<Authorization<Token>>();
+    verify(request, bearer.ok_or(AuthorizationError)?.token())
+}
+
+/// The caller, if their role has the permission.
+///
+/// # Errors
+/// Forbidden for a role that may not.
+pub fn permit(caller: Caller, permission: Permission) -> poem::Result<Caller> {
+    if caller.role.may(permission) {
+        return Ok(caller);
+    }
+    let message = format!("the role {} may not do this", caller.role);
+    Err(ApiError::from(Error::new(ErrorCode::Forbidden, message)).into())
+}
+
+fn verify(request: &Request, token: &str) -> poem::Result<Caller> {
     let services = request.data::<Arc<Services>>();
     let services = services.ok_or_else(|| ApiError::from(Error::internal("no services are attached")))?;
-    let caller = services.accounts.caller(token).map_err(ApiError::from)?;
-    if !caller.role.may(permission) {
-        let message = format!("the role {} may not do this", caller.role);
-        return Err(ApiError::from(Error::new(ErrorCode::Forbidden, message)).into());
-    }
-    Ok(caller)
+    Ok(services.accounts.caller(token).map_err(ApiError::from)?)
 }

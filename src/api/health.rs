@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use poem::http::{StatusCode, header};
+use poem::http::StatusCode;
 use poem::web::{Data, Json};
 use poem::{IntoResponse, Request, Response, Result, handler};
 use serde_json::json;
 
-use super::error::ApiError;
 use super::guard;
-use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::Permission;
 use crate::services::Services;
 
@@ -33,7 +31,7 @@ pub fn alive() -> Json<serde_json::Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: the store answers and the model is loaded.
+/// `GET /readyz`: the store answers and the writer runs; without a model nothing would listen.
 #[handler]
 pub async fn ready(services: Data<&Arc<Services>>) -> Response {
     match services.ready().await {
@@ -48,13 +46,7 @@ pub async fn ready(services: Data<&Arc<Services>>) -> Response {
 #[handler]
 pub fn metrics(request: &Request, Data(metrics): Data<&Metrics>) -> Result<Response> {
     if !metrics.are_public {
-        let header = request
-            .headers()
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer "));
-        let missing = || ApiError::from(Error::new(ErrorCode::Unauthorized, "a bearer token is needed"));
-        guard::check(request, token.ok_or_else(missing)?, Permission::Read)?;
+        guard::permit(guard::caller(request)?, Permission::Read)?;
     }
     Ok(Response::builder()
         .content_type("text/plain; version=0.0.4")

@@ -1,15 +1,25 @@
 //! What a request may cost.
 
+use std::sync::Arc;
+
 use poem::error::ReadBodyError;
 use poem::http::header;
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use serde::Deserialize;
 
 use super::error::ApiError;
+use super::guard;
 use crate::domain::error::{Error, ErrorCode};
 
 /// The route whose body is streamed; it counts its own bytes as they come.
 const STREAMED: &str = "/api/ingest";
+
+/// The route by which strangers become callers.
+const LOG_IN: &str = "/api/auth/token";
+
+/// The most bytes of a body that anybody may send: to log in, or to a route that takes none.
+/// The longest name and password, with every character escaped, have 14,400.
+const STRANGERS_BYTES_MAX: u64 = 16 * 1024;
 
 /// The content encodings that the router unpacks before this.
 const UNPACKED: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
@@ -20,7 +30,7 @@ const UNPACKED: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
 pub struct Limits {
     /// The most bytes of one payload to ingest, unpacked.
     pub ingest_bytes_max: u64,
-    /// The most bytes of any other body.
+    /// The most bytes of any other body of a caller; strangers may send less.
     pub body_bytes_max: usize,
 }
 
@@ -33,34 +43,69 @@ impl Default for Limits {
     }
 }
 
-/// Refuses a body that says it is too large before a byte of it is read, and stops reading
-/// one that does not say so. Bodies were unpacked before this, so a small one that unpacks
-/// to a large one counts as large.
+/// Refuses a stranger's body, and one that says it is too large, before a byte of it is
+/// read, and stops reading one that does not say so. Bodies are unpacked on the way, so a
+/// small one that unpacks to a large one counts as large.
 ///
 /// # Errors
-/// Payload too large, and whatever the endpoint fails with.
-pub async fn bound<E: Endpoint>(endpoint: std::sync::Arc<E>, mut request: Request) -> poem::Result<Response> {
+/// Unauthorized, payload too large, and whatever the endpoint fails with.
+pub async fn bound<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Result<Response> {
     let limits = request.data::<Limits>().copied();
     let limits = limits.ok_or_else(|| ApiError::from(Error::internal("no limits are attached")))?;
-    check_encoding(&request)?;
-    let is_streamed = request.uri().path() == STREAMED;
-    let most = if is_streamed {
-        limits.ingest_bytes_max
-    } else {
-        limits.body_bytes_max as u64
-    };
-    let said = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    if said.is_some_and(|said: u64| said > most) {
-        return Err(too_large(most));
+    let reading = Reading::of(request.uri().path(), limits);
+    let body = request.take_body();
+    let said = said_length(&request);
+    let has_body = !body.is_empty() || said.is_some_and(|said| said > 0);
+    if has_body && reading.needs_caller {
+        guard::caller(&request)?;
     }
-    if !is_streamed {
-        let body = request.take_body().into_bytes_limit(limits.body_bytes_max).await;
-        request.set_body(Body::from_bytes(body.map_err(|error| unread(&error, most))?));
+    check_encoding(&request)?;
+    if said.is_some_and(|said| said > reading.bytes_max) {
+        return Err(too_large(reading.bytes_max));
+    }
+    if reading.is_streamed {
+        request.set_body(body);
+    } else {
+        let most = usize::try_from(reading.bytes_max).unwrap_or(usize::MAX);
+        let read = body.into_bytes_limit(most).await;
+        let read = read.map_err(|error| unread(&error, reading.bytes_max))?;
+        request.set_body(Body::from_bytes(read));
     }
     endpoint.call(request).await.map(IntoResponse::into_response)
+}
+
+/// How a body is read, by the path that it is sent to.
+struct Reading {
+    /// The most bytes of it.
+    bytes_max: u64,
+    /// Whether the endpoint reads it itself.
+    is_streamed: bool,
+    /// Whether it is read only for someone who is known.
+    needs_caller: bool,
+}
+
+impl Reading {
+    fn of(path: &str, limits: Limits) -> Self {
+        let body_bytes_max = limits.body_bytes_max as u64;
+        let is_streamed = path == STREAMED;
+        let needs_caller = path != LOG_IN && (path.starts_with("/api/") || path == "/graphql");
+        let bytes_max = match (is_streamed, needs_caller) {
+            (true, _) => limits.ingest_bytes_max,
+            (false, true) => body_bytes_max,
+            (false, false) => body_bytes_max.min(STRANGERS_BYTES_MAX),
+        };
+        Self {
+            bytes_max,
+            is_streamed,
+            needs_caller,
+        }
+    }
+}
+
+/// The length that a request says its body has.
+fn said_length(request: &Request) -> Option<u64> {
+    let length = request.headers().get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 /// A body that was packed in a way that nobody here unpacks would be read as what it is not.

@@ -17,8 +17,9 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::endpoint::BoxEndpoint;
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::middleware::{CatchPanic, Compression, RequestId};
-use poem::{EndpointExt, Response, Route, get, post};
+use poem::{Endpoint, EndpointExt, IntoResponse as _, Request, Response, Route, get, post};
 use serde::Deserialize;
 
 use crate::services::Services;
@@ -34,8 +35,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long requests that are under way may take to end when the server stops.
     pub shutdown_grace_s: u64,
-    /// Whether `/metrics` answers without a token.
-    pub metrics_are_public: bool,
+    /// Whether `/metrics` answers without a token; unset, a demo's does, and no other.
+    pub metrics_are_public: Option<bool>,
 }
 
 impl Default for Settings {
@@ -44,10 +45,14 @@ impl Default for Settings {
             listen: "127.0.0.1:8080".to_owned(),
             limits: Limits::default(),
             shutdown_grace_s: 20,
-            metrics_are_public: false,
+            metrics_are_public: None,
         }
     }
 }
+
+/// The routes that are posted to. All others are read: each route has one method, and a test
+/// holds this list against the description.
+const POSTED: [&str; 4] = ["/api/auth/token", "/api/classify", "/api/ingest", "/graphql"];
 
 /// Every route.
 pub fn routes(
@@ -56,6 +61,7 @@ pub fn routes(
     metrics: PrometheusHandle,
 ) -> BoxEndpoint<'static, Response> {
     let limits = settings.limits;
+    let metrics_are_public = settings.metrics_are_public.unwrap_or_default();
     let api = rest::service();
     Route::new()
         .at("/", get(assets::index))
@@ -65,20 +71,32 @@ pub fn routes(
         .at("/readyz", get(health::ready))
         .at(
             "/metrics",
-            get(health::metrics).data(health::Metrics::new(metrics, settings.metrics_are_public)),
+            get(health::metrics).data(health::Metrics::new(metrics, metrics_are_public)),
         )
         .at("/graphql", post(graphql::endpoint))
         .at("/openapi.json", api.spec_endpoint())
         .nest("/docs", api.swagger_ui())
         .nest("/api", api)
         .data(graphql::schema(Arc::clone(&services)))
-        .data(services)
         .around(limits::bound)
+        .data(services)
         .data(limits)
         .catch_all_error(error::as_response)
+        .around(name_methods)
         .with(CatchPanic::new().with_handler(error::after_panic))
         .with(RequestId::default())
         .with(Compression::default())
         .map_to_response()
         .boxed()
+}
+
+/// Says with a 405 which methods the route has (RFC 9110, section 15.5.6).
+async fn name_methods<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
+    let is_posted = POSTED.contains(&request.uri().path());
+    let mut response = endpoint.call(request).await?.into_response();
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let methods = HeaderValue::from_static(if is_posted { "POST" } else { "GET, HEAD" });
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    Ok(response)
 }

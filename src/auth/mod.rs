@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use password::PasswordHasher;
-pub use token::{IssuedToken, IssuerError, TokenError, TokenIssuer, fresh_secret, install_crypto};
+pub use token::{IssuedToken, IssuerError, TokenError, TokenIssuer, install_crypto};
 
 /// How callers prove who they are.
 #[derive(Debug, Clone, Deserialize)]

@@ -9,7 +9,6 @@ use std::time::Duration;
 use jsonwebtoken::crypto::{CryptoProvider, aws_lc};
 use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -150,15 +149,6 @@ impl From<JwtError> for TokenError {
 pub fn install_crypto() {
     // An error means that one is installed already, and nothing else.
     let _already = CryptoProvider::install_default(&aws_lc::DEFAULT_PROVIDER);
-}
-
-/// A signing key from the operating system's randomness, for servers that were given
-/// none: their tokens end with the process.
-#[must_use]
-pub fn fresh_secret() -> SecretString {
-    let mut bytes = [0_u8; SECRET_BYTES_MIN];
-    rand::rng().fill_bytes(&mut bytes);
-    SecretString::from(hex::encode(bytes))
 }
 
 /// What a token says. No field is optional, so a token that lacks one does not read.
@@ -335,12 +325,5 @@ mod tests {
     fn crypto_is_installed_more_than_once_without_harm() {
         install_crypto();
         install_crypto();
-    }
-
-    #[test]
-    fn fresh_secrets_are_long_enough_and_differ() {
-        let [one, other] = [fresh_secret(), fresh_secret()];
-        assert!(TokenIssuer::new(&one, Duration::from_secs(1)).is_ok());
-        assert_ne!(one.expose_secret(), other.expose_secret());
     }
 }

@@ -60,8 +60,10 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let mut config = Config::load(args.config.as_deref())?;
     if args.demo {
         config.mode = Mode::Demo;
-        config.api.metrics_are_public = true;
     }
+    // Whoever looks at a demo may look at all of it, unless a setting says otherwise.
+    let is_demo = config.mode == Mode::Demo;
+    config.api.metrics_are_public.get_or_insert(is_demo);
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.store.url = args.store.unwrap_or(config.store.url);
     telemetry::init(&config.telemetry)?;

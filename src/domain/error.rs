@@ -24,8 +24,6 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// The payload's media type is not one that is read.
     UnsupportedMediaType,
-    /// Every row was refused.
-    AllRejected,
     /// Too many requests; try again later.
     RateLimited,
     /// A part that is needed can't do its work now; try again.
@@ -48,7 +46,6 @@ impl ErrorCode {
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::AllRejected => "all_rejected",
             Self::RateLimited => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",

@@ -3,11 +3,10 @@
 use std::num::NonZeroU32;
 
 use chrono::Utc;
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::attempts::Attempts;
 use crate::auth::{IssuedToken, PasswordHasher, TokenIssuer};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Role};
@@ -18,8 +17,8 @@ use crate::store::accounts::Account;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How many attempts a minute each user name has, and also each client address times
-    /// four; guessing gets no further.
+    /// How many attempts a minute one client address has for one user name; it has four
+    /// times as many for all names, and all addresses together ten times as many for one.
     pub attempts_per_minute: NonZeroU32,
     /// The password of the user `admin`, made when there is no user at all.
     pub admin_password: Option<SecretString>,
@@ -37,13 +36,6 @@ impl Default for Settings {
 /// Shortest password of the first administrator, in characters.
 pub const ADMIN_PASSWORD_CHARS_MIN: usize = 12;
 
-/// Attempts of one client address for each of one user name: offices share addresses.
-const NAMES_PER_ADDRESS: u32 = 4;
-
-/// How many names or addresses a limiter remembers before it lets go of those that have
-/// rested, so that made-up names fill no memory.
-const REMEMBERED_MAX: usize = 10_000;
-
 /// A successful login.
 pub struct Login {
     /// The signed token.
@@ -57,8 +49,7 @@ pub struct Accounts {
     store: Store,
     hasher: PasswordHasher,
     issuer: TokenIssuer,
-    by_name: DefaultKeyedRateLimiter<String>,
-    by_address: DefaultKeyedRateLimiter<String>,
+    attempts: Attempts,
 }
 
 impl Accounts {
@@ -68,14 +59,11 @@ impl Accounts {
         issuer: TokenIssuer,
         settings: &Settings,
     ) -> Self {
-        let name = settings.attempts_per_minute;
-        let address = name.saturating_mul(NonZeroU32::MIN.saturating_add(NAMES_PER_ADDRESS - 1));
         Self {
             store,
             hasher,
             issuer,
-            by_name: RateLimiter::keyed(Quota::per_minute(name)),
-            by_address: RateLimiter::keyed(Quota::per_minute(address)),
+            attempts: Attempts::new(settings.attempts_per_minute),
         }
     }
 
@@ -84,7 +72,7 @@ impl Accounts {
     /// # Errors
     /// Unauthorized, without saying which was wrong; rate limited, after too many attempts.
     pub async fn log_in(&self, name: &str, password: SecretString, address: &str) -> Result<Login, Error> {
-        self.check_rate(name, address)?;
+        self.attempts.count(name, address)?;
         let account = self.store.account(name).await?;
         let stored = account.as_ref().map(|account| account.password_hash.clone());
         let is_right = self
@@ -154,7 +142,7 @@ impl Accounts {
             let message = format!("the admin password needs {ADMIN_PASSWORD_CHARS_MIN} characters or more");
             return Err(Error::bad_request("admin_password", message));
         }
-        if !self.store.accounts().await?.is_empty() {
+        if self.has_users().await? {
             return Ok(());
         }
         let password_hash = self
@@ -176,6 +164,14 @@ impl Accounts {
             .await?)
     }
 
+    /// Whether there is anybody who can log in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_users(&self) -> Result<bool, Error> {
+        Ok(!self.store.accounts().await?.is_empty())
+    }
+
     /// The users whose passwords everybody knows.
     ///
     /// # Errors
@@ -187,22 +183,6 @@ impl Accounts {
             .filter(|account| account.demo)
             .map(|account| account.caller.name)
             .collect())
-    }
-
-    fn check_rate(&self, name: &str, address: &str) -> Result<(), Error> {
-        for limiter in [&self.by_name, &self.by_address] {
-            if limiter.len() > REMEMBERED_MAX {
-                limiter.retain_recent();
-            }
-        }
-        let by_name = self.by_name.check_key(&name.to_lowercase());
-        let by_address = self.by_address.check_key(&address.to_owned());
-        let Some(wait) = by_name.err().or(by_address.err()) else {
-            return Ok(());
-        };
-        let seconds = wait.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
-        let message = format!("too many attempts; try again in {seconds} seconds");
-        Err(Error::new(ErrorCode::RateLimited, message).with_retry_after(seconds))
     }
 }
 

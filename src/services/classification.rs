@@ -50,7 +50,7 @@ pub struct Answer {
     pub repaired: Option<String>,
     /// The cohorts that it belongs to, surest first; none is an answer.
     pub cohorts: Vec<String>,
-    /// Every cohort's score, best first; none for a text without letters.
+    /// Every cohort's score, best first; all 0 for a text without letters.
     pub scores: Vec<ScoreView>,
     /// The example terms nearest to it, nearest first.
     pub nearest: Vec<NearestView>,
@@ -92,16 +92,26 @@ impl Classification {
             .into_iter();
         let answer = |(text, key): (&String, Option<InterestKey>)| match key.and_then(|_| judged.next()) {
             Some(one) => self.answer(text, &one, classifier),
-            None => Answer {
-                text: text.clone(),
-                normalised: String::new(),
-                repaired: None,
-                cohorts: Vec::new(),
-                scores: Vec::new(),
-                nearest: Vec::new(),
-            },
+            None => self.nothing(text, classifier),
         };
         Ok(texts.iter().zip(keys).map(answer).collect())
+    }
+
+    /// The answer for a text without letters: it belongs nowhere, for certain.
+    fn nothing(&self, text: &str, classifier: &Classifier) -> Answer {
+        let scores = classifier.cohorts().iter().map(|cohort| ScoreView {
+            cohort: self.names.name(&cohort.slug).to_owned(),
+            slug: cohort.slug.to_string(),
+            score: 0.0,
+        });
+        Answer {
+            text: text.to_owned(),
+            normalised: String::new(),
+            repaired: None,
+            cohorts: Vec::new(),
+            scores: scores.collect(),
+            nearest: Vec::new(),
+        }
     }
 
     fn answer(&self, text: &str, interest: &ClassifiedInterest, classifier: &Classifier) -> Answer {

@@ -3,10 +3,11 @@
 //!
 //! [`ingest`] takes payloads, [`lookup`] finds people, [`view`] is how a person is shown,
 //! [`explain`] says why they are one, [`cohorts`] lists and pages cohorts, [`classification`]
-//! asks the classifier, [`accounts`] logs users in; [`interests`] puts the classifier together, and [`seeds`]
-//! is what a new platform starts with.
+//! asks the classifier, [`accounts`] logs users in, within the [`attempts`] they have;
+//! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
+mod attempts;
 pub mod classification;
 pub mod cohorts;
 pub mod explain;
@@ -19,7 +20,7 @@ pub mod view;
 use std::sync::Arc;
 
 use crate::auth::{PasswordHasher, TokenIssuer};
-use crate::domain::error::Error;
+use crate::domain::error::{Error, ErrorCode};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::store::{Store, StoreError};
 
@@ -38,6 +39,7 @@ pub struct Services {
     /// Logs users in.
     pub accounts: accounts::Accounts,
     store: Store,
+    pipeline: Pipeline,
 }
 
 impl Services {
@@ -59,14 +61,18 @@ impl Services {
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts: accounts::Accounts::new(store.clone(), hasher, issuer, login),
             store: store.clone(),
+            pipeline: pipeline.clone(),
         })
     }
 
-    /// Whether the platform can serve: the store answers.
+    /// Whether the platform can serve: the writer runs, and the store answers.
     ///
     /// # Errors
-    /// When it does not.
+    /// Unavailable when one does not.
     pub async fn ready(&self) -> Result<(), Error> {
+        if !self.pipeline.is_alive() {
+            return Err(Error::new(ErrorCode::Unavailable, "the writer has ended"));
+        }
         self.store.ping().await.map_err(Error::from)
     }
 }
@@ -75,6 +81,10 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict => Self::unavailable("too many writers at once; try again", error),
+            StoreError::TooLarge { .. } => {
+                let message = "the records are too large for one transaction; send fewer at once";
+                Self::new(ErrorCode::PayloadTooLarge, message)
+            }
             error => Self::internal(error),
         }
     }

@@ -2,8 +2,6 @@
 //!
 //! Only POST may be routed here: over GET, a link in a mail could send a mutation.
 
-use std::sync::Arc;
-
 use async_graphql_poem::{GraphQLRequest, GraphQLResponse};
 use poem::http::{HeaderMap, header};
 use poem::web::Data;
@@ -11,9 +9,9 @@ use poem::{FromRequest, Request, RequestBody, Result, handler};
 
 use super::{CdpSchema, error};
 use crate::api::error::ApiError;
+use crate::api::guard;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
-use crate::services::Services;
 
 /// Runs one request as the caller whose token it carries. Failures of fields are part of the
 /// answer; only a request that is none, or nobody's, fails as HTTP knows it.
@@ -32,30 +30,13 @@ pub async fn endpoint(
     response.into()
 }
 
-/// Who asks. Stands before the body in the arguments, so that a stranger's is not read.
+/// Who asks. Stands before the body in the arguments, so that a stranger's is not parsed.
 struct Authenticated(Caller);
 
 impl<'a> FromRequest<'a> for Authenticated {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
-        Ok(caller(request).map(Self).map_err(ApiError::from)?)
+        guard::caller(request).map(Self)
     }
-}
-
-fn caller(request: &Request) -> std::result::Result<Caller, Error> {
-    let services = request.data::<Arc<Services>>();
-    let services = services.ok_or_else(|| Error::internal("the route was built without services"))?;
-    let token = bearer(request.headers());
-    let token = token.ok_or_else(|| Error::new(ErrorCode::Unauthorized, "send a bearer token"))?;
-    services.accounts.caller(token)
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// One request as JSON. Batches are refused, since the limits are those of one request, and so

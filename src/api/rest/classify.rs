@@ -55,7 +55,7 @@ pub struct Classified {
     repaired: Option<String>,
     /// The cohorts that it belongs to, surest first; none is an answer.
     cohorts: Vec<String>,
-    /// Every cohort's score, best first.
+    /// Every cohort's score, best first; all 0 for a text without letters.
     scores: Vec<TextScore>,
     /// The example terms nearest to it.
     nearest: Vec<NearestTerm>,

@@ -39,7 +39,7 @@ pub struct RowErrorBody {
 pub struct IngestReport {
     /// `success`, `partial` when some rows were refused, `error` when all were.
     status: String,
-    /// Rows that were stored.
+    /// Rows that were accepted, duplicates included.
     records_processed: u64,
     /// What is wrong with the refused rows; the first thousand findings.
     errors: Vec<RowErrorBody>,
@@ -74,7 +74,7 @@ pub struct BatchBody {
     content_type: String,
     /// When it arrived.
     received_at: Timestamp,
-    /// Rows that were stored.
+    /// Rows that were accepted, duplicates included.
     records_processed: u64,
     /// Rows that were refused.
     records_rejected: u64,

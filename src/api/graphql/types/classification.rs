@@ -16,7 +16,7 @@ pub struct Classification {
     repaired: Option<String>,
     /// The names of the cohorts that it belongs to, surest first; none is an answer.
     cohorts: Vec<String>,
-    /// Every cohort's score, best first; none for a text without letters.
+    /// Every cohort's score, best first; all 0 for a text without letters.
     scores: Vec<CohortScore>,
     /// The example terms nearest to it, nearest first.
     nearest: Vec<Nearest>,
