@@ -18,11 +18,15 @@ use tokio::sync::{Mutex, mpsc};
 use super::CommandError;
 use super::token::{Server, ServerError, refused};
 use crate::app::say;
-use crate::domain::record::RawRow;
-use crate::ingest::decode::{DecodeError, Format, decode};
+use crate::domain::record::{Finding, RawRow};
+use crate::ingest::decode::{DecodeError, Format, Row, decode};
 
 /// Rows per request: one transaction of the server's.
 const PART_ROWS: usize = 1_000;
+
+/// Bytes of rows after which a part is closed before it has all its rows, as the server
+/// does.
+const PART_BYTES: usize = 4 * 1024 * 1024;
 
 /// Tries of one part while the server is busy or away.
 const TRIES_MAX: u32 = 8;
@@ -62,12 +66,15 @@ struct Part {
     body: String,
     media_type: &'static str,
     rows: Vec<RawRow>,
+    /// Rows that can't be read, and why. They stay here: a part is a text, which bytes that
+    /// are no text, or a row of which only the beginning is kept, would come through changed.
+    unreadable: Vec<(RawRow, Finding)>,
     /// How far into the file they reach.
     bytes_read: u64,
 }
 
 /// What the server says of a part.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Answer {
     records_processed: u64,
     records_rejected: u64,
@@ -82,6 +89,17 @@ struct RowError {
     field: String,
     code: String,
     message: String,
+}
+
+impl RowError {
+    fn of(row: &RawRow, finding: &Finding) -> Self {
+        Self {
+            row: row.number,
+            field: finding.field.clone(),
+            code: finding.code.to_owned(),
+            message: finding.message.clone(),
+        }
+    }
 }
 
 /// A refused row, as the rejects file holds it.
@@ -143,9 +161,9 @@ async fn import(sender: &Sender<'_>, args: &ImportArgs, path: &Path) -> Result<(
     while let Some((answer, part)) = answers.next().await {
         let answer = answer?;
         totals.accepted += answer.records_processed;
-        totals.rejected += answer.records_rejected;
+        totals.rejected += answer.records_rejected + part.unreadable.len() as u64;
         totals.duplicates += answer.duplicates;
-        rejects.write(&part.rows, answer.errors)?;
+        rejects.write(&part.rows, answer.errors, &part.unreadable)?;
         bar.set_position(part.bytes_read);
         bar.set_message(format!(
             "{} accepted, {} rejected",
@@ -183,6 +201,32 @@ fn summarise(name: &str, totals: &Totals, took: Duration, rejects: Option<&Path>
     }
 }
 
+/// The rows of the next part.
+#[derive(Default)]
+struct Pending {
+    rows: Vec<RawRow>,
+    unreadable: Vec<(RawRow, Finding)>,
+    bytes: usize,
+}
+
+impl Pending {
+    fn push(&mut self, row: Row) {
+        self.bytes += row.raw.verbatim.len();
+        match row.content {
+            Ok(_) => self.rows.push(row.raw),
+            Err(finding) => self.unreadable.push((row.raw, finding)),
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.unreadable.is_empty()
+    }
+
+    const fn is_full(&self) -> bool {
+        self.rows.len() + self.unreadable.len() >= PART_ROWS || self.bytes >= PART_BYTES
+    }
+}
+
 /// Cuts a file into parts. Each row keeps its own text; CSV parts begin with the header.
 fn read_parts(path: &Path, format: Format, parts: &mpsc::Sender<Part>) -> Result<(), ImportError> {
     let failed = |source| ImportError::File {
@@ -195,23 +239,22 @@ fn read_parts(path: &Path, format: Format, parts: &mpsc::Sender<Part>) -> Result
     } else {
         String::new()
     };
-    let (mut rows, mut bytes_read) = (Vec::with_capacity(PART_ROWS), 0);
-    let pass_on = |rows: &mut Vec<RawRow>, bytes_read| {
-        let rows = std::mem::replace(rows, Vec::with_capacity(PART_ROWS));
-        parts
-            .blocking_send(part(format, &header, rows, bytes_read))
-            .is_ok()
+    let mut pending = Pending::default();
+    let mut bytes_read = 0;
+    let pass_on = |pending: &mut Pending, bytes_read| {
+        let part = part(format, &header, std::mem::take(pending), bytes_read);
+        parts.blocking_send(part).is_ok()
     };
     let decoded = decode(format, BufReader::with_capacity(256 * 1024, file), &mut |row| {
         bytes_read += row.raw.verbatim.len() as u64 + 1;
-        rows.push(row.raw);
-        if rows.len() == PART_ROWS && !pass_on(&mut rows, bytes_read) {
+        pending.push(row);
+        if pending.is_full() && !pass_on(&mut pending, bytes_read) {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     });
-    if !rows.is_empty() {
-        pass_on(&mut rows, bytes_read);
+    if !pending.is_empty() {
+        pass_on(&mut pending, bytes_read);
     }
     decoded.map_err(|source| ImportError::Decode {
         path: path.to_owned(),
@@ -219,7 +262,8 @@ fn read_parts(path: &Path, format: Format, parts: &mpsc::Sender<Part>) -> Result
     })
 }
 
-fn part(format: Format, header: &str, rows: Vec<RawRow>, bytes_read: u64) -> Part {
+fn part(format: Format, header: &str, pending: Pending, bytes_read: u64) -> Part {
+    let Pending { rows, unreadable, .. } = pending;
     let mut body = header.to_owned();
     for row in &rows {
         // A JSON element may span lines, a line of NDJSON must not; and a line break in
@@ -239,6 +283,7 @@ fn part(format: Format, header: &str, rows: Vec<RawRow>, bytes_read: u64) -> Par
         body,
         media_type,
         rows,
+        unreadable,
         bytes_read,
     }
 }
@@ -272,8 +317,13 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends a part until the server takes it: while it is busy or away, again and again,
-    /// each time later. Sending a part twice changes nothing.
+    /// each time later. Sending a part twice changes nothing where the rows have message
+    /// ids; those without are stored twice, and those without a timestamp too have then
+    /// happened later.
     async fn send(&self, part: &Part) -> Result<Answer, ServerError> {
+        if part.rows.is_empty() {
+            return Ok(Answer::default());
+        }
         let mut pause = Duration::from_millis(250);
         for last in (0..TRIES_MAX).rev() {
             let failure = match self.try_once(part).await {
@@ -342,15 +392,29 @@ impl RejectsFile {
         }
     }
 
-    fn write(&mut self, rows: &[RawRow], errors: Vec<RowError>) -> Result<(), ImportError> {
-        let mut by_row: BTreeMap<u64, Vec<RowError>> = BTreeMap::new();
+    /// Writes what the server refused of the rows that it was sent, and what it was not
+    /// sent, in the file's order.
+    fn write(
+        &mut self,
+        sent: &[RawRow],
+        errors: Vec<RowError>,
+        unreadable: &[(RawRow, Finding)],
+    ) -> Result<(), ImportError> {
+        let mut by_row: BTreeMap<u64, (&RawRow, Vec<RowError>)> = BTreeMap::new();
         for error in errors {
-            by_row.entry(error.row).or_default().push(error);
-        }
-        for (number, errors) in by_row {
             // The server counts the rows of the part, from 1.
-            let at = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-            let Some(row) = rows.get(at) else { continue };
+            let at = usize::try_from(error.row.saturating_sub(1)).unwrap_or(usize::MAX);
+            let Some(row) = sent.get(at) else { continue };
+            by_row
+                .entry(row.number)
+                .or_insert((row, Vec::new()))
+                .1
+                .push(error);
+        }
+        for (row, finding) in unreadable {
+            by_row.insert(row.number, (row, vec![RowError::of(row, finding)]));
+        }
+        for (row, errors) in by_row.into_values() {
             let reject = Reject {
                 row: row.number,
                 line: row.line,

@@ -11,6 +11,11 @@ use super::Timestamp;
 /// The most rows one raw block may hold, so that a row number always fits [`RawId`].
 pub const BLOCK_ROWS_MAX: usize = u16::MAX as usize;
 
+/// The longest row that is read, in bytes. The largest records known, with two hundred
+/// interests of two hundred characters, stay below 64 KiB; a row beyond this is a mistake,
+/// and only its beginning is kept.
+pub const ROW_BYTES_MAX: usize = 256 * 1024;
+
 /// The address of one verbatim row: the block it was stored in, and its place there.
 /// Ordered by time of arrival, since blocks are ULIDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +72,7 @@ pub struct RawRow {
     pub number: u64,
     /// The line of the payload where the row begins, from 1.
     pub line: u64,
-    /// The row's own bytes as text.
+    /// The row's own bytes as text; at most the first [`ROW_BYTES_MAX`].
     pub verbatim: String,
 }
 

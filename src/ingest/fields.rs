@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::domain::record::Finding;
 
-/// A row's fields, by canonical name, in the order in which they came.
+/// A row's fields, by canonical name: those of CSV in the order of the columns, those of
+/// JSON in that of their names as written. Two names of one field are two entries.
 pub type Fields = Vec<(String, Value)>;
 
 /// The identifier that every record carries.
@@ -52,15 +53,31 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("messageid", MESSAGE_ID),
 ];
 
-/// The canonical name of a field or column as senders write it; none for an empty one.
+/// The canonical name of a field or column as senders write it; none for an empty one. A
+/// part of a group, such as `location.region`, goes by its synonyms as well.
 #[must_use]
 pub fn canonical_name(written: &str) -> Option<String> {
     let folded = written.trim().to_lowercase().replace([' ', '-'], "_");
     if folded.is_empty() {
         return None;
     }
-    let synonym = SYNONYMS.iter().find(|(from, _)| *from == folded);
-    Some(synonym.map_or(folded, |(_, to)| (*to).to_owned()))
+    let canonical = synonym(&folded).or_else(|| synonym_in_group(&folded));
+    Some(canonical.map_or(folded, str::to_owned))
+}
+
+fn synonym(folded: &str) -> Option<&'static str> {
+    SYNONYMS
+        .iter()
+        .find(|(from, _)| *from == folded)
+        .map(|(_, to)| *to)
+}
+
+/// `location.region` is `location.state`; but `location.age` is no age.
+fn synonym_in_group(folded: &str) -> Option<&'static str> {
+    let (group, part) = folded.split_once('.')?;
+    let canonical = synonym(part)?;
+    let (of, _) = canonical.split_once('.')?;
+    (of == group).then_some(canonical)
 }
 
 /// The fields of a JSON value, which must be an object.
@@ -82,11 +99,9 @@ pub fn of_json(value: Value) -> Result<Fields, Finding> {
         };
         match value {
             Value::Object(parts) if is_group(&name) => {
-                fields.extend(
-                    parts
-                        .into_iter()
-                        .map(|(part, value)| (format!("{name}.{}", part.to_lowercase()), value)),
-                );
+                fields.extend(parts.into_iter().filter_map(|(part, value)| {
+                    canonical_name(&format!("{name}.{}", part.trim())).map(|name| (name, value))
+                }));
             }
             value => fields.push((name, value)),
         }
@@ -110,4 +125,40 @@ pub const fn kind(value: &Value) -> &'static str {
 /// The objects whose parts are fields of their own.
 fn is_group(name: &str) -> bool {
     matches!(name, LOCATION | "demographics")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_names(object: Value, expected: &[&str]) {
+        let names: Vec<_> = of_json(object)
+            .unwrap()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_field_goes_by_its_synonyms() {
+        check_names(
+            json!({"Cookie-ID": 1, "E Mail": 1, "x": 1}),
+            &["cookie", "email", "x"],
+        );
+        check_names(json!({"": 1, "  ": 1}), &[]);
+    }
+
+    #[test]
+    fn a_part_of_a_group_goes_by_its_synonyms_too() {
+        check_names(
+            json!({"location": {"Region": 1, "age": 1, "city": 1}}),
+            &["location.state", "location.age", "location.city"],
+        );
+        check_names(json!({"demographics": {"Age": 1}}), &["demographics.age"]);
+        check_names(json!({"location.region": 1}), &["location.state"]);
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::io::{BufReader, Read};
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -15,8 +16,8 @@ use crate::domain::record::{Finding, Origin, RawRow, Reject};
 use crate::ingest::decode::{DecodeError, Row, decode};
 use crate::ingest::normalise::stored;
 use crate::pipeline::{Chunk, Outcome, Pipeline};
-use crate::store::Store;
 use crate::store::commit::{BatchProgress, Commit};
+use crate::store::{Store, StoreError};
 
 pub use crate::ingest::decode::Format;
 pub use crate::store::batches::StoredReject;
@@ -24,6 +25,10 @@ pub use crate::store::batches::StoredReject;
 /// Rows per chunk, and so per transaction: enough for the engine's cost per transaction
 /// to vanish.
 const CHUNK_ROWS: usize = 1_000;
+
+/// Bytes of rows after which a chunk is closed before it has all its rows, so that a
+/// transaction stays far below the engine's bound.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
 /// Chunks that may be decoded ahead of the pipeline; beyond that, the sender waits.
 const CHUNKS_AHEAD: usize = 2;
@@ -33,6 +38,13 @@ pub const ERRORS_LISTED_MAX: usize = 1_000;
 
 /// How much of a payload that can't be read is kept with its reject, in bytes.
 const UNREADABLE_KEPT_BYTES: usize = 64 * 1024;
+
+/// The longest name of a source, in characters.
+const SOURCE_CHARS_MAX: usize = 64;
+
+/// Pauses between the tries to write how a batch ended, in milliseconds: other writers may
+/// come first.
+const END_PAUSES_MS: [u64; 4] = [5, 20, 80, 320];
 
 /// What is known of a payload before it is read.
 #[derive(Debug, Clone)]
@@ -74,7 +86,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Rows that were stored.
+    /// Rows that were accepted, those whose message id had come before among them.
     #[must_use]
     pub const fn accepted(&self) -> u64 {
         self.processed - self.rejected
@@ -105,14 +117,17 @@ impl Ingest {
     /// Reads a payload to its end and stores it; returns when all of it is durable.
     ///
     /// # Errors
-    /// Unparseable, with the place, when it can't be read as its format: a payload of one
-    /// chunk is then not stored at all, of a longer one the chunks before that place are.
-    /// Payload too large, likewise. What can't be read is kept as a reject.
+    /// Bad request when the source has no proper name. Unparseable, with the place, when it
+    /// can't be read as its format: a payload of one chunk is then not stored at all, of a
+    /// longer one the chunks before that place are. Payload too large, likewise. What can't
+    /// be read is kept as a reject. When a chunk can't be stored, those before it are, and
+    /// the message says so.
     pub async fn ingest(
         &self,
         payload: Payload,
         body: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<Report, Error> {
+        check_source(&payload.source)?;
         let received_at = stored(Utc::now());
         let origin = Origin {
             batch: payload
@@ -135,7 +150,10 @@ impl Ingest {
                 batch.send(before, false).await?;
             }
         }
-        let decoded = decoding.await.map_err(Error::internal)?;
+        let decoded = match decoding.await {
+            Ok(decoded) => decoded,
+            Err(panic) => return Err(batch.break_off(Error::internal(panic)).await),
+        };
         match decoded.failure {
             None => {
                 batch.send(waiting.unwrap_or_default(), true).await?;
@@ -171,6 +189,15 @@ impl Ingest {
         let (origin, _) = self.batch(id).await?;
         Ok(self.store.rejects(origin.batch, after, limit).await?)
     }
+}
+
+fn check_source(source: &str) -> Result<(), Error> {
+    let length = source.chars().count();
+    if (1..=SOURCE_CHARS_MAX).contains(&length) && !source.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = format!("is 1 to {SOURCE_CHARS_MAX} characters, none of them a control character");
+    Err(Error::bad_request("source", message))
 }
 
 fn parse_batch(id: &str) -> Result<Ulid, Error> {
@@ -210,7 +237,10 @@ impl<'a> Batch<'a> {
             before: self.progress.clone(),
             is_last,
         };
-        let Outcome { progress, rejects } = self.ingest.pipeline.ingest_chunk(chunk).await?;
+        let Outcome { progress, rejects } = match self.ingest.pipeline.ingest_chunk(chunk).await {
+            Ok(outcome) => outcome,
+            Err(error) => return Err(self.break_off(error.into()).await),
+        };
         self.progress = progress;
         let errors = rejects.into_iter().flat_map(row_errors);
         let room = ERRORS_LISTED_MAX.saturating_sub(self.errors.len());
@@ -218,18 +248,47 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Ends the batch before its end, and keeps what could not be read.
+    /// Ends the batch where a chunk could not be stored. That it ended is written if it can
+    /// be: what kept the chunk from being stored may well keep this from it.
+    async fn break_off(&mut self, error: Error) -> Error {
+        let stored = self.progress.processed;
+        if stored > 0
+            && let Err(cause) = self.end(&error.message, Vec::new()).await
+        {
+            tracing::warn!(
+                batch.id = %self.origin.batch,
+                error = %cause,
+                "a batch that broke off could not be marked as such"
+            );
+        }
+        self.telling(error, stored)
+    }
+
+    /// The same error, which tells how many rows are stored all the same.
+    fn telling(&self, error: Error, stored: u64) -> Error {
+        if stored == 0 {
+            return error;
+        }
+        let message = format!(
+            "{}; the {stored} rows before it are stored in batch {}",
+            error.message, self.origin.batch
+        );
+        Error { message, ..error }
+    }
+
+    /// Ends the batch where the payload can't be read any further, and keeps what could not
+    /// be read.
     async fn fail(mut self, failure: &DecodeFailure, head: Vec<u8>) -> Result<Report, Error> {
-        let (code, message) = (failure.code, failure.message.clone());
-        self.progress.finished = true;
-        self.progress.failure = Some(message.clone());
+        let stored = self.progress.processed;
+        self.progress.processed += 1;
+        self.progress.rejected += 1;
         let finding = Finding {
             field: String::new(),
-            code: code.as_str(),
-            message: message.clone(),
+            code: failure.code.as_str(),
+            message: failure.message.clone(),
         };
         let row = RawRow {
-            number: self.progress.processed + 1,
+            number: self.progress.processed,
             line: failure.line,
             verbatim: String::from_utf8_lossy(&head).into_owned(),
         };
@@ -237,24 +296,42 @@ impl<'a> Batch<'a> {
             row,
             reasons: vec![finding],
         };
-        let stored = self.progress.processed;
-        let commit = Commit {
-            rejects: vec![(self.origin.batch, reject)],
-            batches: vec![(self.origin.clone(), self.progress)],
-            at: Utc::now(),
-            ..Commit::default()
-        };
-        self.ingest.store.commit(commit).await?;
+        if let Err(error) = self
+            .end(&failure.message, vec![(self.origin.batch, reject)])
+            .await
+        {
+            return Err(self.telling(error.into(), stored));
+        }
         let before = if stored > 0 {
             format!("; the {stored} rows before it are stored")
         } else {
             String::new()
         };
         let message = format!(
-            "{message}{before}; what could not be read is kept in batch {}",
-            self.origin.batch
+            "{}{before}; what could not be read is kept in batch {}",
+            failure.message, self.origin.batch
         );
-        Err(Error::new(code, message))
+        Err(Error::new(failure.code, message))
+    }
+
+    /// Writes that no more will come, and why.
+    async fn end(&mut self, failure: &str, rejects: Vec<(Ulid, Reject)>) -> Result<(), StoreError> {
+        self.progress.finished = true;
+        self.progress.failure = Some(failure.to_owned());
+        let commit = Commit {
+            rejects,
+            batches: vec![(self.origin.clone(), self.progress.clone())],
+            at: stored(Utc::now()),
+            ..Commit::default()
+        };
+        for pause_ms in END_PAUSES_MS {
+            match self.ingest.store.commit(commit.clone()).await {
+                Err(StoreError::Conflict) => {}
+                done => return done,
+            }
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        }
+        self.ingest.store.commit(commit).await
     }
 
     fn report(self) -> Report {
@@ -297,20 +374,23 @@ fn decode_chunks(payload: &Payload, body: impl Read, chunks: &mpsc::Sender<Vec<R
         head: Vec::new(),
     };
     let mut rows = Vec::with_capacity(CHUNK_ROWS);
-    let mut decoding = std::time::Duration::ZERO;
-    let mut started = std::time::Instant::now();
+    let mut bytes = 0;
+    let mut decoding = Duration::ZERO;
+    let mut started = Instant::now();
     let decoded = decode(
         payload.format,
         BufReader::with_capacity(64 * 1024, &mut body),
         &mut |row| {
+            bytes += row.raw.verbatim.len();
             rows.push(row);
-            if rows.len() < CHUNK_ROWS {
+            if rows.len() < CHUNK_ROWS && bytes < CHUNK_BYTES {
                 return ControlFlow::Continue(());
             }
+            bytes = 0;
             decoding += started.elapsed();
             let full = std::mem::replace(&mut rows, Vec::with_capacity(CHUNK_ROWS));
             let sent = chunks.blocking_send(full);
-            started = std::time::Instant::now();
+            started = Instant::now();
             // Nobody takes them any more: the batch failed further down.
             if sent.is_err() {
                 ControlFlow::Break(())
@@ -385,5 +465,51 @@ impl<R: Read> Read for Bounded<R> {
         let room = UNREADABLE_KEPT_BYTES.saturating_sub(self.head.len()).min(read);
         self.head.extend_from_slice(&buffer[..room]);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_has_a_proper_name() {
+        for source in ["x", "shop.example-1", &"é".repeat(SOURCE_CHARS_MAX)] {
+            assert!(check_source(source).is_ok(), "{source}");
+        }
+        for source in ["", "a\nb", "\u{7f}", &"x".repeat(SOURCE_CHARS_MAX + 1)] {
+            let error = check_source(source).expect_err("no proper name");
+            assert_eq!(
+                (error.code, error.field.as_deref()),
+                (ErrorCode::BadRequest, Some("source"))
+            );
+        }
+    }
+
+    /// How many rows each chunk has.
+    fn chunk_sizes(body: &str) -> Vec<usize> {
+        let payload = Payload {
+            format: Format::Ndjson,
+            source: "test".to_owned(),
+            batch: None,
+            bytes_max: u64::MAX,
+        };
+        let (sender, mut chunks) = mpsc::channel(100);
+        assert!(
+            decode_chunks(&payload, body.as_bytes(), &sender)
+                .failure
+                .is_none()
+        );
+        drop(sender);
+        std::iter::from_fn(|| chunks.blocking_recv())
+            .map(|rows| rows.len())
+            .collect()
+    }
+
+    #[test]
+    fn a_chunk_is_closed_by_its_rows_or_by_its_bytes() {
+        assert_eq!(chunk_sizes(&"{}\n".repeat(2_500)), [1_000, 1_000, 500]);
+        let large = format!("{{\"x\":\"{}\"}}\n", "x".repeat(128 * 1024));
+        assert_eq!(chunk_sizes(&large.repeat(70)), [32, 32, 6]);
     }
 }

@@ -115,6 +115,7 @@ async fn what_is_not_the_format_that_it_says_is_refused_with_its_place_and_kept(
             (&json!(true), &json!(0)),
             "{fate}"
         );
+        assert_eq!(fate["records_rejected"], 1, "{fate}");
         assert!(message.starts_with(fate["failure"].as_str().unwrap()), "{fate}");
     }
     app.ask("/api/user", &[("cookie", "whole-1")])
@@ -154,6 +155,84 @@ async fn a_long_payload_that_breaks_off_keeps_what_came_before() {
         (&json!(true), &json!(1_500)),
         "{fate}"
     );
+    assert_eq!(fate["records_rejected"], 1, "{fate}");
+}
+
+/// A text that can't be packed well.
+fn noise(characters: usize) -> String {
+    let character = |_| char::from(rand::random_range(b'a'..=b'z'));
+    (0..characters).map(character).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_payload_that_cannot_be_stored_to_its_end_says_what_is() {
+    let mut config = config();
+    config.store.write_buffer_mib = 2;
+    let app = TestApp::with(&config).await;
+    let rows: Vec<_> = (0..2_000)
+        .map(|row| {
+            let note = if row < 1_000 { String::new() } else { noise(3_000) };
+            format!("{{\"cookie\": \"row-{row}\", \"note\": \"{note}\"}}")
+        })
+        .collect();
+    let error = send(&app, "application/x-ndjson", rows.join("\n"))
+        .await
+        .error(413, "payload_too_large");
+    let message = error["message"].as_str().unwrap();
+    let (failure, batch) = message
+        .split_once("; the 1000 rows before it are stored in batch ")
+        .unwrap_or_else(|| panic!("{message}"));
+    let fate = app.get(&format!("/api/ingest/{batch}")).await;
+    assert_eq!(
+        (
+            &fate["finished"],
+            &fate["failure"],
+            &fate["records_processed"],
+            &fate["records_rejected"]
+        ),
+        (&json!(true), &json!(failure), &json!(1_000), &json!(0)),
+        "{fate}"
+    );
+    app.ask("/api/user", &[("cookie", "row-999")]).await.ok();
+    app.ask("/api/user", &[("cookie", "row-1000")])
+        .await
+        .error(404, "not_found");
+
+    // Of a first chunk that can't be stored nothing is.
+    let error = send(&app, "application/x-ndjson", rows[1_000..].join("\n"))
+        .await
+        .error(413, "payload_too_large");
+    assert!(!error["message"].as_str().unwrap().contains("batch"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_has_a_proper_name() {
+    let app = TestApp::start().await;
+    let long = "x".repeat(65);
+    for source in ["", "a\nb", long.as_str()] {
+        let request = app
+            .client()
+            .post("/api/ingest")
+            .query("source", &source)
+            .body_json(&json!({ "cookie": "of-nobody" }));
+        let error = app
+            .answer_to(Role::Ingest, request)
+            .await
+            .error(400, "bad_request");
+        assert_eq!(error["field"], "source", "{error}");
+        let variables = json!({ "source": source });
+        let query = "mutation($source: String!) { ingest(records: [{cookie: \"of-nobody\"}], source: $source) { status } }";
+        let request = app
+            .client()
+            .post("/graphql")
+            .body_json(&json!({ "query": query, "variables": variables }));
+        let answer = app.answer_to(Role::Ingest, request).await.json();
+        let message = answer["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains("none of them a control character"), "{answer}");
+    }
+    app.ask("/api/user", &[("cookie", "of-nobody")])
+        .await
+        .error(404, "not_found");
 }
 
 /// Rows that must be refused: each with the field at fault and the word for what is wrong.
@@ -237,6 +316,16 @@ const BAD_ROWS: &[(&str, &str, &str)] = &[
         r#"{"cookie": "bad-1", "message_id": 7}"#,
         "message_id",
         "wrong_type",
+    ),
+    (
+        r#"{"cookie": "bad-1", "cookie_id": "bad-2"}"#,
+        "cookie",
+        "duplicate",
+    ),
+    (
+        r#"{"cookie": "bad-1", "email": "ann@example.com", "mail": "bob@example.com"}"#,
+        "email",
+        "duplicate",
     ),
     (r#"["cookie", "bad-1"]"#, "", "wrong_type"),
     (r#""bad-1""#, "", "wrong_type"),

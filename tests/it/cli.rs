@@ -112,7 +112,7 @@ async fn token_prints_a_token_that_opens_the_door() {
 }
 
 /// Writes a file, imports it, and returns what was printed and the rejects.
-async fn import(app: &ServedApp, path: &Path, content: &str) -> (String, Vec<Value>) {
+async fn import(app: &ServedApp, path: &Path, content: impl AsRef<[u8]>) -> (String, Vec<Value>) {
     fs::write(path, content).unwrap();
     let output = run(&mut client(app, &["import", path.to_str().unwrap()], "ingest")).await;
     let rejects = fs::read_to_string(rejects_of(path)).unwrap_or_default();
@@ -249,6 +249,44 @@ async fn a_file_of_many_parts_keeps_its_own_line_numbers_and_a_second_import_cha
         "{said}"
     );
     assert_eq!(user(&app, "many-2500").await.unwrap()["demographics"]["age"], 42);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_import_cannot_read_is_not_sent_and_kept_beside_the_file() {
+    let app = TestApp::serve().await;
+    let folder = tempfile::tempdir().unwrap();
+
+    let path = folder.path().join("latin-1.csv");
+    let table = b"cookie,first_name,age\nla-1,Jos\xE9,\nla-2,Ann,430\nla-3,Bob\nla-4,Jos\xC3\xA9,\n";
+    let (said, rejects) = import(&app, &path, table).await;
+    assert!(
+        said.contains("1 accepted (0 of them seen before), 3 rejected"),
+        "{said}"
+    );
+    assert_eq!(rejects.len(), 3);
+    check_reject(&rejects[0], 1, 2, "la-1,Jos\u{fffd},", "first_name", "encoding");
+    check_reject(
+        &rejects[1],
+        2,
+        3,
+        "la-2,Ann,430",
+        "demographics.age",
+        "out_of_range",
+    );
+    check_reject(&rejects[2], 3, 4, "la-3,Bob", "", "wrong_length");
+    assert_eq!(user(&app, "la-1").await, None);
+    assert_eq!(user(&app, "la-4").await.unwrap()["first_name"], "Jos\u{e9}");
+
+    let path = folder.path().join("unreadable.ndjson");
+    let long = format!("{{\"cookie\":\"un-1\",\"note\":\"{}\"}}", "x".repeat(300_000));
+    let (said, rejects) = import(&app, &path, format!("{long}\n{{oops\n")).await;
+    assert!(
+        said.contains("0 accepted (0 of them seen before), 2 rejected"),
+        "{said}"
+    );
+    check_reject(&rejects[0], 1, 1, &long[..256 * 1024], "", "too_long");
+    check_reject(&rejects[1], 2, 2, "{oops", "", "syntax");
+    assert_eq!(user(&app, "un-1").await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,8 @@ use std::io::{BufRead, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{DecodeError, Row, Sink};
-use crate::domain::record::{Finding, RawRow};
+use super::{DecodeError, Row, Sink, check_length};
+use crate::domain::record::Finding;
 use crate::ingest::fields::{self, Fields};
 
 pub fn decode(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
@@ -37,17 +37,8 @@ pub fn decode(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeErro
         let (line_breaks, verbatim) = reader.get_mut().take(from, end);
         // The reader's own line is that of the end of the row before.
         let line = record.position().map_or(start.line(), csv::Position::line) + line_breaks;
-        let raw = RawRow {
-            number: rows,
-            line,
-            verbatim,
-        };
-        if sink(Row {
-            raw,
-            content: read_record(&columns, &record),
-        })
-        .is_break()
-        {
+        let content = check_length(verbatim.as_bytes()).and_then(|()| read_record(&columns, &record));
+        if sink(Row::new(rows, line, verbatim, content)).is_break() {
             return Ok(());
         }
     }
@@ -97,12 +88,14 @@ fn read_record(columns: &[Option<String>], record: &ByteRecord) -> Result<Fields
     }
     let mut content = Fields::new();
     for (column, value) in columns.iter().zip(record) {
-        let Some(column) = column else { continue };
+        // Columns without a name as well: the row's own text is kept, and must be true.
         let text = std::str::from_utf8(value).map_err(|_| Finding {
-            field: column.clone(),
+            field: column.clone().unwrap_or_default(),
             ..finding("encoding", "is not UTF-8".to_owned())
         })?;
-        content.push((column.clone(), serde_json::Value::String(text.to_owned())));
+        if let Some(column) = column {
+            content.push((column.clone(), serde_json::Value::String(text.to_owned())));
+        }
     }
     Ok(content)
 }

@@ -4,18 +4,24 @@
 //! themselves are read by `serde_json`. So an array of a million elements is never in
 //! memory as a whole, and each row keeps its own text.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::ops::ControlFlow;
 
 use serde_json::value::RawValue;
 
-use super::position::Positioned;
-use super::{DecodeError, Row, Sink};
-use crate::domain::record::RawRow;
-use crate::ingest::fields;
+use super::kept::Kept;
+use super::position::{Positioned, behind};
+use super::{DecodeError, Row, Sink, check_length, too_long};
+use crate::domain::record::{Finding, ROW_BYTES_MAX};
+use crate::ingest::fields::{self, Fields};
 
 /// The key of the envelope, `{"data": …}`.
 const ENVELOPE: &str = "data";
+
+/// The longest object that is read as a whole, in bytes: a record, or an envelope that
+/// does not begin with its `data`.
+const OBJECT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 pub fn decode(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     let mut walk = Walk {
@@ -73,14 +79,14 @@ impl<R: BufRead> Walk<'_, '_, R> {
     /// An object, whose `{` is next: a record, or an envelope. An envelope that begins with
     /// its `data` array is streamed; any other object is read as a whole.
     fn object(&mut self) -> Result<ControlFlow<()>, DecodeError> {
-        let (line, column) = (self.at.line, self.at.column);
-        let mut text = Vec::new();
+        let place = self.at.place();
+        let mut text = Kept::new(OBJECT_BYTES_MAX);
         self.take(&mut text)?;
         self.take_space(&mut text)?;
         if self.at.peek()? == Some(b'"') {
-            let key_at = text.len();
+            let key_at = text.bytes().len();
             self.string(&mut text)?;
-            let is_envelope = text[key_at..] == *b"\"data\"";
+            let is_envelope = text.bytes()[key_at..] == *b"\"data\"";
             self.take_space(&mut text)?;
             if is_envelope && self.at.peek()? == Some(b':') {
                 self.take(&mut text)?;
@@ -91,7 +97,18 @@ impl<R: BufRead> Walk<'_, '_, R> {
             }
         }
         self.container(&mut text, 1)?;
-        self.record_or_envelope(&text, line, column)
+        if text.is_cut() {
+            let message = format!(
+                "an object longer than {OBJECT_BYTES_MAX} bytes is read only if it begins with its \
+                 `{ENVELOPE}` array"
+            );
+            let finding = Finding {
+                message,
+                ..too_long()
+            };
+            return Ok(self.pass_on(text.bytes(), place, Err(finding)));
+        }
+        self.record_or_envelope(text.bytes(), place)
     }
 
     /// The `data` array of an envelope, and whatever else the envelope holds.
@@ -100,45 +117,55 @@ impl<R: BufRead> Walk<'_, '_, R> {
             return Ok(ControlFlow::Break(()));
         }
         self.at.skip_space()?;
-        let (line, column) = (self.at.line, self.at.column);
+        let place = self.at.place();
         // What follows the array must complete an object: `{"data":[]` and the rest.
-        let mut rest = br#"{"data":[]"#.to_vec();
-        let prefix = rest.len() as u64;
+        let prefix = br#"{"data":[]"#;
+        let mut rest = Kept::new(OBJECT_BYTES_MAX);
+        rest.extend(prefix);
         self.container(&mut rest, 1)?;
-        serde_json::from_slice::<&RawValue>(&rest)
-            .map_err(|error| place(&error, line, (column - 1).saturating_sub(prefix)))?;
+        if rest.is_cut() {
+            let message = format!("more than {OBJECT_BYTES_MAX} bytes follow the `{ENVELOPE}` array");
+            return Err(self.at.error(message));
+        }
+        serde_json::from_slice::<&RawValue>(rest.bytes())
+            .map_err(|error| syntax(&error, place, prefix.len() as u64))?;
         Ok(ControlFlow::Continue(()))
     }
 
-    fn record_or_envelope(
-        &mut self,
-        text: &[u8],
-        line: u64,
-        column: u64,
-    ) -> Result<ControlFlow<()>, DecodeError> {
-        let content: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(text).map_err(|error| place(&error, line, column - 1))?;
-        match content.get(ENVELOPE) {
-            Some(serde_json::Value::Array(elements)) => {
-                for element in elements {
-                    if self.hand_out(element.to_string().as_bytes(), line, 1)?.is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                }
-                Ok(ControlFlow::Continue(()))
+    /// An object that was read as a whole. One with a cookie is a record, even if it has a
+    /// field that is called as the envelope's is.
+    fn record_or_envelope(&mut self, text: &[u8], place: (u64, u64)) -> Result<ControlFlow<()>, DecodeError> {
+        let content: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(text).map_err(|error| syntax(&error, place, 0))?;
+        let is_cookie = |name: &String| fields::canonical_name(name).as_deref() == Some(fields::COOKIE);
+        let inner = match content.get(ENVELOPE) {
+            Some(inner) if !content.keys().any(is_cookie) => inner.get().as_bytes(),
+            _ => return self.hand_out(text, place),
+        };
+        // Both lie in the same text, one within the other.
+        let offset = inner.as_ptr().addr() - text.as_ptr().addr();
+        let inner_place = behind(&text[..offset], place);
+        match inner.first() {
+            Some(b'{') => self.hand_out(inner, inner_place),
+            Some(b'[') => {
+                let mut walk = Walk {
+                    at: Positioned::standing(inner, inner_place),
+                    rows: self.rows,
+                    sink: &mut *self.sink,
+                };
+                let flow = walk.array()?;
+                self.rows = walk.rows;
+                Ok(flow)
             }
-            Some(element @ serde_json::Value::Object(_)) => {
-                self.hand_out(element.to_string().as_bytes(), line, 1)
-            }
-            _ => self.hand_out(text, line, column),
+            _ => self.hand_out(text, place),
         }
     }
 
     /// One element of an array, up to the `,` or `]` behind it.
     fn element(&mut self) -> Result<ControlFlow<()>, DecodeError> {
         self.at.skip_space()?;
-        let (line, column) = (self.at.line, self.at.column);
-        let mut text = Vec::new();
+        let place = self.at.place();
+        let mut text = Kept::new(ROW_BYTES_MAX);
         match self.at.peek()? {
             Some(b'{' | b'[') => {
                 self.take(&mut text)?;
@@ -151,27 +178,33 @@ impl<R: BufRead> Walk<'_, '_, R> {
                 .take_while(&mut text, |byte| !b",]} \t\r\n".contains(&byte))?,
             None => return Err(self.at.error("the array does not end")),
         }
-        self.hand_out(&text, line, column)
+        self.hand_out(text.bytes(), place)
     }
 
-    fn hand_out(&mut self, text: &[u8], line: u64, column: u64) -> Result<ControlFlow<()>, DecodeError> {
-        let value: serde_json::Value =
-            serde_json::from_slice(text).map_err(|error| place(&error, line, column - 1))?;
+    /// Reads an element, unless it is too long, and hands it out.
+    fn hand_out(&mut self, text: &[u8], place: (u64, u64)) -> Result<ControlFlow<()>, DecodeError> {
+        let content = if let Err(finding) = check_length(text) {
+            Err(finding)
+        } else {
+            let value = serde_json::from_slice(text).map_err(|error| syntax(&error, place, 0))?;
+            fields::of_json(value)
+        };
+        Ok(self.pass_on(text, place, content))
+    }
+
+    fn pass_on(
+        &mut self,
+        text: &[u8],
+        (line, _): (u64, u64),
+        content: Result<Fields, Finding>,
+    ) -> ControlFlow<()> {
         self.rows += 1;
         let verbatim = String::from_utf8_lossy(text).into_owned();
-        let raw = RawRow {
-            number: self.rows,
-            line,
-            verbatim,
-        };
-        Ok((self.sink)(Row {
-            raw,
-            content: fields::of_json(value),
-        }))
+        (self.sink)(Row::new(self.rows, line, verbatim, content))
     }
 
     /// Takes a container whose opening bracket was taken, `depth` deep, to its end.
-    fn container(&mut self, text: &mut Vec<u8>, mut depth: u32) -> Result<(), DecodeError> {
+    fn container(&mut self, text: &mut Kept, mut depth: u32) -> Result<(), DecodeError> {
         while depth > 0 {
             self.at.take_while(text, |byte| !b"{}[]\"".contains(&byte))?;
             match self.at.peek()? {
@@ -191,7 +224,7 @@ impl<R: BufRead> Walk<'_, '_, R> {
     }
 
     /// Takes a string whose opening quote is next.
-    fn string(&mut self, text: &mut Vec<u8>) -> Result<(), DecodeError> {
+    fn string(&mut self, text: &mut Kept) -> Result<(), DecodeError> {
         self.take(text)?;
         let mut escaped = false;
         self.at.take_while(text, |byte| {
@@ -205,26 +238,30 @@ impl<R: BufRead> Walk<'_, '_, R> {
         }
     }
 
-    fn take(&mut self, text: &mut Vec<u8>) -> Result<(), DecodeError> {
-        text.extend(self.at.next()?);
+    fn take(&mut self, text: &mut Kept) -> Result<(), DecodeError> {
+        text.extend(self.at.next()?.as_slice());
         Ok(())
     }
 
-    fn take_space(&mut self, text: &mut Vec<u8>) -> Result<(), DecodeError> {
+    fn take_space(&mut self, text: &mut Kept) -> Result<(), DecodeError> {
         self.at.take_while(text, |byte| byte.is_ascii_whitespace())
     }
 }
 
-/// An error inside an element, by its place in the whole payload. `columns` stand before
-/// the element in its first line.
-fn place(error: &serde_json::Error, line: u64, columns: u64) -> DecodeError {
+/// An error inside a text that stands at this line and column, by its place in the whole
+/// payload. Of the text, the first `added` bytes are not the payload's.
+fn syntax(error: &serde_json::Error, (line, column): (u64, u64), added: u64) -> DecodeError {
     let within = error.line() as u64;
-    let column = error.column() as u64 + if within <= 1 { columns } else { 0 };
+    let before = if within <= 1 {
+        (column - 1).saturating_sub(added)
+    } else {
+        0
+    };
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
     DecodeError::Syntax {
         message,
         line: line + within.saturating_sub(1),
-        column,
+        column: error.column() as u64 + before,
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! What can't be read as the format at all ends the payload with a [`DecodeError`] that
 //! names the place; what is wrong with one row only is a [`Row`] whose content is a
-//! finding, and the next row goes on.
+//! finding, and the next row goes on. So is a row longer than [`ROW_BYTES_MAX`].
 
 mod csv;
 mod json;
+mod kept;
 mod ndjson;
 mod position;
 
@@ -13,7 +14,7 @@ use std::io::BufRead;
 use std::ops::ControlFlow;
 
 use super::fields::Fields;
-use crate::domain::record::{Finding, RawRow};
+use crate::domain::record::{Finding, ROW_BYTES_MAX, RawRow};
 
 /// The formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,36 @@ pub struct Row {
     pub raw: RawRow,
     /// Its fields by canonical name, or why it has none.
     pub content: Result<Fields, Finding>,
+}
+
+impl Row {
+    /// A row whose text is cut, between two characters, where it becomes too long.
+    fn new(number: u64, line: u64, mut verbatim: String, content: Result<Fields, Finding>) -> Self {
+        verbatim.truncate(verbatim.floor_char_boundary(ROW_BYTES_MAX));
+        let raw = RawRow {
+            number,
+            line,
+            verbatim,
+        };
+        Self { raw, content }
+    }
+}
+
+/// Whether a row's text is short enough to be read.
+fn check_length(text: &[u8]) -> Result<(), Finding> {
+    if text.len() > ROW_BYTES_MAX {
+        Err(too_long())
+    } else {
+        Ok(())
+    }
+}
+
+fn too_long() -> Finding {
+    Finding {
+        field: String::new(),
+        code: "too_long",
+        message: format!("the row is longer than {ROW_BYTES_MAX} bytes"),
+    }
 }
 
 /// Why a payload can't be read any further. Lines and columns count from 1.

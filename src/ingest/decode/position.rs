@@ -3,23 +3,30 @@
 use std::io::BufRead;
 
 use super::DecodeError;
+use super::kept::Kept;
 
 /// Bytes one by one, with line and column.
 pub struct Positioned<R> {
     input: R,
     /// The line of the next byte, from 1.
-    pub line: u64,
+    line: u64,
     /// The column of the next byte, from 1, in bytes.
-    pub column: u64,
+    column: u64,
 }
 
 impl<R: BufRead> Positioned<R> {
-    pub fn new(input: R) -> Self {
-        Self {
-            input,
-            line: 1,
-            column: 1,
-        }
+    pub const fn new(input: R) -> Self {
+        Self::standing(input, (1, 1))
+    }
+
+    /// A reader of a part of a payload, which begins at this line and column.
+    pub const fn standing(input: R, (line, column): (u64, u64)) -> Self {
+        Self { input, line, column }
+    }
+
+    /// The line and column of the next byte.
+    pub const fn place(&self) -> (u64, u64) {
+        (self.line, self.column)
     }
 
     /// The next byte without taking it; none at the end.
@@ -32,7 +39,7 @@ impl<R: BufRead> Positioned<R> {
         let byte = self.peek()?;
         if let Some(byte) = byte {
             self.input.consume(1);
-            self.advance(byte);
+            (self.line, self.column) = after(self.place(), byte);
         }
         Ok(byte)
     }
@@ -40,7 +47,7 @@ impl<R: BufRead> Positioned<R> {
     /// Takes bytes into `text` for as long as `take` says so, a buffer at a time.
     pub fn take_while(
         &mut self,
-        text: &mut Vec<u8>,
+        text: &mut Kept,
         mut take: impl FnMut(u8) -> bool,
     ) -> Result<(), DecodeError> {
         loop {
@@ -52,13 +59,9 @@ impl<R: BufRead> Positioned<R> {
                 .iter()
                 .position(|byte| !take(*byte))
                 .unwrap_or(buffer.len());
-            text.extend_from_slice(&buffer[..taken]);
+            text.extend(&buffer[..taken]);
             let ended = taken < buffer.len();
-            let (mut line, mut column) = (self.line, self.column);
-            for byte in &buffer[..taken] {
-                (line, column) = after(*byte, line, column);
-            }
-            (self.line, self.column) = (line, column);
+            (self.line, self.column) = behind(&buffer[..taken], (self.line, self.column));
             self.input.consume(taken);
             if ended {
                 return Ok(());
@@ -93,13 +96,14 @@ impl<R: BufRead> Positioned<R> {
             column: self.column,
         }
     }
-
-    fn advance(&mut self, byte: u8) {
-        (self.line, self.column) = after(byte, self.line, self.column);
-    }
 }
 
-fn after(byte: u8, line: u64, column: u64) -> (u64, u64) {
+/// The line and column behind a text that stands at this line and column.
+pub fn behind(text: &[u8], at: (u64, u64)) -> (u64, u64) {
+    text.iter().fold(at, |at, byte| after(at, *byte))
+}
+
+const fn after((line, column): (u64, u64), byte: u8) -> (u64, u64) {
     if byte == b'\n' {
         (line + 1, 1)
     } else {

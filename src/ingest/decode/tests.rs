@@ -99,6 +99,135 @@ fn json_rows_keep_their_own_text_and_line() {
 }
 
 #[test]
+fn a_record_with_data_of_its_own_is_no_envelope() {
+    check_contents(
+        Format::Json,
+        r#"{"cookie":"a","data":{"plan":"pro"}}"#,
+        &[r#"cookie="a" data={"plan":"pro"}"#],
+    );
+    check_contents(
+        Format::Json,
+        r#"{"data":{"plan":"pro"},"Cookie-ID":"a"}"#,
+        &[r#"cookie="a" data={"plan":"pro"}"#],
+    );
+    check_contents(
+        Format::Json,
+        r#"{"anonymousId":"a","data":[{"cookie":"b"}]}"#,
+        &[r#"cookie="a" data=[{"cookie":"b"}]"#],
+    );
+    check_contents(Format::Json, r#"{"data":7}"#, &["data=7"]);
+    // The rows of an array are handed out before the object's end is seen.
+    check_contents(
+        Format::Json,
+        r#"{"data":[{"cookie":"b"}],"cookie":"a"}"#,
+        &[r#"cookie="b""#],
+    );
+}
+
+/// The line and the own text of each row.
+#[track_caller]
+fn check_texts(payload: &str, expected: &[(u64, &str)]) {
+    let (rows, error) = decoded(Format::Json, payload.as_bytes());
+    assert_eq!(error, None);
+    let texts: Vec<_> = rows.iter().map(|row| (row.1, row.2.as_str())).collect();
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn rows_of_every_envelope_keep_their_own_text_and_line() {
+    let first = r#"{"b": 1.50,  "cookie" :"a", "B":"\u0041"}"#;
+    let second = "{\"cookie\":\n\"b\"}";
+    check_texts(&format!("{{\"data\":\n {first}}}"), &[(2, first)]);
+    for payload in [
+        format!("{{\"data\":\n[{first},\n{second}],\n\"x\":1}}"),
+        format!("{{\"x\":1, \"data\"\n: [{first},\n{second}]}}"),
+        format!("{{\"x\": [{second}], \"data\": [{first},{second}]}}"),
+    ] {
+        let lines = if payload.starts_with("{\"x\": [") {
+            (2, 2)
+        } else {
+            (2, 3)
+        };
+        check_texts(&payload, &[(lines.0, first), (lines.1, second)]);
+    }
+    check_error(
+        Format::Json,
+        "{\"x\":1,\n \"data\": [{\"cookie\":\"a\"}, 1e999]}",
+        "number out of range at line 2 column 31",
+    );
+}
+
+/// A text of three-byte characters, so that the bound falls within one.
+fn long_text(bytes: usize) -> String {
+    "€".repeat(bytes.div_ceil(3))
+}
+
+#[test]
+fn a_row_that_is_too_long_is_cut_and_not_read() {
+    let cookie = |bytes| format!("{{\"cookie\":\"{}\"}}", long_text(bytes));
+    let (long, huge) = (cookie(ROW_BYTES_MAX), cookie(3 * ROW_BYTES_MAX));
+    let quoted = format!("\"{}\n\"", long_text(ROW_BYTES_MAX));
+    let bracket = format!("[{{\"x\":\"]{}\"}}]", long_text(ROW_BYTES_MAX));
+    for (format, payload, text) in [
+        (Format::Json, format!("[{long},{{\"cookie\":\"b\"}}]"), &long),
+        (
+            Format::Json,
+            format!("[{bracket},{{\"cookie\":\"b\"}}]"),
+            &bracket,
+        ),
+        (
+            Format::Json,
+            format!("{{\"x\":1,\"data\":[{huge},{{\"cookie\":\"b\"}}]}}"),
+            &huge,
+        ),
+        (Format::Ndjson, format!("{long}\n{{\"cookie\":\"b\"}}\n"), &long),
+        (Format::Ndjson, format!("{huge}\r\n{{\"cookie\":\"b\"}}"), &huge),
+        (Format::Csv, format!("cookie\n{quoted}\nb\n"), &quoted),
+    ] {
+        let (rows, error) = decoded(format, payload.as_bytes());
+        assert_eq!(error, None);
+        let [(1, _, verbatim, content), (2, _, _, next)] = &rows[..] else {
+            panic!("{} rows", rows.len());
+        };
+        assert_eq!(
+            (content.as_str(), next.as_str()),
+            ("! too_long ", r#"cookie="b""#)
+        );
+        assert!(text.starts_with(verbatim.as_str()));
+        assert!((ROW_BYTES_MAX - 2..=ROW_BYTES_MAX).contains(&verbatim.len()));
+    }
+    let whole = decoded(Format::Json, long.as_bytes()).0;
+    assert_eq!(whole[0].3, "! too_long ");
+    let fits = format!("{{\"cookie\":\"{}\"}}", "a".repeat(ROW_BYTES_MAX - 13));
+    assert_eq!(fits.len(), ROW_BYTES_MAX);
+    for payload in [fits.clone(), format!("\u{feff}{fits}\r\n")] {
+        let rows = decoded(Format::Ndjson, payload.as_bytes()).0;
+        assert!(rows[0].2 == fits && rows[0].3.starts_with("cookie="));
+    }
+}
+
+#[test]
+fn a_line_that_is_cut_is_not_read_as_what_is_left_of_it() {
+    let padded = format!("{{\"cookie\":\"a\"}}{}x", " ".repeat(2 * ROW_BYTES_MAX));
+    check_contents(Format::Ndjson, &padded, &["! too_long "]);
+}
+
+#[test]
+fn a_whole_object_is_bounded_unless_it_begins_with_its_data() {
+    let rows = format!(
+        "[{}{{\"cookie\":\"b\"}}]",
+        "{\"cookie\":\"a\"},".repeat(1_200_000)
+    );
+    let (first, _) = decoded(Format::Json, format!("{{\"data\":{rows}}}").as_bytes());
+    assert_eq!(first.len(), 1_200_001);
+    check_contents(
+        Format::Json,
+        &format!("{{\"x\":1,\"data\":{rows}}}"),
+        &["! too_long "],
+    );
+}
+
+#[test]
 fn json_errors_name_their_place() {
     check_error(Format::Json, "", "the payload is empty");
     check_error(Format::Json, "  \n", "the payload is empty");
@@ -211,6 +340,8 @@ fn csv_that_is_not_utf_8_is_a_finding_of_its_row() {
     let (rows, _) = decoded(Format::Csv, b"cookie,city\nc1,Z\xFCrich\nc2,Bern\n");
     assert_eq!(rows[0].3, "! encoding location.city");
     assert_eq!(rows[1].3, r#"cookie="c2" location.city="Bern""#);
+    let (rows, _) = decoded(Format::Csv, b"cookie,\nc1,Jos\xE9\n");
+    assert_eq!(rows[0].3, "! encoding ");
 }
 
 /// Payloads near the grammar, so that the walk goes deep before it fails.

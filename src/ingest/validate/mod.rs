@@ -104,15 +104,25 @@ impl Draft {
         }
     }
 
+    /// Two names of one identifier must not tell two people.
+    fn find_if_other<T: PartialEq>(&mut self, field: &str, before: Option<&T>, now: &T) {
+        if before.is_some_and(|before| before != now) {
+            self.find(field, "duplicate", "comes under two names, with different values");
+        }
+    }
+
     fn read_cookie(&mut self, value: &Json) {
         if value.is_null() {
-            return self.find(fields::COOKIE, "required", "is missing");
+            return;
         }
         let Some(text) = self.text(fields::COOKIE, value) else {
             return;
         };
         match Cookie::parse(&text) {
-            Ok(cookie) => self.cookie = Some(cookie),
+            Ok(cookie) => {
+                let before = self.cookie.replace(cookie.clone());
+                self.find_if_other(fields::COOKIE, before.as_ref(), &cookie);
+            }
             Err(error) => self.find(fields::COOKIE, identifier_code(error), error.to_string()),
         }
     }
@@ -123,7 +133,10 @@ impl Draft {
             return;
         };
         match Email::parse(&text) {
-            Ok(email) => self.email = Some(email),
+            Ok(email) => {
+                let before = self.email.replace(email.clone());
+                self.find_if_other(fields::EMAIL, before.as_ref(), &email);
+            }
             Err(IdentifierError::Empty | IdentifierError::Placeholder) => {}
             Err(error) => self.find(fields::EMAIL, identifier_code(error), error.to_string()),
         }
@@ -163,7 +176,11 @@ impl Draft {
                 format!("is longer than {MESSAGE_ID_BYTES_MAX} bytes"),
             );
         }
-        self.message_id = normalise::text(&text);
+        let Some(message_id) = normalise::text(&text) else {
+            return;
+        };
+        let before = self.message_id.replace(message_id.clone());
+        self.find_if_other(fields::MESSAGE_ID, before.as_ref(), &message_id);
     }
 
     fn read_interests(&mut self, value: Json) {

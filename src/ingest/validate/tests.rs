@@ -117,6 +117,28 @@ fn each_fault_is_named_with_its_field() {
 }
 
 #[test]
+fn two_names_of_one_identifier_must_agree() {
+    check_refused(
+        json!({"cookie": "c1", "cookie_id": "c2"}),
+        &[("cookie", "duplicate")],
+    );
+    check_refused(
+        json!({"cookie": "c1", "email": "a@b.com", "mail": "c@d.com", "age": 430}),
+        &[("demographics.age", "out_of_range"), ("email", "duplicate")],
+    );
+    check_refused(
+        json!({"cookie": "c1", "message_id": "m1", "messageId": "m2"}),
+        &[("message_id", "duplicate")],
+    );
+    let fact = read(json!({
+        "cookie": null, "cookie_id": "c1", "anonymousId": "c1", "email": "A@B.com", "mail": "a@b.com"
+    }))
+    .unwrap();
+    assert_eq!(fact.cookie.as_str(), "c1");
+    assert_eq!(fact.email.unwrap().as_str(), "a@b.com");
+}
+
+#[test]
 fn what_is_empty_is_absent() {
     let fact = read(json!({
         "cookie": "c1", "email": "", "phone_number": null, "location": {"city": "  "},
