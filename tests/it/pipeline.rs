@@ -12,8 +12,8 @@ use cdp::domain::fact::{Attribute, Fact, Value as Known};
 use cdp::domain::identifier::{Cookie, Email};
 use cdp::domain::profile::ProfileId;
 use cdp::domain::record::RawId;
-use cdp::identity::resolve;
 use cdp::domain::role::Role;
+use cdp::identity::resolve;
 use cdp::services::ingest::{Format, Payload};
 use cdp::store::commit::Commit;
 use cdp::store::graph::Touched;
@@ -492,7 +492,8 @@ async fn a_decision_that_rests_on_a_stale_read_is_refused_and_writes_nothing() {
 async fn who_leaves_a_cohort_and_comes_back_is_on_its_pages_just_then() {
     let app = TestApp::start().await;
     let members = async || app.get("/api/cohort/users?cohort=sports").await["total"].clone();
-    let visit = |interest: &str, at: &str| json!({"cookie": "fickle", "interests": [interest], "timestamp": at});
+    let visit =
+        |interest: &str, at: &str| json!({"cookie": "fickle", "interests": [interest], "timestamp": at});
     app.ingest(visit("football", "2020-01-01T00:00:00Z")).await;
     assert_eq!(members().await, 1);
     // Six years on, an old interest no longer speaks for itself.
@@ -501,7 +502,10 @@ async fn who_leaves_a_cohort_and_comes_back_is_on_its_pages_just_then() {
     assert_eq!(app.user_by_cookie("fickle").await["cohorts"], json!(["Finance"]));
     app.ingest(visit("football", "2026-01-02T00:00:00Z")).await;
     assert_eq!(members().await, 1);
-    assert_eq!(app.get("/api/cohort/users?cohort=sports").await["users"][0]["cookie"], "fickle");
+    assert_eq!(
+        app.get("/api/cohort/users?cohort=sports").await["users"][0]["cookie"],
+        "fickle"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -515,7 +519,11 @@ async fn a_batch_that_was_cut_off_can_be_sent_again_under_its_id() {
     };
     let rows = "{\"cookie\":\"c1\",\"age\":430}\n{\"cookie\":\"c2\"}\n";
     for _ in 0..2 {
-        let report = services.ingest.ingest(payload(), std::io::Cursor::new(rows)).await.unwrap();
+        let report = services
+            .ingest
+            .ingest(payload(), std::io::Cursor::new(rows))
+            .await
+            .unwrap();
         assert_eq!((report.accepted(), report.rejected), (1, 1));
     }
     let batch = Ulid::from_parts(0, 7).to_string();
@@ -527,12 +535,20 @@ async fn what_one_transaction_could_not_hold_is_refused_and_the_store_goes_on() 
     let mut config = config();
     config.store.write_buffer_mib = 1;
     let app = TestApp::with(&config).await;
-    let interests: Vec<String> = (0..200).map(|n| format!("{n} {}", "a long interest ".repeat(10))).collect();
-    let records: Vec<Value> =
-        (0..40).map(|n| json!({"cookie": format!("heavy-{n}"), "interests": interests})).collect();
+    let interests: Vec<String> = (0..200)
+        .map(|n| format!("{n} {}", "a long interest ".repeat(10)))
+        .collect();
+    let records: Vec<Value> = (0..40)
+        .map(|n| json!({"cookie": format!("heavy-{n}"), "interests": interests}))
+        .collect();
     let (status, body) = app.send("application/json", json!(records).to_string()).await;
-    assert_eq!((status.as_u16(), &body["error"]["code"]), (413, &json!("payload_too_large")));
+    assert_eq!(
+        (status.as_u16(), &body["error"]["code"]),
+        (413, &json!("payload_too_large"))
+    );
     app.ingest(json!({"cookie": "light"})).await;
     assert_eq!(app.user_by_cookie("light").await["cookie"], "light");
-    app.get_as(Role::Viewer, "/api/user?cookie=heavy-0").await.assert_status(poem::http::StatusCode::NOT_FOUND);
+    app.get_as(Role::Viewer, "/api/user?cookie=heavy-0")
+        .await
+        .assert_status(poem::http::StatusCode::NOT_FOUND);
 }
