@@ -4,8 +4,8 @@
 //!
 //! Links between records are the engine's own, so that the graph can be walked. What one
 //! cookie knows, and the folded view of a person, are JSON texts in one field: the engine
-//! never looks inside, and taking them apart into its own values costs it more than half of
-//! each write (`docs/BENCHMARKS.md`).
+//! never looks inside, and taking them apart into values of its own, each with its own
+//! allocations, cost two fifths of each commit (`docs/BENCHMARKS.md`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
