@@ -19,6 +19,7 @@ pub mod structured;
 mod writer;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -115,8 +116,8 @@ impl Pipeline {
             before,
             is_last,
         } = chunk;
-        let received = Received::new(origin, rows)?;
-        let structured = Structured::validate(received, before, is_last);
+        let received = measured("pack", || Received::new(origin, rows))?;
+        let structured = measured("validate", || Structured::validate(received, before, is_last));
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;
         let (reply, outcome) = oneshot::channel();
@@ -149,8 +150,20 @@ impl Pipeline {
 
 /// Runs one step of the road and notes how long it took, as `cdp_stage_seconds`.
 pub(crate) async fn timed<T>(stage: &'static str, step: impl Future<Output = T>) -> T {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let done = step.await;
-    metrics::histogram!("cdp_stage_seconds", "stage" => stage).record(start.elapsed().as_secs_f64());
+    note(stage, start);
     done
+}
+
+/// The same for a step that waits for nothing.
+pub(crate) fn measured<T>(stage: &'static str, step: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let done = step();
+    note(stage, start);
+    done
+}
+
+fn note(stage: &'static str, start: Instant) {
+    metrics::histogram!("cdp_stage_seconds", "stage" => stage).record(start.elapsed().as_secs_f64());
 }

@@ -24,7 +24,6 @@ impl Received {
     /// # Errors
     /// When the rows can't be packed.
     pub fn new(origin: Origin, rows: Vec<Row>) -> Result<Self, StoreError> {
-        let start = std::time::Instant::now();
         let id = Ulid::new();
         let (texts, contents): (Vec<RawRow>, Vec<_>) =
             rows.into_iter().map(|row| (row.raw, row.content)).unzip();
@@ -34,7 +33,6 @@ impl Received {
             .zip(contents)
             .map(|((row, text), content)| (RawId { block: id, row }, text, content))
             .collect();
-        metrics::histogram!("cdp_stage_seconds", "stage" => "pack").record(start.elapsed().as_secs_f64());
         Ok(Self { origin, block, rows })
     }
 }

@@ -27,7 +27,6 @@ impl Structured {
     /// Judges every row.
     #[must_use]
     pub fn validate(received: Received, before: BatchProgress, is_last: bool) -> Self {
-        let start = std::time::Instant::now();
         let Received { origin, block, rows } = received;
         let mut facts = Vec::with_capacity(rows.len());
         let mut rejects = Vec::new();
@@ -46,7 +45,6 @@ impl Structured {
             finished: is_last,
             ..before
         };
-        metrics::histogram!("cdp_stage_seconds", "stage" => "validate").record(start.elapsed().as_secs_f64());
         metrics::counter!("cdp_records_total", "outcome" => "accepted").increment(facts.len() as u64);
         metrics::counter!("cdp_records_total", "outcome" => "rejected").increment(rejects.len() as u64);
         Self {

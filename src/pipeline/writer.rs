@@ -12,7 +12,7 @@ use super::retry::Retry;
 use super::rosters::Rosters;
 use super::segmented::Scores;
 use super::structured::Structured;
-use super::{Outcome, PipelineError, timed};
+use super::{Outcome, PipelineError, measured, timed};
 use crate::domain::fact::Fact;
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
@@ -123,13 +123,13 @@ impl Writer {
         let new_cookies = named.cookies.len() - touched.graph.cookies.len();
         self.ids.reserve(&self.store, new_cookies).await?;
         let now = stored(Utc::now());
-        let start = std::time::Instant::now();
-        let mut plan = resolve(&touched.graph, &facts, now, &mut || self.ids.take());
-        metrics::histogram!("cdp_stage_seconds", "stage" => "resolve").record(start.elapsed().as_secs_f64());
+        let mut plan = measured("resolve", || {
+            resolve(&touched.graph, &facts, now, &mut || self.ids.take())
+        });
         let known = self.scores.of_plan(&plan).await?;
-        let start = std::time::Instant::now();
-        let transitions = self.scores.segment(&mut plan, &touched.graph, &known, now);
-        metrics::histogram!("cdp_stage_seconds", "stage" => "segment").record(start.elapsed().as_secs_f64());
+        let transitions = measured("segment", || {
+            self.scores.segment(&mut plan, &touched.graph, &known, now)
+        });
         let merges = plan.merges.len() as u64;
         let outcomes = outcomes(chunks, &duplicates);
         let mut commit = Commit {

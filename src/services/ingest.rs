@@ -85,6 +85,29 @@ pub struct Report {
     pub errors: Vec<RowError>,
 }
 
+/// How a payload fared, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// No row was refused.
+    Success,
+    /// Some rows were refused.
+    Partial,
+    /// All were.
+    Error,
+}
+
+impl Status {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Partial => "partial",
+            Self::Error => "error",
+        }
+    }
+}
+
 impl Report {
     /// Rows that were accepted, those whose message id had come before among them.
     #[must_use]
@@ -92,13 +115,13 @@ impl Report {
         self.processed - self.rejected
     }
 
-    /// `success`, `partial` when some rows were refused, `error` when all were.
+    /// How the payload fared.
     #[must_use]
-    pub const fn status(&self) -> &'static str {
+    pub const fn status(&self) -> Status {
         match (self.accepted(), self.rejected) {
-            (_, 0) => "success",
-            (0, _) => "error",
-            _ => "partial",
+            (_, 0) => Status::Success,
+            (0, _) => Status::Error,
+            _ => Status::Partial,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Writes what one chunk changes: one text, one transaction, all or nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use surrealdb::types::{RecordId, SurrealValue, Variables};
 use ulid::Ulid;
@@ -32,6 +31,14 @@ pub struct BatchProgress {
     pub finished: bool,
     /// Why it ended before its end, if it did.
     pub failure: Option<String>,
+}
+
+impl BatchProgress {
+    /// Rows that were accepted, those whose message id had come before among them.
+    #[must_use]
+    pub const fn accepted(&self) -> u64 {
+        self.processed - self.rejected
+    }
 }
 
 /// All that one transaction writes.
@@ -242,12 +249,8 @@ impl Statements {
         self.over("entered", "INSERT INTO member $entered RETURN NONE;", entered);
     }
 
-    fn finish(mut self) -> (String, Variables) {
-        let mut text = String::with_capacity(self.text.len() + 16);
-        // Writing to a string can't fail.
-        let _ = write!(text, "BEGIN;{}COMMIT;", self.text);
-        self.text.clear();
-        (text, self.parameters)
+    fn finish(self) -> (String, Variables) {
+        (format!("BEGIN;{}COMMIT;", self.text), self.parameters)
     }
 }
 

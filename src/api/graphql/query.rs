@@ -131,7 +131,7 @@ impl Query {
             source: origin.source,
             content_type: origin.content_type,
             received_at: origin.received_at,
-            records_processed: progress.processed - progress.rejected,
+            records_processed: progress.accepted(),
             records_rejected: progress.rejected,
             duplicates: progress.duplicates,
             finished: progress.finished,

@@ -14,7 +14,7 @@ use crate::api::guard::MayIngest;
 use crate::api::limits::Limits;
 use crate::domain::Timestamp;
 use crate::services::Services;
-use crate::services::ingest::{Payload, Report, RowError, StoredReject};
+use crate::services::ingest::{Payload, Report, RowError, Status, StoredReject};
 
 /// Sending records.
 pub struct IngestApi;
@@ -138,7 +138,7 @@ impl IngestApi {
             .ingest
             .ingest(described, payload.body.into_async_read())
             .await?;
-        let all_rejected = report.accepted() == 0 && report.rejected > 0;
+        let all_rejected = report.status() == Status::Error;
         let body = Json(IngestReport::from(report));
         Ok(if all_rejected {
             IngestResponse::AllRejected(body)
@@ -166,7 +166,7 @@ impl IngestApi {
             source: origin.source,
             content_type: origin.content_type,
             received_at: origin.received_at,
-            records_processed: progress.processed - progress.rejected,
+            records_processed: progress.accepted(),
             records_rejected: progress.rejected,
             duplicates: progress.duplicates,
             finished: progress.finished,
@@ -214,7 +214,7 @@ const fn default_limit() -> u64 {
 impl From<Report> for IngestReport {
     fn from(report: Report) -> Self {
         Self {
-            status: report.status().to_owned(),
+            status: report.status().as_str().to_owned(),
             records_processed: report.accepted(),
             records_rejected: report.rejected,
             duplicates: report.duplicates,

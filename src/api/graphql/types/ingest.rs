@@ -3,7 +3,7 @@
 use async_graphql::{Enum, ID, SimpleObject};
 
 use crate::domain::Timestamp;
-use crate::services::ingest::{Report, RowError};
+use crate::services::ingest::{Report, RowError, Status};
 
 /// What became of the records of one ingest.
 #[derive(SimpleObject)]
@@ -77,7 +77,7 @@ pub struct Batch {
 impl From<Report> for IngestReport {
     fn from(report: Report) -> Self {
         Self {
-            status: IngestStatus::of(&report),
+            status: report.status().into(),
             records_processed: report.accepted(),
             records_rejected: report.rejected,
             duplicates: report.duplicates,
@@ -87,12 +87,12 @@ impl From<Report> for IngestReport {
     }
 }
 
-impl IngestStatus {
-    const fn of(report: &Report) -> Self {
-        match (report.accepted(), report.rejected) {
-            (_, 0) => Self::Success,
-            (0, _) => Self::Error,
-            _ => Self::Partial,
+impl From<Status> for IngestStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Success => Self::Success,
+            Status::Partial => Self::Partial,
+            Status::Error => Self::Error,
         }
     }
 }
