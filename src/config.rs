@@ -9,7 +9,7 @@ use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
 use crate::services::accounts;
-use crate::{api, auth, classify, store, telemetry};
+use crate::{api, auth, classify, pipeline, store, telemetry};
 
 /// Every setting with its default and what it means.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -32,6 +32,8 @@ pub struct Config {
     pub mode: Mode,
     /// The store.
     pub store: store::Settings,
+    /// Who is who.
+    pub identity: pipeline::Settings,
     /// The classifier.
     pub classify: classify::Settings,
     /// Tokens and passwords.
@@ -90,6 +92,7 @@ mod tests {
             format!("{:?}", config.store),
             format!("{:?}", store::Settings::default())
         );
+        assert_eq!(config.identity, pipeline::Settings::default());
         assert_eq!(config.classify, classify::Settings::default());
         assert_eq!(
             format!("{:?}", config.auth),

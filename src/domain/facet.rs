@@ -1,10 +1,11 @@
-//! A [`Facet`] is what was observed, as a product of registers that only ever grow in
+//! A [`Facet`] is what was observed, as a product of parts that only ever grow in
 //! their order. [`Facet::join`] is commutative, associative and idempotent, so that a
 //! profile does not depend on the order in which records arrive, nor on one arriving
 //! twice; a merge of two profiles is the join of their facets.
 //!
 //! State-based CRDTs: Shapiro et al., "Conflict-free replicated data types", 2011.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Timestamp;
@@ -42,32 +43,89 @@ impl Seen {
     }
 }
 
-/// The latest value of an attribute. Among values of one moment the greater one wins,
-/// and not the one that came first: arrival must not decide. The raw row is provenance
-/// only; of several that say the same, the earliest is kept.
+/// A value that was stated of an attribute, when last, and by which row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Register {
+pub struct Statement {
     /// The value.
     pub value: Value,
-    /// The event time at which it was stated.
+    /// The latest event time at which it was stated.
     pub at: Timestamp,
-    /// A verbatim row that states it.
+    /// A verbatim row that states it then; of several, the earliest to arrive.
     pub raw: RawId,
 }
 
-impl Register {
-    /// The one of two that survives.
+/// The most values that are remembered of one attribute.
+pub const STATEMENTS_MAX: usize = 8;
+
+/// What was stated of one attribute: each value once, the latest first. The first survives;
+/// the others lost to it, and are kept to explain it. Among values of one moment the greater
+/// one is first, and not the one that came first: arrival must not decide.
+///
+/// Keeping the greatest few of a set is a join as well: what falls off lost to as many
+/// others, and these only grow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statements {
+    survivor: Statement,
+    lost: Vec<Statement>,
+}
+
+impl Statements {
+    /// A value stated once.
     #[must_use]
-    pub fn join(self, other: Self) -> Self {
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        match (self.at, &self.value).cmp(&(other.at, &other.value)) {
-            Greater => self,
-            Less => other,
-            Equal => Self {
-                raw: self.raw.min(other.raw),
-                ..self
-            },
+    pub const fn of(survivor: Statement) -> Self {
+        Self {
+            survivor,
+            lost: Vec::new(),
         }
+    }
+
+    /// The one that survives.
+    #[must_use]
+    pub const fn survivor(&self) -> &Statement {
+        &self.survivor
+    }
+
+    /// Those that lost, latest first.
+    #[must_use]
+    pub fn lost(&self) -> &[Statement] {
+        &self.lost
+    }
+
+    /// All of them, the survivor first.
+    pub fn iter(&self) -> impl Iterator<Item = &Statement> {
+        std::iter::once(&self.survivor).chain(&self.lost)
+    }
+
+    /// All that either of the two remembers.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        for theirs in std::iter::once(other.survivor).chain(other.lost) {
+            self.add(theirs);
+        }
+        self
+    }
+
+    fn add(&mut self, new: Statement) {
+        let known = std::iter::once(&mut self.survivor).chain(&mut self.lost);
+        if let Some(same) = known.into_iter().find(|known| known.value == new.value) {
+            if (new.at, Reverse(new.raw)) > (same.at, Reverse(same.raw)) {
+                (same.at, same.raw) = (new.at, new.raw);
+            }
+        } else {
+            self.lost.push(new);
+        }
+        let mut all = std::mem::take(&mut self.lost);
+        let latest = (all.iter().enumerate())
+            .max_by(|(_, a), (_, b)| (a.at, &a.value).cmp(&(b.at, &b.value)))
+            .map(|(at, _)| at);
+        if let Some(at) = latest
+            && (all[at].at, &all[at].value) > (self.survivor.at, &self.survivor.value)
+        {
+            std::mem::swap(&mut self.survivor, &mut all[at]);
+        }
+        all.sort_by(|a, b| (b.at, &b.value).cmp(&(a.at, &a.value)));
+        all.truncate(STATEMENTS_MAX - 1);
+        self.lost = all;
     }
 }
 
@@ -98,32 +156,61 @@ impl InterestSeen {
 pub struct Facet {
     /// First and last event.
     pub seen: Seen,
-    /// The surviving value of each attribute.
-    pub attributes: BTreeMap<Attribute, Register>,
+    /// What was stated of each attribute.
+    pub attributes: BTreeMap<Attribute, Statements>,
     /// Interests by canonical form.
     pub interests: BTreeMap<InterestKey, InterestSeen>,
-    /// Addresses given.
+    /// The addresses that it is tied to, and when each was given.
     pub emails: BTreeMap<Email, Seen>,
     /// Who sent something of it.
     pub sources: BTreeSet<String>,
 }
 
 impl Facet {
-    /// What a single fact says.
+    /// That a fact happened, and nothing of what it says.
+    #[must_use]
+    pub fn mention(fact: &Fact) -> Self {
+        Self {
+            sources: BTreeSet::from([fact.source.clone()]),
+            ..Self::span(Seen::at(fact.at))
+        }
+    }
+
+    /// Nothing but when something was seen.
+    #[must_use]
+    pub const fn span(seen: Seen) -> Self {
+        Self {
+            seen,
+            attributes: BTreeMap::new(),
+            interests: BTreeMap::new(),
+            emails: BTreeMap::new(),
+            sources: BTreeSet::new(),
+        }
+    }
+
+    /// The same, with an address.
+    #[must_use]
+    pub fn with_email(mut self, email: &Email, seen: Seen) -> Self {
+        self.emails.insert(email.clone(), seen);
+        self
+    }
+
+    /// What a single fact says; whose its address is, is not for the fact to say.
     #[must_use]
     pub fn of(fact: &Fact) -> Self {
-        let register = |value: &Value| Register {
-            value: value.clone(),
-            at: fact.at,
-            raw: fact.raw,
+        let statement = |value: &Value| {
+            Statements::of(Statement {
+                value: value.clone(),
+                at: fact.at,
+                raw: fact.raw,
+            })
         };
         let seen = Seen::at(fact.at);
         Self {
-            seen,
             attributes: fact
                 .attributes
                 .iter()
-                .map(|(name, value)| (*name, register(value)))
+                .map(|(name, value)| (*name, statement(value)))
                 .collect(),
             interests: (fact.interests.iter())
                 .map(|(key, interest)| {
@@ -136,8 +223,7 @@ impl Facet {
                     )
                 })
                 .collect(),
-            emails: fact.email.iter().map(|email| (email.clone(), seen)).collect(),
-            sources: BTreeSet::from([fact.source.clone()]),
+            ..Self::mention(fact)
         }
     }
 
@@ -145,7 +231,7 @@ impl Facet {
     #[must_use]
     pub fn join(mut self, other: Self) -> Self {
         self.seen = self.seen.join(other.seen);
-        join_maps(&mut self.attributes, other.attributes, Register::join);
+        join_maps(&mut self.attributes, other.attributes, Statements::join);
         join_maps(&mut self.interests, other.interests, InterestSeen::join);
         join_maps(&mut self.emails, other.emails, Seen::join);
         self.sources.extend(other.sources);

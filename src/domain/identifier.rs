@@ -1,5 +1,6 @@
 //! What a person is known by: [`Cookie`] and [`Email`]. `parse` is the only door
-//! to either, so that holding one is the proof that it is valid and canonical.
+//! to either, so that holding one is the proof that it is valid and canonical. Whether a valid
+//! one is shared by strangers is for [`placeholder`](super::placeholder) to say.
 
 use std::fmt;
 
@@ -9,46 +10,6 @@ pub const COOKIE_BYTES_MAX: usize = 256;
 
 /// Longest email address that is accepted, in bytes (RFC 5321, section 4.5.3.1.3).
 pub const EMAIL_BYTES_MAX: usize = 254;
-
-/// Values that trackers and forms send when they know nothing. As identifiers they
-/// would tie strangers together, so none of them is one. Compared in lower case.
-const PLACEHOLDERS: &[&str] = &[
-    "null",
-    "undefined",
-    "none",
-    "nan",
-    "n/a",
-    "na",
-    "unknown",
-    "anonymous",
-    "guest",
-    "(not set)",
-    "not set",
-    "nil",
-    "true",
-    "false",
-    "[object object]",
-    "cookie",
-    "email",
-    "test",
-    "-",
-];
-
-/// Addresses that are typed to get past a form. Compared after normalisation.
-const PLACEHOLDER_EMAILS: &[&str] = &[
-    "test@test.com",
-    "test@example.com",
-    "a@a.com",
-    "none@none.com",
-    "no@email.com",
-    "noemail@noemail.com",
-    "null@null.com",
-    "email@email.com",
-    "user@example.com",
-    "unknown@unknown.com",
-    "na@na.com",
-    "noreply@noreply.com",
-];
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -65,16 +26,12 @@ pub enum IdentifierError {
     /// A cookie with control characters or line breaks inside.
     #[error("contains control characters")]
     Characters,
-    /// A value such as `null` or `test@test.com` that many strangers share.
-    #[error("is a placeholder that many people share")]
-    Placeholder,
     /// Not an address by RFC 5322.
     #[error("is not an email address")]
     Syntax,
 }
 
-/// A visitor id: opaque, case-sensitive, trimmed, not a placeholder. Blanks inside are the
-/// sender's business.
+/// A visitor id: opaque, case-sensitive, trimmed. Blanks inside are the sender's business.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cookie(String);
 
@@ -82,8 +39,8 @@ impl Cookie {
     /// Reads a cookie.
     ///
     /// # Errors
-    /// When it is empty, longer than [`COOKIE_BYTES_MAX`], has control characters or line
-    /// breaks inside, or is a placeholder (`null`, all zeros, …).
+    /// When it is empty, longer than [`COOKIE_BYTES_MAX`], or has control characters or line
+    /// breaks inside.
     pub fn parse(text: &str) -> Result<Self, IdentifierError> {
         let text = text.trim();
         if text.is_empty() {
@@ -93,9 +50,6 @@ impl Cookie {
             return Err(IdentifierError::TooLong {
                 max: COOKIE_BYTES_MAX,
             });
-        }
-        if is_placeholder(text) {
-            return Err(IdentifierError::Placeholder);
         }
         if text
             .chars()
@@ -113,7 +67,7 @@ impl Cookie {
     }
 }
 
-/// An email address: syntactically valid, lower case, not a placeholder.
+/// An email address: syntactically valid, lower case.
 ///
 /// The whole address is folded, not only its domain: RFC 5321 lets a host tell
 /// `John@` from `john@`, no mail provider of note does, and people type both.
@@ -124,8 +78,8 @@ impl Email {
     /// Reads an address and brings it to its canonical form.
     ///
     /// # Errors
-    /// When it is empty, longer than [`EMAIL_BYTES_MAX`], not an address with a dotted
-    /// domain, or a placeholder (`test@test.com`, …).
+    /// When it is empty, longer than [`EMAIL_BYTES_MAX`], or not an address with a dotted
+    /// domain.
     pub fn parse(text: &str) -> Result<Self, IdentifierError> {
         let text = text.trim();
         if text.is_empty() {
@@ -135,9 +89,6 @@ impl Email {
             return Err(IdentifierError::TooLong { max: EMAIL_BYTES_MAX });
         }
         let address = text.to_lowercase();
-        if is_placeholder(&address) || PLACEHOLDER_EMAILS.contains(&address.as_str()) {
-            return Err(IdentifierError::Placeholder);
-        }
         let options = email_address::Options::default()
             .with_required_tld()
             .without_display_text()
@@ -152,24 +103,6 @@ impl Email {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// What many strangers share: a known placeholder, or one character repeated
-/// (`0000-0000`, `xxxx`), separators aside.
-fn is_placeholder(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    if PLACEHOLDERS.contains(&lower.as_str()) {
-        return true;
-    }
-    let mut letters = lower.chars().filter(|c| c.is_alphanumeric());
-    let Some(first) = letters.next() else { return true };
-    let mut rest = 0;
-    let repeats = letters.all(|c| {
-        rest += 1;
-        c == first
-    });
-    // A single letter may be a real (test) id; zeros and runs of one letter are not.
-    repeats && (rest > 2 || first == '0')
 }
 
 impl fmt::Display for Cookie {
@@ -202,14 +135,6 @@ mod tests {
         for (text, why) in [
             ("", IdentifierError::Empty),
             ("  \t", IdentifierError::Empty),
-            ("undefined", IdentifierError::Placeholder),
-            ("NULL", IdentifierError::Placeholder),
-            (
-                "00000000-0000-0000-0000-000000000000",
-                IdentifierError::Placeholder,
-            ),
-            ("xxxx", IdentifierError::Placeholder),
-            ("---", IdentifierError::Placeholder),
             ("a\nb", IdentifierError::Characters),
         ] {
             assert_eq!(Cookie::parse(text), Err(why), "{text:?}");
@@ -241,8 +166,6 @@ mod tests {
             ("a b@example.com", IdentifierError::Syntax),
             ("john@localhost", IdentifierError::Syntax),
             ("Jo <jo@example.com>", IdentifierError::Syntax),
-            ("test@test.com", IdentifierError::Placeholder),
-            ("none", IdentifierError::Placeholder),
         ] {
             assert_eq!(Email::parse(text), Err(why), "{text:?}");
         }

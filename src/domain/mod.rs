@@ -4,17 +4,22 @@
 //! library, time and ids. In reading order: an [`identifier`] names a visitor, a
 //! [`record`] is what arrived, a [`fact`] is what was valid in it, a [`facet`] is
 //! what one cookie knows, a [`profile`] is the person, a [`graph`] is the part of
-//! the store that one decision rests on and the decision itself, an [`interest`]
-//! is classified into a [`cohort`], and a [`change`] tells what a commit did.
+//! the store that one decision rests on and the decision itself, made by a [`policy`];
+//! a [`conflict`] is what it refused. An [`interest`] is classified into a [`cohort`],
+//! and a [`change`] tells what a commit did.
 
 pub mod change;
 pub mod cohort;
+pub mod conflict;
+pub mod decision;
 pub mod error;
 pub mod facet;
 pub mod fact;
 pub mod graph;
 pub mod identifier;
 pub mod interest;
+pub mod placeholder;
+pub mod policy;
 pub mod profile;
 pub mod record;
 pub mod role;

@@ -54,10 +54,82 @@ impl fmt::Display for PrimaryKey {
     }
 }
 
+/// Up to how many cookies a profile lists them itself. Beyond that they are found through
+/// its addresses, so that a visit costs the same however many cookies a person has.
+pub const COOKIES_LISTED_MAX: usize = 64;
+
+/// A person's cookies: how many, the first, and, where they are few, each of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CookieSet {
+    /// How many.
+    pub count: u32,
+    /// The one that was seen first, ties by text; none for a person known by address alone.
+    pub first: Option<(Timestamp, Cookie)>,
+    /// Each with when it was seen, if there are at most [`COOKIES_LISTED_MAX`]; else none.
+    pub listed: BTreeMap<Cookie, Seen>,
+}
+
+impl CookieSet {
+    /// Whether every cookie is listed.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.listed.len() == self.count as usize
+    }
+
+    /// Adds a cookie that is not in the set.
+    pub fn add(&mut self, cookie: &Cookie, seen: Seen) {
+        let was_listed = self.is_listed();
+        self.count += 1;
+        self.note_first(cookie, seen);
+        if was_listed {
+            self.listed.insert(cookie.clone(), seen);
+        }
+        self.bound();
+    }
+
+    /// Notes that a cookie of the set was seen.
+    pub fn see(&mut self, cookie: &Cookie, seen: Seen) {
+        self.note_first(cookie, seen);
+        if let Some(known) = self.listed.get_mut(cookie) {
+            *known = known.join(seen);
+        }
+    }
+
+    /// Adds a set that shares no cookie with this one.
+    pub fn extend(&mut self, other: &Self) {
+        let are_listed = self.is_listed() && other.is_listed();
+        self.count += other.count;
+        if let Some((at, cookie)) = &other.first {
+            self.note_first(cookie, Seen::at(*at));
+        }
+        if are_listed {
+            self.listed
+                .extend(other.listed.iter().map(|(cookie, seen)| (cookie.clone(), *seen)));
+        }
+        self.bound();
+    }
+
+    fn note_first(&mut self, cookie: &Cookie, seen: Seen) {
+        let is_first = self
+            .first
+            .as_ref()
+            .is_none_or(|(at, first)| (seen.first, cookie) < (*at, first));
+        if is_first {
+            self.first = Some((seen.first, cookie.clone()));
+        }
+    }
+
+    fn bound(&mut self) {
+        if self.count as usize > COOKIES_LISTED_MAX {
+            self.listed.clear();
+        }
+    }
+}
+
 /// One person.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
-    /// The stable id. A merge keeps the oldest; the others lead to it.
+    /// The stable id. Those of absorbed profiles lead to it.
     pub id: ProfileId,
     /// Counts the writes of this profile; what a plan read must still be true when it
     /// is applied, and this is how it is told.
@@ -66,9 +138,10 @@ pub struct Profile {
     pub created_at: Timestamp,
     /// When it last changed, by the clock of arrival.
     pub updated_at: Timestamp,
-    /// The cookies that lead here, and when each was seen. Never empty.
-    pub cookies: BTreeMap<Cookie, Seen>,
-    /// The join of what those cookies know.
+    /// The cookies that lead here.
+    pub cookies: CookieSet,
+    /// The join of what its cookies and its addresses know; its `emails` are all addresses
+    /// that lead here.
     pub facet: Facet,
     /// The cohorts this person is in, best first.
     pub memberships: Vec<Membership>,

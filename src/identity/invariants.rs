@@ -4,15 +4,16 @@
 use std::collections::BTreeSet;
 
 use crate::domain::graph::{Plan, Subgraph};
+use crate::domain::identifier::Cookie;
 use crate::domain::profile::ProfileId;
 
 /// Every way in which `plan` would break the graph that `graph` was read from; none if it
-/// is sound.
+/// is sound. `restored` is the profile that takes the place of a redirect, if one does.
 #[must_use]
-pub fn violations(graph: &Subgraph, plan: &Plan) -> Vec<String> {
+pub fn violations(graph: &Subgraph, plan: &Plan, restored: Option<ProfileId>) -> Vec<String> {
     let mut found = Vec::new();
     let absorbed: BTreeSet<ProfileId> = plan.merges.iter().map(|merge| merge.absorbed).collect();
-    profiles_are_written_once_and_in_order(graph, plan, &absorbed, &mut found);
+    profiles_are_written_once_and_in_order(graph, plan, &absorbed, restored, &mut found);
     identifiers_lead_to_living_profiles(graph, plan, &absorbed, &mut found);
     profiles_know_their_identifiers(plan, &mut found);
     absorbed_profiles_leave_nothing_behind(graph, plan, &mut found);
@@ -23,6 +24,7 @@ fn profiles_are_written_once_and_in_order(
     graph: &Subgraph,
     plan: &Plan,
     absorbed: &BTreeSet<ProfileId>,
+    restored: Option<ProfileId>,
     found: &mut Vec<String>,
 ) {
     for (id, write) in &plan.profiles {
@@ -34,15 +36,20 @@ fn profiles_are_written_once_and_in_order(
         if absorbed.contains(id) {
             found.push(format!("{id} is both written and absorbed"));
         }
-        if write.new == before.is_some() || profile.rev != before.map_or(1, |known| known.rev + 1) {
+        let is_in_order = if restored == Some(*id) {
+            !write.new && before.is_none()
+        } else {
+            write.new == before.is_none() && profile.rev == before.map_or(1, |known| known.rev + 1)
+        };
+        if !is_in_order {
             found.push(format!(
                 "{id} has revision {} after {:?}",
                 profile.rev,
                 before.map(|known| known.rev)
             ));
         }
-        if profile.cookies.is_empty() {
-            found.push(format!("{id} has no cookie"));
+        if profile.cookies.count == 0 && profile.facet.emails.is_empty() {
+            found.push(format!("{id} has no identifier"));
         }
     }
     for merge in &plan.merges {
@@ -68,7 +75,10 @@ fn identifiers_lead_to_living_profiles(
         .cookies
         .iter()
         .map(|(cookie, write)| (cookie.as_str(), write.record.profile));
-    let emails = plan.emails.iter().map(|(email, id)| (email.as_str(), *id));
+    let emails = plan
+        .emails
+        .iter()
+        .map(|(email, write)| (email.as_str(), write.record.profile));
     let moved_cookies = plan
         .moved_cookies
         .iter()
@@ -88,20 +98,18 @@ fn profiles_know_their_identifiers(plan: &Plan, found: &mut Vec<String>) {
     for (cookie, write) in &plan.cookies {
         let owner = plan.profiles.get(&write.record.profile);
         let knows = owner.is_some_and(|owner| {
-            owner.record.cookies.contains_key(cookie)
-                && write
-                    .record
-                    .facet
-                    .emails
-                    .keys()
-                    .all(|email| owner.record.facet.emails.contains_key(email))
+            let cookies = &owner.record.cookies;
+            let emails = &owner.record.facet.emails;
+            (!cookies.is_listed() || cookies.listed.contains_key(cookie))
+                && write.record.ties().all(|email| emails.contains_key(email))
         });
         if !knows {
             found.push(format!("{} does not know its own cookie", write.record.profile));
         }
     }
-    for (email, id) in &plan.emails {
-        let owner = plan.profiles.get(id);
+    for (email, write) in &plan.emails {
+        let id = write.record.profile;
+        let owner = plan.profiles.get(&id);
         if !owner.is_some_and(|owner| owner.record.facet.emails.contains_key(email)) {
             found.push(format!("{id} does not know its own email"));
         }
@@ -114,19 +122,20 @@ fn absorbed_profiles_leave_nothing_behind(graph: &Subgraph, plan: &Plan, found: 
             found.push(format!("{} is absorbed and was never read", merge.absorbed));
             continue;
         };
-        let moved = |cookie| {
-            plan.moved_cookies.get(cookie) == Some(&merge.survivor)
-                || plan
-                    .cookies
-                    .get(cookie)
-                    .is_some_and(|write| write.record.profile == merge.survivor)
-        };
-        let cookies = loser.cookies.keys().all(moved);
-        let emails = loser
-            .facet
-            .emails
-            .keys()
-            .all(|email| plan.moved_emails.get(email) == Some(&merge.survivor));
+        let whole = graph.whole.get(&merge.absorbed);
+        if whole.is_none() && !loser.cookies.is_listed() {
+            found.push(format!("{} is absorbed and was not read whole", merge.absorbed));
+        }
+        // A cookie that is written may have gone elsewhere; where, is judged with the others.
+        let mut cookies: Vec<&Cookie> = loser.cookies.listed.keys().collect();
+        cookies.extend(whole.into_iter().flat_map(|whole| whole.cookies.keys()));
+        let cookies = (cookies.iter()).all(|cookie| {
+            plan.moved_cookies.get(*cookie) == Some(&merge.survivor) || plan.cookies.contains_key(*cookie)
+        });
+        let emails = loser.facet.emails.keys().all(|email| {
+            let written = plan.emails.get(email).map(|write| write.record.profile);
+            plan.moved_emails.get(email).copied().or(written) == Some(merge.survivor)
+        });
         if !(cookies && emails) {
             found.push(format!("{} leaves identifiers behind", merge.absorbed));
         }

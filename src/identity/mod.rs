@@ -1,10 +1,15 @@
 //! Who is who: facts and the touched part of the graph go in, a plan comes out.
 //!
 //! Pure throughout: no I/O, no clock and no ids of its own. [`resolve`] decides what one
-//! chunk changes, [`survivorship`] which value and which key stand for a person, and
-//! [`invariants`] judges a plan without trusting its maker.
+//! chunk changes: `links` reads each fact by its policy, `partition` finds who is tied to
+//! whom, and `fold` joins what they know. [`cut`] takes people apart again, [`survivorship`]
+//! says which key stands for a person, and [`invariants`] judges a plan without trusting
+//! its maker.
 
+pub mod cut;
+mod fold;
 pub mod invariants;
+mod links;
 mod partition;
 pub mod resolve;
 pub mod survivorship;
@@ -14,4 +19,5 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use resolve::resolve;
+pub use fold::Fold;
+pub use resolve::{Incomplete, ids_needed, resolve};

@@ -1,236 +1,404 @@
-//! The four rules of identity, as one function from what is known and what is new to
-//! what changes.
+//! The rules of identity, as one function from what is known and what is new to what
+//! changes.
 //!
 //! - A known cookie updates its profile; a new one creates a profile.
 //! - Without an email the cookie is the profile's primary key, with one the email is.
 //! - A new email is attached to its cookie's profile.
 //! - An email that another cookie's profile has makes the two profiles one.
+//!
+//! So it is by the policy of union. By the other one an email is a person, and a cookie
+//! belongs to the email that was last seen with it (`domain::policy`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::partition::{Component, partition};
+use super::fold::Fold;
+use super::links::{Judged, Link};
+use super::partition::{Cause, Component, Partition, partition};
 use crate::domain::Timestamp;
-use crate::domain::facet::{Facet, Seen, join_maps};
+use crate::domain::facet::{Facet, Seen};
 use crate::domain::fact::Fact;
-use crate::domain::graph::{CookieNode, Edge, Merge, Plan, Subgraph, Write};
+use crate::domain::graph::{CookieNode, Edge, EmailNode, Logins, Merge, Plan, Subgraph, Write};
 use crate::domain::identifier::{Cookie, Email};
+use crate::domain::policy::{Policy, Rules};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::domain::record::RawId;
+
+/// How many more identifiers than the oldest profile another must have to keep its id in the
+/// oldest one's place. Whoever is absorbed is walked, identifier by identifier, and that
+/// shall be the smaller side where it matters.
+const WALKED_FREELY: usize = 64;
+
+/// A decision needs these profiles with all their identifiers (`Subgraph::whole`): they
+/// lose a cookie, or are absorbed and do not list their cookies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incomplete(pub BTreeSet<ProfileId>);
 
 /// Decides what a chunk of facts changes in the identity graph.
 ///
 /// `graph` holds every identifier of `facts` that the store knows, and the profiles these
 /// lead to. `now` stamps what is created or changed. `next_id` hands out ids that were
-/// never used, at most one for each cookie in `facts`.
+/// never used, at most [`ids_needed`].
 ///
 /// A component in which nothing changes is absent from the plan. In one where anything
 /// does, every profile it rests on is written, with its next revision: that is what lets
 /// two transactions that decide about the same person notice each other.
+///
+/// # Errors
+/// [`Incomplete`] when more must be read first; no id was taken then.
 pub fn resolve(
     graph: &Subgraph,
     facts: &[Fact],
+    rules: &Rules,
     now: Timestamp,
     next_id: &mut dyn FnMut() -> ProfileId,
-) -> Plan {
-    let mut learnt = fold_by_cookie(facts);
-    let mut proofs = first_proofs(graph, facts);
+) -> Result<Plan, Incomplete> {
+    let judged: Vec<Judged<'_>> = facts
+        .iter()
+        .map(|fact| (fact, Link::of(fact, graph, rules)))
+        .collect();
+    let parts = partition(graph, &judged, rules);
+    let people: Vec<Person<'_, '_>> = (parts.components.iter())
+        .map(|component| Person::of(graph, component, &parts))
+        .collect();
+    let missing: BTreeSet<ProfileId> = people.iter().flat_map(|person| person.missing(graph)).collect();
+    if !missing.is_empty() {
+        return Err(Incomplete(missing));
+    }
+    let mut learnt = Learnt::from(&judged, &parts);
+    let mut edges = new_edges(graph, &judged, &parts);
     let mut plan = Plan::default();
-    for component in partition(graph, facts) {
-        resolve_component(
-            graph,
-            &component,
-            &mut learnt,
-            &mut proofs,
-            now,
-            next_id,
-            &mut plan,
-        );
+    for person in &people {
+        plan_person(graph, person, &mut learnt, &mut edges, now, next_id, &mut plan);
     }
-    plan
+    plan.conflicts = parts.refused.into_values().collect();
+    Ok(plan)
 }
 
-type Learnt<'a> = BTreeMap<&'a Cookie, Facet>;
-type Proofs<'a> = BTreeMap<&'a Cookie, BTreeMap<&'a Email, (Timestamp, RawId)>>;
+/// The most ids that [`resolve`] takes for these facts.
+#[must_use]
+pub fn ids_needed(graph: &Subgraph, facts: &[Fact], rules: &Rules) -> usize {
+    let is_login = |fact: &&Fact| rules.policy_of(&fact.source) == Policy::EmailIsPerson;
+    let new_cookies = |fact: &&Fact| !graph.cookies.contains_key(&fact.cookie);
+    let cookies: BTreeSet<&Cookie> = (facts.iter())
+        .filter(|fact| new_cookies(fact) || is_login(fact))
+        .map(|fact| &fact.cookie)
+        .collect();
+    let leavers = graph
+        .cookies
+        .values()
+        .filter(|node| node.logins.owner().is_some())
+        .count();
+    let emails: BTreeSet<&Email> = facts.iter().filter_map(|fact| fact.email.as_ref()).collect();
+    let new_emails = emails
+        .into_iter()
+        .filter(|email| !graph.emails.contains_key(*email))
+        .count();
+    cookies.len() + leavers + new_emails
+}
 
-/// What the chunk says under each cookie, so that ten visits of one person are one write.
-fn fold_by_cookie(facts: &[Fact]) -> Learnt<'_> {
-    let mut learnt: Learnt<'_> = BTreeMap::new();
-    for fact in facts {
-        let facet = Facet::of(fact);
-        let joined = match learnt.remove(&fact.cookie) {
-            Some(before) => before.join(facet),
-            None => facet,
+/// What the chunk says under each identifier, so that ten visits of one person are one write.
+#[derive(Default)]
+struct Learnt<'a> {
+    cookies: BTreeMap<&'a Cookie, Facet>,
+    emails: BTreeMap<&'a Email, Facet>,
+    logins: BTreeMap<&'a Cookie, Logins>,
+}
+
+impl<'a> Learnt<'a> {
+    fn from(facts: &[Judged<'a>], parts: &Partition<'a>) -> Self {
+        let mut learnt = Self {
+            logins: (parts.logins.iter())
+                .map(|(cookie, here)| (*cookie, here.logins.clone()))
+                .collect(),
+            ..Self::default()
         };
-        learnt.insert(&fact.cookie, joined);
+        for (fact, link) in facts {
+            let seen = Seen::at(fact.at);
+            let is_refused = |email| parts.refused.contains_key(&(&fact.cookie, email));
+            // A record is of its cookie, unless it is of its address: a log-in is, and so is
+            // what names an address that its cookie's person can't have.
+            let (of_cookie, of_email) = match *link {
+                Link::None => (Facet::of(fact), None),
+                Link::Tie(email) if is_refused(email) => {
+                    (Facet::mention(fact), Some((email, Facet::of(fact))))
+                }
+                Link::Tie(email) => (Facet::of(fact).with_email(email, seen), None),
+                Link::Login(email) | Link::Cut(email, Policy::EmailIsPerson) => {
+                    (Facet::mention(fact), Some((email, Facet::of(fact))))
+                }
+                Link::Cut(email, Policy::Union) => (Facet::of(fact), Some((email, Facet::span(seen)))),
+            };
+            join_into(&mut learnt.cookies, &fact.cookie, of_cookie);
+            if let Some((email, facet)) = of_email {
+                join_into(&mut learnt.emails, email, facet.with_email(email, seen));
+            }
+        }
+        learnt
     }
-    learnt
 }
 
-/// The earliest row for each pair of cookie and address that the graph has not seen.
-fn first_proofs<'a>(graph: &Subgraph, facts: &'a [Fact]) -> Proofs<'a> {
-    let mut proofs: Proofs<'a> = BTreeMap::new();
-    for fact in facts {
-        let Some(email) = &fact.email else { continue };
-        let known = graph
-            .cookies
-            .get(&fact.cookie)
-            .is_some_and(|node| node.facet.emails.contains_key(email));
-        if known {
+fn join_into<K: Ord>(facets: &mut BTreeMap<K, Facet>, key: K, facet: Facet) {
+    let joined = match facets.remove(&key) {
+        Some(before) => before.join(facet),
+        None => facet,
+    };
+    facets.insert(key, joined);
+}
+
+/// For each pair of a cookie and an address that the graph has not seen, the row that proves
+/// it, by its event time.
+type Edges<'a> = BTreeMap<&'a Cookie, BTreeMap<&'a Email, (Timestamp, RawId, Policy)>>;
+
+fn new_edges<'a>(graph: &Subgraph, facts: &[Judged<'a>], parts: &Partition<'a>) -> Edges<'a> {
+    let mut edges = Edges::new();
+    for (fact, link) in facts {
+        let known = graph.cookies.get(&fact.cookie);
+        let (email, policy, is_known) = match *link {
+            Link::Tie(email) => {
+                let is_known = known.is_some_and(|node| node.facet.emails.contains_key(email));
+                (email, Policy::Union, is_known)
+            }
+            Link::Login(email) => {
+                let is_known = known.is_some_and(|node| node.logins.contains(email));
+                (email, Policy::EmailIsPerson, is_known)
+            }
+            Link::None | Link::Cut(..) => continue,
+        };
+        if is_known || parts.refused.contains_key(&(&fact.cookie, email)) {
             continue;
         }
-        let proof = (fact.at, fact.raw);
-        let earliest = proofs
+        let proof = (fact.at, fact.raw, policy);
+        let earliest = edges
             .entry(&fact.cookie)
             .or_default()
             .entry(email)
             .or_insert(proof);
         *earliest = proof.min(*earliest);
     }
-    proofs
+    edges
 }
 
-fn resolve_component<'a>(
+/// One component, and which of its profiles stays.
+struct Person<'c, 'a> {
+    component: &'c Component<'a>,
+    survivor: Option<ProfileId>,
+    absorbed: Vec<(ProfileId, Option<Cause>)>,
+    /// Cookies that each of the profiles loses.
+    lost: BTreeMap<ProfileId, &'c BTreeSet<&'a Cookie>>,
+}
+
+impl<'c, 'a> Person<'c, 'a> {
+    fn of(graph: &Subgraph, component: &'c Component<'a>, parts: &'c Partition<'a>) -> Self {
+        let size = |profile: &Profile| profile.cookies.count as usize + profile.facet.emails.len();
+        let mut profiles: Vec<(&Profile, Option<Cause>)> = (component.profiles.iter())
+            .filter_map(|(id, cause)| Some((graph.profiles.get(id)?, *cause)))
+            .collect();
+        profiles.sort_by_key(|(profile, _)| (profile.created_at, profile.id));
+        let largest = profiles
+            .iter()
+            .map(|(profile, _)| size(profile))
+            .max()
+            .unwrap_or(0);
+        let stays = profiles
+            .iter()
+            .position(|(profile, _)| size(profile) + WALKED_FREELY >= largest);
+        let survivor = stays.map(|at| profiles.remove(at));
+        // Only the oldest has no cause; where another stays, the two have it in common.
+        let shared = survivor.and_then(|(_, cause)| cause);
+        Self {
+            component,
+            survivor: survivor.map(|(profile, _)| profile.id),
+            absorbed: (profiles.into_iter())
+                .map(|(profile, cause)| (profile.id, cause.or(shared)))
+                .collect(),
+            lost: (component.profiles.iter())
+                .filter_map(|(id, _)| Some((*id, parts.lost.get(id)?)))
+                .collect(),
+        }
+    }
+
+    /// The profiles that must be read with all their identifiers.
+    fn missing(&self, graph: &Subgraph) -> BTreeSet<ProfileId> {
+        let unlisted = |id: &&ProfileId| {
+            graph
+                .profiles
+                .get(id)
+                .is_some_and(|profile| !profile.cookies.is_listed())
+        };
+        let absorbed = self.absorbed.iter().map(|(id, _)| id).filter(unlisted);
+        let missing = self.lost.keys().chain(absorbed);
+        missing
+            .filter(|id| !graph.whole.contains_key(id))
+            .copied()
+            .collect()
+    }
+
+    /// The cookies that stay with a profile; none that are not listed.
+    fn cookies_of(&self, graph: &Subgraph, profile: &Profile) -> Vec<Cookie> {
+        let stays = |cookie: &&Cookie| {
+            !self
+                .lost
+                .get(&profile.id)
+                .is_some_and(|lost| lost.contains(cookie))
+        };
+        match graph.whole.get(&profile.id) {
+            Some(whole) => whole.cookies.keys().filter(stays).cloned().collect(),
+            None => profile.cookies.listed.keys().filter(stays).cloned().collect(),
+        }
+    }
+}
+
+fn plan_person<'a>(
     graph: &Subgraph,
-    component: &Component<'a>,
+    person: &Person<'_, 'a>,
     learnt: &mut Learnt<'a>,
-    proofs: &mut Proofs<'a>,
+    edges: &mut Edges<'a>,
     now: Timestamp,
     next_id: &mut dyn FnMut() -> ProfileId,
     plan: &mut Plan,
 ) {
-    let (survivor, absorbed) = choose_survivor(graph, component);
-    let id = survivor.map_or_else(&mut *next_id, |profile| profile.id);
-    let before = plan.cookies.len();
+    let component = person.component;
+    let id = person.survivor.unwrap_or_else(next_id);
+    let mut cookies = BTreeMap::new();
     for cookie in &component.cookies {
-        let Some(facet) = learnt.remove(*cookie) else {
+        let known = graph.cookies.get(*cookie);
+        if let Some(record) = cookie_after(graph, cookie, learnt, id)
+            && known != Some(&record)
+        {
+            let new = known.is_none();
+            cookies.insert((*cookie).clone(), Write { new, record });
+        }
+    }
+    let mut emails = BTreeMap::new();
+    for email in &component.emails {
+        let known = graph.emails.get(*email);
+        let record = email_after(graph, email, learnt, id);
+        if known != Some(&record) {
+            let new = known.is_none();
+            emails.insert((*email).clone(), Write { new, record });
+        }
+    }
+    if cookies.is_empty() && emails.is_empty() && person.absorbed.is_empty() && person.lost.is_empty() {
+        return;
+    }
+    let Some(record) = fold_person(graph, person, &cookies, &emails, id, now) else {
+        return;
+    };
+    let new = person.survivor.is_none();
+    plan.profiles.insert(id, Write { new, record });
+    for (absorbed, cause) in &person.absorbed {
+        let (Some(loser), Some((raw, policy))) = (graph.profiles.get(absorbed), cause) else {
             continue;
         };
-        plan_cookie(graph, cookie, facet, id, plan);
-        for (email, (at, raw)) in proofs.remove(*cookie).unwrap_or_default() {
-            plan.edges.push(Edge {
+        let merge = Merge {
+            survivor: id,
+            absorbed: *absorbed,
+            absorbed_rev: loser.rev,
+            absorbed_created_at: loser.created_at,
+            cookies: person.cookies_of(graph, loser),
+            emails: loser.facet.emails.keys().cloned().collect(),
+            raw: *raw,
+            policy: *policy,
+        };
+        let others = merge
+            .cookies
+            .iter()
+            .filter(|cookie| !cookies.contains_key(*cookie));
+        plan.moved_cookies
+            .extend(others.map(|cookie| (cookie.clone(), id)));
+        let others = merge.emails.iter().filter(|email| !emails.contains_key(*email));
+        plan.moved_emails.extend(others.map(|email| (email.clone(), id)));
+        plan.merges.push(merge);
+    }
+    for cookie in &component.cookies {
+        let new = edges.remove(*cookie).unwrap_or_default();
+        plan.edges
+            .extend(new.into_iter().map(|(email, (at, raw, policy))| Edge {
                 cookie: (*cookie).clone(),
                 email: email.clone(),
                 raw,
                 at,
-            });
-        }
+                policy,
+            }));
     }
-    let unchanged = plan.cookies.len() == before && absorbed.is_empty();
-    if unchanged {
-        return;
-    }
-    for email in &component.new_emails {
-        plan.emails.insert((*email).clone(), id);
-    }
-    let Some(profile) = fold_profile(survivor, &absorbed, &component.cookies, id, now, plan) else {
-        return;
-    };
-    plan.profiles.insert(
-        id,
-        Write {
-            new: survivor.is_none(),
-            record: profile,
-        },
-    );
-    for (loser, raw) in absorbed {
-        plan_merge(loser, id, raw, plan);
-    }
+    plan.cookies.extend(cookies);
+    plan.emails.extend(emails);
 }
 
-/// A profile that is absorbed, and the row that tied it to the survivor.
-type Absorbed<'g> = (&'g Profile, RawId);
-
-/// The oldest profile stays; ties of one instant go to the smaller id.
-fn choose_survivor<'g>(
-    graph: &'g Subgraph,
-    component: &Component<'_>,
-) -> (Option<&'g Profile>, Vec<Absorbed<'g>>) {
-    let mut profiles: Vec<(&Profile, Option<RawId>)> = (component.profiles.iter())
-        .filter_map(|(id, tie)| Some((graph.profiles.get(id)?, *tie)))
-        .collect();
-    profiles.sort_by_key(|(profile, _)| (profile.created_at, profile.id));
-    let mut rest = profiles.into_iter();
-    let survivor = rest.next().map(|(profile, _)| profile);
-    // Whoever is not the oldest was tied to an older one by some row.
-    let absorbed = rest.filter_map(|(profile, tie)| Some((profile, tie?))).collect();
-    (survivor, absorbed)
-}
-
-fn plan_cookie(graph: &Subgraph, cookie: &Cookie, learnt: Facet, id: ProfileId, plan: &mut Plan) {
+/// A cookie as it shall be; none only for one that is neither known nor in a fact.
+fn cookie_after<'a>(
+    graph: &Subgraph,
+    cookie: &'a Cookie,
+    learnt: &mut Learnt<'a>,
+    profile: ProfileId,
+) -> Option<CookieNode> {
     let known = graph.cookies.get(cookie);
-    let facet = match known {
-        Some(node) => node.facet.clone().join(learnt),
-        None => learnt,
-    };
-    if known.is_some_and(|node| node.facet == facet) {
-        return;
-    }
-    let record = CookieNode { facet, profile: id };
-    plan.cookies.insert(
-        cookie.clone(),
-        Write {
-            new: known.is_none(),
-            record,
-        },
-    );
-}
-
-/// The join of the profiles that become one, and of what this chunk teaches their cookies;
-/// none if there are neither.
-fn fold_profile(
-    survivor: Option<&Profile>,
-    absorbed: &[Absorbed<'_>],
-    cookies: &[&Cookie],
-    id: ProfileId,
-    now: Timestamp,
-    plan: &Plan,
-) -> Option<Profile> {
-    let mut facets = Vec::new();
-    let mut seen: BTreeMap<Cookie, Seen> = BTreeMap::new();
-    let existing = survivor
+    let facets = known
+        .map(|node| node.facet.clone())
         .into_iter()
-        .chain(absorbed.iter().map(|(profile, _)| *profile));
-    for profile in existing {
-        facets.push(profile.facet.clone());
-        join_maps(&mut seen, profile.cookies.clone(), Seen::join);
-    }
-    for cookie in cookies {
-        let Some(write) = plan.cookies.get(*cookie) else {
-            continue;
-        };
-        facets.push(write.record.facet.clone());
-        seen.insert((*cookie).clone(), write.record.facet.seen);
-    }
-    Some(Profile {
-        id,
-        rev: survivor.map_or(1, |profile| profile.rev + 1),
-        created_at: survivor.map_or(now, |profile| profile.created_at),
-        updated_at: now,
-        cookies: seen,
-        facet: facets.into_iter().reduce(Facet::join)?,
-        memberships: survivor
-            .map(|profile| profile.memberships.clone())
-            .unwrap_or_default(),
+        .chain(learnt.cookies.remove(cookie));
+    let known_logins = || known.map(|node| node.logins.clone()).unwrap_or_default();
+    Some(CookieNode {
+        facet: facets.reduce(Facet::join)?,
+        logins: learnt.logins.remove(cookie).unwrap_or_else(known_logins),
+        cuts: known.map(|node| node.cuts.clone()).unwrap_or_default(),
+        profile,
     })
 }
 
-fn plan_merge(loser: &Profile, survivor: ProfileId, raw: RawId, plan: &mut Plan) {
-    for cookie in loser.cookies.keys() {
-        if let Some(write) = plan.cookies.get_mut(cookie) {
-            write.record.profile = survivor;
-        } else {
-            plan.moved_cookies.insert(cookie.clone(), survivor);
+fn email_after<'a>(
+    graph: &Subgraph,
+    email: &'a Email,
+    learnt: &mut Learnt<'a>,
+    profile: ProfileId,
+) -> EmailNode {
+    let known = graph.emails.get(email).and_then(|node| node.facet.clone());
+    let facets = known.into_iter().chain(learnt.emails.remove(email));
+    EmailNode {
+        facet: facets.reduce(Facet::join),
+        profile,
+    }
+}
+
+/// The join of all profiles of a component, less the cookies that they lose, and of what the
+/// chunk teaches; none only for a component of nothing.
+fn fold_person(
+    graph: &Subgraph,
+    person: &Person<'_, '_>,
+    cookies: &BTreeMap<Cookie, Write<CookieNode>>,
+    emails: &BTreeMap<Email, Write<EmailNode>>,
+    id: ProfileId,
+    now: Timestamp,
+) -> Option<Profile> {
+    let mut fold = Fold::default();
+    for (id, _) in &person.component.profiles {
+        match (person.lost.get(id), graph.whole.get(id), graph.profiles.get(id)) {
+            (Some(lost), Some(whole), _) => fold.add_whole(whole, |cookie| !lost.contains(cookie)),
+            (_, _, Some(profile)) => fold.add_profile(profile),
+            _ => {}
         }
     }
-    for email in loser.facet.emails.keys() {
-        plan.moved_emails.insert(email.clone(), survivor);
+    let is_counted = |cookie: &Cookie| {
+        graph.cookies.get(cookie).is_some_and(|node| {
+            let is_lost = |lost: &&BTreeSet<&Cookie>| lost.contains(cookie);
+            let is_here = person
+                .component
+                .profiles
+                .iter()
+                .any(|(id, _)| *id == node.profile);
+            is_here && !person.lost.get(&node.profile).is_some_and(is_lost)
+        })
+    };
+    for (cookie, write) in cookies {
+        if is_counted(cookie) {
+            fold.see_cookie(cookie, &write.record);
+        } else {
+            fold.add_cookie(cookie, &write.record);
+        }
     }
-    plan.merges.push(Merge {
-        survivor,
-        absorbed: loser.id,
-        absorbed_rev: loser.rev,
-        cookies: loser.cookies.keys().cloned().collect(),
-        emails: loser.facet.emails.keys().cloned().collect(),
-        raw,
-    });
+    for write in emails.values() {
+        fold.add_email(&write.record);
+    }
+    let survivor = person.survivor.and_then(|id| graph.profiles.get(&id));
+    fold.into_profile(id, survivor, now)
 }

@@ -26,8 +26,5 @@ pub fn primary_email(profile: &Profile) -> Option<&Email> {
 /// device; of several, the first by text.
 #[must_use]
 pub fn primary_cookie(profile: &Profile) -> Option<&Cookie> {
-    let cookies = profile.cookies.iter();
-    cookies
-        .min_by_key(|(cookie, seen)| (seen.first, *cookie))
-        .map(|(cookie, _)| cookie)
+    profile.cookies.first.as_ref().map(|(_, cookie)| cookie)
 }

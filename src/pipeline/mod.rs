@@ -9,12 +9,15 @@
 //! [`structured`] validates them, [`segmented`] turns a plan's profiles into memberships.
 //! What can run beside other requests runs in the caller's task; only what must see the
 //! graph as it is, is done by the one [`writer`], which takes all chunks that wait into
-//! one transaction. After the commit, and before the answer, [`rosters`] follow.
+//! one transaction. After the commit, and before the answer, [`rosters`] follow. What people
+//! decide by hand goes through the same writer: [`judge`].
 
+pub mod judge;
 pub mod raw;
 mod retry;
 pub mod rosters;
 pub mod segmented;
+mod settings;
 pub mod structured;
 mod writer;
 
@@ -24,15 +27,19 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::classify::{Classifier, ClassifyError};
+use crate::domain::placeholder::Placeholders;
 use crate::domain::record::{Origin, Reject};
 use crate::ingest::decode::Row;
 use crate::store::commit::BatchProgress;
 use crate::store::{Store, StoreError};
+use judge::{Judged, Judgement};
 use raw::Received;
 use rosters::Rosters;
 use segmented::Scores;
 use structured::Structured;
-use writer::{Submission, Writer};
+use writer::{Submission, Work, Writer};
+
+pub use settings::Settings;
 
 /// How many chunks may wait for the writer; beyond that, senders wait.
 const QUEUE_CHUNKS: usize = 64;
@@ -52,6 +59,9 @@ pub enum PipelineError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A judgement does not fit what is stored.
+    #[error(transparent)]
+    Objection(#[from] judge::Objection),
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopped,
@@ -84,7 +94,8 @@ pub struct Outcome {
 pub struct Pipeline {
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
-    queue: mpsc::Sender<Submission>,
+    placeholders: Arc<Placeholders>,
+    queue: mpsc::Sender<Work>,
 }
 
 impl Pipeline {
@@ -92,15 +103,20 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the store can't be read.
-    pub async fn start(store: Store, classifier: Arc<Classifier>) -> Result<Self, PipelineError> {
+    pub async fn start(
+        store: Store,
+        classifier: Arc<Classifier>,
+        settings: &Settings,
+    ) -> Result<Self, PipelineError> {
         let rosters = Arc::new(Rosters::load(&store, classifier.cohorts()).await?);
         let scores = Arc::new(Scores::new(store.clone(), classifier));
-        let (queue, submissions) = mpsc::channel(QUEUE_CHUNKS);
-        let writer = Writer::new(store, Arc::clone(&scores), Arc::clone(&rosters));
-        tokio::spawn(writer.run(submissions));
+        let (queue, work) = mpsc::channel(QUEUE_CHUNKS);
+        let writer = Writer::new(store, settings.rules(), Arc::clone(&scores), Arc::clone(&rosters));
+        tokio::spawn(writer.run(work));
         Ok(Self {
             scores,
             rosters,
+            placeholders: Arc::new(settings.placeholders()),
             queue,
         })
     }
@@ -117,16 +133,29 @@ impl Pipeline {
             is_last,
         } = chunk;
         let received = measured("pack", || Received::new(origin, rows))?;
-        let structured = measured("validate", || Structured::validate(received, before, is_last));
+        let structured = measured("validate", || {
+            Structured::validate(received, before, is_last, &self.placeholders)
+        });
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;
         let (reply, outcome) = oneshot::channel();
-        let submission = Submission { structured, reply };
+        let work = Work::Chunk(Submission { structured, reply });
+        self.queue.send(work).await.map_err(|_| PipelineError::Stopped)?;
+        outcome.await.map_err(|_| PipelineError::Stopped)?
+    }
+
+    /// Carries out what somebody judged about who is who; returns when it is durable.
+    ///
+    /// # Errors
+    /// [`PipelineError::Objection`] when it does not fit what is stored, or when the store
+    /// fails; then nothing has changed.
+    pub async fn judge(&self, judgement: Judgement) -> Result<Judged, PipelineError> {
+        let (reply, judged) = oneshot::channel();
         self.queue
-            .send(submission)
+            .send(Work::Judgement(judgement, reply))
             .await
             .map_err(|_| PipelineError::Stopped)?;
-        outcome.await.map_err(|_| PipelineError::Stopped)?
+        judged.await.map_err(|_| PipelineError::Stopped)?
     }
 
     /// Whether there is a writer to take chunks.

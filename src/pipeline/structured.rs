@@ -1,9 +1,12 @@
 //! The second stage: each row is a fact, or a reject with its reasons.
 
 use super::raw::Received;
+use crate::domain::conflict::Conflict;
 use crate::domain::fact::Fact;
+use crate::domain::placeholder::Placeholders;
+use crate::domain::policy::Policy;
 use crate::domain::record::{Origin, Reject};
-use crate::ingest::validate::validate;
+use crate::ingest::validate::{Judged, validate};
 use crate::store::commit::BatchProgress;
 use crate::store::raw::PackedBlock;
 
@@ -17,6 +20,8 @@ pub struct Structured {
     pub facts: Vec<Fact>,
     /// The others.
     pub rejects: Vec<Reject>,
+    /// What stood in the place of identifiers and is none.
+    pub refused: Vec<Conflict>,
     /// The length of all rows as they came.
     pub bytes: usize,
     /// Where the batch will stand, duplicates aside: those only the writer can tell.
@@ -26,15 +31,33 @@ pub struct Structured {
 impl Structured {
     /// Judges every row.
     #[must_use]
-    pub fn validate(received: Received, before: BatchProgress, is_last: bool) -> Self {
+    pub fn validate(
+        received: Received,
+        before: BatchProgress,
+        is_last: bool,
+        placeholders: &Placeholders,
+    ) -> Self {
         let Received { origin, block, rows } = received;
         let mut facts = Vec::with_capacity(rows.len());
-        let mut rejects = Vec::new();
+        let (mut rejects, mut refused) = (Vec::new(), Vec::new());
         let processed = rows.len() as u64;
         let bytes = rows.iter().map(|(_, row, _)| row.verbatim.len()).sum();
         for (id, row, content) in rows {
-            let judged = content.map_err(|finding| vec![finding]);
-            match judged.and_then(|fields| validate(fields, &origin, id)) {
+            let judged = match content {
+                Ok(fields) => validate(fields, &origin, id, placeholders),
+                Err(finding) => Judged {
+                    fact: Err(vec![finding]),
+                    refused: Vec::new(),
+                },
+            };
+            refused.extend(judged.refused.into_iter().map(|refused| Conflict {
+                refused,
+                raw: id,
+                at: origin.received_at,
+                source: origin.source.clone(),
+                policy: Policy::default(),
+            }));
+            match judged.fact {
                 Ok(fact) => facts.push(fact),
                 Err(reasons) => rejects.push(Reject { row, reasons }),
             }
@@ -52,6 +75,7 @@ impl Structured {
             block,
             facts,
             rejects,
+            refused,
             bytes,
             progress,
         }

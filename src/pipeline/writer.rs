@@ -2,22 +2,27 @@
 //! small requests cost one commit, and nobody in this process decides about a person
 //! while someone else does. Writers of other processes are met by conflict and retry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
 
+use super::judge::{Judged, Judgement};
 use super::retry::Retry;
 use super::rosters::Rosters;
 use super::segmented::Scores;
 use super::structured::Structured;
 use super::{Outcome, PipelineError, measured, timed};
+use crate::domain::Timestamp;
 use crate::domain::fact::Fact;
+use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
+use crate::domain::policy::Rules;
 use crate::domain::profile::ProfileId;
 use crate::domain::record::Reject;
-use crate::identity::resolve;
+use crate::identity::{Incomplete, ids_needed, resolve};
 use crate::ingest::normalise::stored;
 use crate::store::commit::{BatchProgress, Commit};
 use crate::store::graph::Touched;
@@ -40,38 +45,49 @@ pub struct Submission {
     pub reply: oneshot::Sender<Result<Outcome, PipelineError>>,
 }
 
+/// What waits for the writer.
+pub enum Work {
+    Chunk(Submission),
+    Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
+}
+
 pub struct Writer {
-    store: Store,
+    pub(super) store: Store,
+    pub(super) rules: Rules,
+    pub(super) ids: IdPool,
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
-    ids: IdPool,
 }
 
 impl Writer {
-    pub fn new(store: Store, scores: Arc<Scores>, rosters: Arc<Rosters>) -> Self {
+    pub fn new(store: Store, rules: Rules, scores: Arc<Scores>, rosters: Arc<Rosters>) -> Self {
         Self {
             store,
+            rules,
+            ids: IdPool::default(),
             scores,
             rosters,
-            ids: IdPool::default(),
         }
     }
 
     /// Serves until nobody can submit any more.
-    pub async fn run(mut self, mut submissions: mpsc::Receiver<Submission>) {
-        while let Some(first) = submissions.recv().await {
-            let mut rows = first.structured.rows();
-            let mut bytes = first.structured.bytes;
-            let mut group = vec![first];
-            while rows < ROWS_MAX
-                && bytes < BYTES_MAX
-                && let Ok(next) = submissions.try_recv()
-            {
-                rows += next.structured.rows();
-                bytes += next.structured.bytes;
-                group.push(next);
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Work>) {
+        let mut ahead = None;
+        while let Some(work) = match ahead.take() {
+            Some(work) => Some(work),
+            None => queue.recv().await,
+        } {
+            match work {
+                Work::Judgement(judgement, reply) => {
+                    // Whoever asked may have gone; what was decided is decided.
+                    let _ = reply.send(self.judge(&judgement).await);
+                }
+                Work::Chunk(first) => {
+                    let (group, next) = gather(first, &mut queue);
+                    ahead = next;
+                    self.write_group(group).await;
+                }
             }
-            self.write_group(group).await;
         }
     }
 
@@ -114,41 +130,110 @@ impl Writer {
         }
     }
 
+    /// Reads on until the facts can be resolved.
+    pub(super) async fn resolve(
+        &mut self,
+        graph: &mut Subgraph,
+        facts: &[Fact],
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Result<Plan, StoreError> {
+        self.ids
+            .reserve(&self.store, ids_needed(graph, facts, rules))
+            .await?;
+        loop {
+            let planned = measured("resolve", || {
+                resolve(graph, facts, rules, now, &mut || self.ids.take())
+            });
+            let missing = match planned {
+                Ok(plan) => return Ok(plan),
+                Err(Incomplete(missing)) => missing,
+            };
+            for id in missing {
+                let Some(profile) = graph.profiles.get(&id) else {
+                    continue;
+                };
+                let whole = timed("read", self.store.whole(profile)).await?;
+                graph.whole.insert(id, whole);
+            }
+        }
+    }
+
+    /// Segments what a plan touches, commits it all, and lets the rosters follow.
+    pub(super) async fn settle(
+        &self,
+        graph: &Subgraph,
+        mut plan: Plan,
+        commit: Commit,
+        now: Timestamp,
+    ) -> Result<(), PipelineError> {
+        let known = self.scores.of_plan(&plan).await?;
+        let transitions = measured("segment", || self.scores.segment(&mut plan, graph, &known, now));
+        let merges = plan.merges.len() as u64;
+        let refused: Vec<&'static str> = (plan.conflicts.iter().chain(&commit.conflicts))
+            .map(|conflict| conflict.refused.kind())
+            .collect();
+        let commit = Commit {
+            plan,
+            transitions: transitions.clone(),
+            at: now,
+            ..commit
+        };
+        timed("commit", self.store.commit(commit)).await?;
+        metrics::counter!("cdp_merges_total").increment(merges);
+        for kind in refused {
+            metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
+        }
+        self.rosters.follow(&transitions);
+        Ok(())
+    }
+
     /// Read, plan, segment, commit.
     async fn attempt(&mut self, chunks: &[Structured]) -> Result<Vec<Outcome>, PipelineError> {
         let named = Named::of(chunks);
         let reading = self.store.touched(&named.cookies, &named.emails, &named.messages);
         let touched = timed("read", reading).await?;
         let (facts, duplicates) = without_duplicates(chunks, &touched);
-        let new_cookies = named.cookies.len() - touched.graph.cookies.len();
-        self.ids.reserve(&self.store, new_cookies).await?;
         let now = stored(Utc::now());
-        let mut plan = measured("resolve", || {
-            resolve(&touched.graph, &facts, now, &mut || self.ids.take())
-        });
-        let known = self.scores.of_plan(&plan).await?;
-        let transitions = measured("segment", || {
-            self.scores.segment(&mut plan, &touched.graph, &known, now)
-        });
-        let merges = plan.merges.len() as u64;
+        let (mut graph, rules) = (touched.graph, self.rules.clone());
+        let plan = self.resolve(&mut graph, &facts, &rules, now).await?;
         let outcomes = outcomes(chunks, &duplicates);
         let mut commit = Commit {
             raw: chunks.iter().map(|chunk| chunk.block.clone()).collect(),
             rejects: chunks.iter().flat_map(rejects_of).collect(),
-            plan,
-            transitions: transitions.clone(),
+            conflicts: chunks.iter().flat_map(|chunk| chunk.refused.clone()).collect(),
             batches: (chunks.iter().zip(&outcomes))
                 .map(|(chunk, outcome)| (chunk.origin.clone(), outcome.progress.clone()))
                 .collect(),
-            at: now,
             ..Commit::default()
         };
         commit.note_messages(&facts);
-        timed("commit", self.store.commit(commit)).await?;
-        metrics::counter!("cdp_merges_total").increment(merges);
-        self.rosters.follow(&transitions);
+        commit.note_sightings(&facts);
+        self.settle(&graph, plan, commit, now).await?;
         Ok(outcomes)
     }
+}
+
+/// A chunk and those that wait behind it, up to the bounds of a transaction, and the work
+/// behind these if it is another.
+fn gather(first: Submission, queue: &mut mpsc::Receiver<Work>) -> (Vec<Submission>, Option<Work>) {
+    let mut rows = first.structured.rows();
+    let mut bytes = first.structured.bytes;
+    let mut group = vec![first];
+    while rows < ROWS_MAX
+        && bytes < BYTES_MAX
+        && let Ok(next) = queue.try_recv()
+    {
+        match next {
+            Work::Chunk(next) => {
+                rows += next.structured.rows();
+                bytes += next.structured.bytes;
+                group.push(next);
+            }
+            other @ Work::Judgement(..) => return (group, Some(other)),
+        }
+    }
+    (group, None)
 }
 
 /// Every identifier and message id that the chunks name.
@@ -220,26 +305,31 @@ fn rejects_of(chunk: &Structured) -> impl Iterator<Item = (ulid::Ulid, Reject)> 
 
 /// Profile ids that this process has reserved and not yet used.
 #[derive(Default)]
-struct IdPool {
-    next: u32,
-    end: u32,
+pub struct IdPool {
+    free: VecDeque<Range<u32>>,
 }
 
 impl IdPool {
     /// Sees to it that `count` ids can be taken.
-    async fn reserve(&mut self, store: &Store, count: usize) -> Result<(), StoreError> {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        if self.end - self.next < count {
-            let reserved = count.max(IDS_RESERVED);
-            self.next = store.reserve_profile_ids(reserved).await?.0;
-            self.end = self.next + reserved;
+    pub async fn reserve(&mut self, store: &Store, count: usize) -> Result<(), StoreError> {
+        let free: usize = self.free.iter().map(ExactSizeIterator::len).sum();
+        if free < count {
+            let missing = u32::try_from(count - free).unwrap_or(u32::MAX).max(IDS_RESERVED);
+            let first = store.reserve_profile_ids(missing).await?.0;
+            self.free.push_back(first..first + missing);
         }
         Ok(())
     }
 
-    fn take(&mut self) -> ProfileId {
-        let id = ProfileId(self.next);
-        self.next += 1;
-        id
+    /// The next id. What was not reserved is never handed out, so this asks for no more than
+    /// [`IdPool::reserve`] was told.
+    pub fn take(&mut self) -> ProfileId {
+        while let Some(range) = self.free.front_mut() {
+            if let Some(id) = range.next() {
+                return ProfileId(id);
+            }
+            self.free.pop_front();
+        }
+        unreachable!("more ids were taken than were reserved")
     }
 }

@@ -4,7 +4,7 @@ use super::Services;
 use crate::domain::error::Error;
 use crate::domain::graph::Edge;
 use crate::store::Store;
-use crate::store::graph::MergeRecord;
+use crate::store::decisions::StoredMerge;
 use crate::store::raw::StoredRow;
 
 /// One person's part of the identity graph, for people to see.
@@ -19,7 +19,7 @@ pub struct IdentityGraph {
     /// Which cookie was seen with which address.
     pub edges: Vec<Edge>,
     /// The merges that made this profile, oldest first.
-    pub merges: Vec<MergeRecord>,
+    pub merges: Vec<StoredMerge>,
 }
 
 /// Explains people.
@@ -38,13 +38,13 @@ impl Explain {
     /// Bad request when it is no id, not found when there is nobody.
     pub async fn identity_graph(&self, services: &Services, id: &str) -> Result<IdentityGraph, Error> {
         let profile = services.lookup.profile_by_id(id).await?;
-        let graph = self.store.person_graph(&profile).await?;
+        let whole = self.store.whole(&profile).await?;
         Ok(IdentityGraph {
             id: profile.id.to_string(),
-            cookies: graph.cookies.keys().map(ToString::to_string).collect(),
-            emails: profile.facet.emails.keys().map(ToString::to_string).collect(),
-            edges: graph.edges,
-            merges: graph.merges,
+            cookies: whole.cookies.keys().map(ToString::to_string).collect(),
+            emails: whole.emails.keys().map(ToString::to_string).collect(),
+            edges: self.store.edges(whole.cookies.keys()).await?,
+            merges: self.store.merges_into(profile.id).await?,
         })
     }
 

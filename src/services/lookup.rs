@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cohorts::Names;
-use super::view::UserProfile;
+use super::view::{self, UserProfile};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::{Profile, ProfileId};
@@ -69,6 +69,23 @@ impl Lookup {
             .map(|profile| UserProfile::of(profile, &self.names))
             .collect();
         Ok(ProfilePage { profiles, has_more })
+    }
+
+    /// Lists the cookies of somebody who has too many for their profile to list them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_cookies(&self, user: &mut UserProfile) -> Result<(), Error> {
+        if user.cookies.len() < user.cookie_count as usize {
+            let profile = self.profile_by_id(&user.id).await?;
+            let whole = self.store.whole(&profile).await?;
+            let seen = whole
+                .cookies
+                .iter()
+                .map(|(cookie, node)| (cookie, node.facet.seen));
+            user.cookies = view::cookies(seen);
+        }
+        Ok(())
     }
 
     pub(super) async fn profile_by_id(&self, id: &str) -> Result<Profile, Error> {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::auth::{PasswordHasher, TokenIssuer};
 use crate::domain::error::{Error, ErrorCode};
+use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::store::{Store, StoreError};
 
@@ -90,6 +91,16 @@ impl From<StoreError> for Error {
     }
 }
 
+impl From<Objection> for Error {
+    fn from(objection: Objection) -> Self {
+        let code = match objection {
+            Objection::Nobody | Objection::NotLinked => ErrorCode::NotFound,
+            Objection::Undone | Objection::NothingLeft | Objection::NoLink => ErrorCode::Conflict,
+        };
+        Self::new(code, objection.to_string())
+    }
+}
+
 impl From<PipelineError> for Error {
     fn from(error: PipelineError) -> Self {
         match error {
@@ -98,6 +109,7 @@ impl From<PipelineError> for Error {
                 Self::unavailable("too many writers at once; try again", error)
             }
             PipelineError::Stopped => Self::unavailable("the server is stopping; try another", error),
+            PipelineError::Objection(objection) => objection.into(),
             PipelineError::Classify(error) => Self::internal(error),
         }
     }

@@ -1,7 +1,9 @@
 //! A person as the API shows them: one shape for REST and GraphQL.
 
 use crate::domain::Timestamp;
+use crate::domain::facet::{Seen, Statement, Statements};
 use crate::domain::fact::{Attribute, Value};
+use crate::domain::identifier::Cookie;
 use crate::domain::profile::Profile;
 use crate::identity::survivorship;
 
@@ -44,7 +46,10 @@ pub struct UserProfile {
     pub interests: Vec<String>,
     /// The cohorts, surest first.
     pub memberships: Vec<MembershipView>,
-    /// Every cookie, first seen first.
+    /// How many cookies there are.
+    pub cookie_count: u32,
+    /// Every cookie, first seen first, if there are few: else none, and the identity graph
+    /// has them.
     pub cookies: Vec<IdentifierView>,
     /// Every address, primary first.
     pub emails: Vec<IdentifierView>,
@@ -92,11 +97,30 @@ pub struct ProvenanceView {
     /// The field, for example `location.city`.
     pub field: &'static str,
     /// The value that survived.
+    pub survivor: StatementView,
+    /// The values that lost to it, latest first; at most the latest few.
+    pub lost: Vec<StatementView>,
+}
+
+/// A value that a row states.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatementView {
+    /// The value.
     pub value: String,
-    /// The event time at which it was stated.
+    /// The latest event time at which it was stated.
     pub at: Timestamp,
     /// The address of the verbatim row that states it.
     pub raw: String,
+}
+
+impl StatementView {
+    fn of(statement: &Statement) -> Self {
+        Self {
+            value: statement.value.to_string(),
+            at: statement.at,
+            raw: statement.raw.to_string(),
+        }
+    }
 }
 
 impl UserProfile {
@@ -129,7 +153,7 @@ impl UserProfile {
                 .facet
                 .attributes
                 .get(&Attribute::Age)
-                .map(|register| &register.value)
+                .map(|stated| &stated.survivor().value)
             {
                 Some(Value::Integer(age)) => Some(*age),
                 _ => None,
@@ -139,7 +163,14 @@ impl UserProfile {
             income: text(Attribute::Income),
             interests: interests(profile),
             memberships: memberships(profile, names),
-            cookies: cookies(profile),
+            cookie_count: profile.cookies.count,
+            cookies: cookies(
+                profile
+                    .cookies
+                    .listed
+                    .iter()
+                    .map(|(cookie, seen)| (cookie, *seen)),
+            ),
             emails: emails(profile),
             provenance: provenance(profile),
             first_seen: profile.facet.seen.first,
@@ -158,7 +189,7 @@ fn text(profile: &Profile, attribute: Attribute) -> Option<String> {
         .facet
         .attributes
         .get(&attribute)
-        .map(|register| register.value.to_string())
+        .map(|stated| stated.survivor().value.to_string())
 }
 
 fn interests(profile: &Profile) -> Vec<String> {
@@ -185,12 +216,13 @@ fn memberships(profile: &Profile, names: &Names) -> Vec<MembershipView> {
     profile.memberships.iter().map(show).collect()
 }
 
-fn cookies(profile: &Profile) -> Vec<IdentifierView> {
-    let mut cookies: Vec<_> = profile.cookies.iter().collect();
+/// Cookies, first seen first.
+pub(super) fn cookies<'a>(cookies: impl Iterator<Item = (&'a Cookie, Seen)>) -> Vec<IdentifierView> {
+    let mut cookies: Vec<_> = cookies.collect();
     cookies.sort_by_key(|(cookie, seen)| (seen.first, *cookie));
     cookies
         .into_iter()
-        .map(|(cookie, seen)| identifier(cookie.as_str(), *seen))
+        .map(|(cookie, seen)| identifier(cookie.as_str(), seen))
         .collect()
 }
 
@@ -203,7 +235,7 @@ fn emails(profile: &Profile) -> Vec<IdentifierView> {
         .collect()
 }
 
-fn identifier(value: &str, seen: crate::domain::facet::Seen) -> IdentifierView {
+fn identifier(value: &str, seen: Seen) -> IdentifierView {
     IdentifierView {
         value: value.to_owned(),
         first_seen: seen.first,
@@ -212,12 +244,10 @@ fn identifier(value: &str, seen: crate::domain::facet::Seen) -> IdentifierView {
 }
 
 fn provenance(profile: &Profile) -> Vec<ProvenanceView> {
-    let registers = profile.facet.attributes.iter();
-    let show = |(attribute, register): (&Attribute, &crate::domain::facet::Register)| ProvenanceView {
+    let show = |(attribute, stated): (&Attribute, &Statements)| ProvenanceView {
         field: attribute.name(),
-        value: register.value.to_string(),
-        at: register.at,
-        raw: register.raw.to_string(),
+        survivor: StatementView::of(stated.survivor()),
+        lost: stated.lost().iter().map(StatementView::of).collect(),
     };
-    registers.map(show).collect()
+    profile.facet.attributes.iter().map(show).collect()
 }

@@ -6,13 +6,19 @@ use surrealdb::types::{RecordId, SurrealValue, Variables};
 use ulid::Ulid;
 
 use super::batches::{BatchRow, MessageRow, RejectRow};
+use super::conflicts::{ConflictRow, conflict_id};
+use super::decisions::{DecisionRow, merge_id};
 use super::raw::PackedBlock;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
+use super::sightings::{Sighting, SightingRow};
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
+use crate::domain::conflict::Conflict;
+use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::fact::Fact;
 use crate::domain::graph::{Edge, Merge, Plan};
+use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, RawId, Reject};
 
@@ -50,8 +56,14 @@ pub struct Commit {
     pub rejects: Vec<(Ulid, Reject)>,
     /// Messages seen for the first time: source, message id, and the row.
     pub messages: Vec<(String, String, RawId)>,
+    /// Which rows of which block are of which cookie.
+    pub sightings: Vec<Sighting>,
     /// The structured stage.
     pub plan: Plan,
+    /// Identifiers that were refused before there was a link.
+    pub conflicts: Vec<Conflict>,
+    /// The decision of somebody that this carries out.
+    pub decision: Option<Decision>,
     /// The segmented stage.
     pub transitions: Vec<Transition>,
     /// The batches that this commit takes a step further.
@@ -69,6 +81,22 @@ impl Commit {
                 .map(|id| (fact.source.clone(), id.clone(), fact.raw))
         });
         self.messages.extend(messages);
+    }
+
+    /// Notes under which cookies facts were seen, so that a person's rows are found again.
+    pub fn note_sightings(&mut self, facts: &[Fact]) {
+        let mut rows: BTreeMap<(&Cookie, Ulid), Vec<u16>> = BTreeMap::new();
+        for fact in facts {
+            rows.entry((&fact.cookie, fact.raw.block))
+                .or_default()
+                .push(fact.raw.row);
+        }
+        let sightings = rows.into_iter().map(|((cookie, block), rows)| Sighting {
+            cookie: cookie.clone(),
+            block,
+            rows,
+        });
+        self.sightings.extend(sightings);
     }
 }
 
@@ -88,7 +116,22 @@ impl Store {
             .sum::<usize>();
         statements.over("raw", "INSERT INTO raw $raw RETURN NONE;", commit.raw);
         statements.write_batches(commit.batches, commit.rejects, commit.messages);
+        let sightings: Vec<SightingRow> = commit.sightings.iter().map(SightingRow::new).collect();
+        statements.over(
+            "sightings",
+            "INSERT INTO sighting $sightings RETURN NONE;",
+            sightings,
+        );
         statements.write_plan(&commit.plan, commit.at)?;
+        let conflicts = commit.plan.conflicts.iter().chain(&commit.conflicts);
+        statements.over(
+            "conflicts",
+            "INSERT IGNORE INTO conflict $conflicts RETURN NONE;",
+            conflicts.map(ConflictRow::new).collect(),
+        );
+        if let Some(decision) = &commit.decision {
+            statements.write_decision(decision, commit.at);
+        }
         statements.write_members(commit.transitions, commit.at);
         if statements.bytes > self.transaction_bytes_max {
             return Err(StoreError::TooLarge {
@@ -164,19 +207,30 @@ impl Statements {
             "FOR $row IN $cookies { UPDATE $row.id CONTENT $row RETURN NONE };",
             known,
         );
-        let emails: Vec<EmailRow> = (plan.emails.iter())
-            .map(|(email, id)| EmailRow {
-                id: rows::email_id(email),
-                profile: rows::profile_id(*id),
-            })
-            .collect();
-        self.over("emails", "INSERT INTO email $emails RETURN NONE;", emails);
+        let (mut new, mut known) = (Vec::new(), Vec::new());
+        for (email, write) in &plan.emails {
+            let rows = if write.new { &mut new } else { &mut known };
+            let row = EmailRow::new(email, &write.record)?;
+            self.bytes += row.facet.as_ref().map_or(0, String::len);
+            rows.push(row);
+        }
+        self.over("new_emails", "INSERT INTO email $new_emails RETURN NONE;", new);
+        self.over(
+            "emails",
+            "FOR $row IN $emails { UPDATE $row.id CONTENT $row RETURN NONE };",
+            known,
+        );
+        // A cookie forgets old log-ins, so an edge may be there already.
         let edges: Vec<EdgeRow> = plan.edges.iter().map(EdgeRow::new).collect();
         self.over(
             "edges",
-            "INSERT RELATION INTO seen_with $edges RETURN NONE;",
+            "INSERT RELATION IGNORE INTO seen_with $edges RETURN NONE;",
             edges,
         );
+        let cut: Vec<RecordId> = (plan.cut_edges.iter())
+            .map(|(cookie, email)| edge_id(cookie, email))
+            .collect();
+        self.over("cut_edges", "DELETE $cut_edges RETURN NONE;", cut);
         let (mut new, mut known) = (Vec::new(), Vec::new());
         for write in plan.profiles.values() {
             let rows = if write.new { &mut new } else { &mut known };
@@ -233,6 +287,40 @@ impl Statements {
         self.over("merges", "INSERT INTO merge $merges RETURN NONE;", records);
     }
 
+    fn write_decision(&mut self, decision: &Decision, at: Timestamp) {
+        let row = DecisionRow::new(decision, at);
+        self.over(
+            "decision",
+            "INSERT INTO decision $decision RETURN NONE;",
+            vec![row],
+        );
+        let judged = JudgedRow {
+            by: decision.by.clone(),
+            at,
+            verdict: decision.verdict().map(|verdict| verdict.name().to_owned()),
+            id: match &decision.kind {
+                DecisionKind::Undo { merge } => Some(merge_id(merge)),
+                DecisionKind::Allow { conflict } | DecisionKind::KeepApart { conflict } => {
+                    Some(conflict_id(conflict))
+                }
+                DecisionKind::Cut => None,
+            },
+        };
+        match decision.kind {
+            DecisionKind::Cut => {}
+            DecisionKind::Undo { .. } => self.over(
+                "judged",
+                "UPDATE $judged[0].id SET undone_at = $judged[0].at, undone_by = $judged[0].by RETURN NONE;",
+                vec![judged],
+            ),
+            DecisionKind::Allow { .. } | DecisionKind::KeepApart { .. } => self.over(
+                "judged",
+                "UPDATE $judged[0].id SET verdict = $judged[0].verdict, judged_at = $judged[0].at, judged_by = $judged[0].by RETURN NONE;",
+                vec![judged],
+            ),
+        }
+    }
+
     fn write_members(&mut self, transitions: Vec<Transition>, at: Timestamp) {
         // Of several transitions of one person in one commit, the last one holds.
         let last: BTreeMap<(_, ProfileId), bool> = transitions
@@ -261,22 +349,36 @@ struct EdgeRow {
     out: RecordId,
     raw: String,
     at: Timestamp,
+    policy: String,
+}
+
+fn edge_id(cookie: &Cookie, email: &Email) -> RecordId {
+    let key = surrealdb::types::Array::from(vec![
+        cookie.as_str().to_owned().into_value(),
+        email.as_str().to_owned().into_value(),
+    ]);
+    RecordId::new("seen_with", key)
 }
 
 impl EdgeRow {
     fn new(edge: &Edge) -> Self {
-        let key = surrealdb::types::Array::from(vec![
-            edge.cookie.as_str().to_owned().into_value(),
-            edge.email.as_str().to_owned().into_value(),
-        ]);
         Self {
-            id: RecordId::new("seen_with", key),
+            id: edge_id(&edge.cookie, &edge.email),
             r#in: rows::cookie_id(&edge.cookie),
             out: rows::email_id(&edge.email),
             raw: edge.raw.to_string(),
             at: edge.at,
+            policy: edge.policy.name().to_owned(),
         }
     }
+}
+
+#[derive(SurrealValue)]
+struct JudgedRow {
+    id: Option<RecordId>,
+    verdict: Option<String>,
+    by: String,
+    at: Timestamp,
 }
 
 #[derive(SurrealValue)]
@@ -297,6 +399,7 @@ struct MergeRow {
     id: RecordId,
     survivor: RecordId,
     absorbed: RecordId,
+    absorbed_created_at: Timestamp,
     cookies: Vec<String>,
     emails: Vec<String>,
     raw: String,
@@ -307,13 +410,14 @@ struct MergeRow {
 impl MergeRow {
     fn new(merge: &Merge, at: Timestamp) -> Self {
         Self {
-            id: RecordId::new("merge", Ulid::new().to_string()),
+            id: merge_id(&Ulid::new().to_string()),
             survivor: rows::profile_id(merge.survivor),
             absorbed: rows::profile_id(merge.absorbed),
+            absorbed_created_at: merge.absorbed_created_at,
             cookies: merge.cookies.iter().map(ToString::to_string).collect(),
             emails: merge.emails.iter().map(ToString::to_string).collect(),
             raw: merge.raw.to_string(),
-            policy: "union".to_owned(),
+            policy: merge.policy.name().to_owned(),
             at,
         }
     }

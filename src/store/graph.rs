@@ -9,8 +9,9 @@ use super::rows::{self, CookieRow, EmailRow, MaybeProfileRow, StoredProfile};
 use super::transaction::{bind, take};
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
-use crate::domain::graph::{CookieNode, Edge, Subgraph};
+use crate::domain::graph::{Edge, Subgraph, Whole};
 use crate::domain::identifier::{Cookie, Email};
+use crate::domain::policy::Policy;
 use crate::domain::profile::{Profile, ProfileId};
 
 /// What a chunk's facts touch.
@@ -20,34 +21,6 @@ pub struct Touched {
     pub graph: Subgraph,
     /// Which of the asked messages were stored before, as (source, message id).
     pub known_messages: BTreeSet<(String, String)>,
-}
-
-/// One person's part of the graph.
-#[derive(Debug)]
-pub struct PersonGraph {
-    /// The cookies with what each knows.
-    pub cookies: BTreeMap<Cookie, CookieNode>,
-    /// Which cookie was seen with which address, and which row proves it.
-    pub edges: Vec<Edge>,
-    /// The merges that made this profile, oldest first.
-    pub merges: Vec<MergeRecord>,
-}
-
-/// A merge as it was recorded.
-#[derive(Debug)]
-pub struct MergeRecord {
-    /// The merge's own id.
-    pub id: String,
-    /// Whose id stayed.
-    pub survivor: ProfileId,
-    /// Whose id leads to the survivor since.
-    pub absorbed: ProfileId,
-    /// The row that tied the two.
-    pub raw: String,
-    /// By which policy.
-    pub policy: String,
-    /// When, by the clock of arrival.
-    pub at: Timestamp,
 }
 
 /// One transaction, so that identifiers and profiles are of one moment. The profiles are
@@ -101,12 +74,13 @@ impl Store {
                     .collect::<Result<_, _>>()?,
                 emails: emails
                     .into_iter()
-                    .map(|row| email_link(&row))
+                    .map(EmailRow::into_domain)
                     .collect::<Result<_, _>>()?,
                 profiles: profiles
                     .into_iter()
-                    .map(whole_profile)
+                    .map(living_profile)
                     .collect::<Result<_, _>>()?,
+                whole: BTreeMap::new(),
             },
             known_messages: messages
                 .iter()
@@ -115,43 +89,110 @@ impl Store {
         })
     }
 
-    /// Reads one person's part of the graph.
+    /// Reads every identifier of a profile. That it is still so when a plan is applied, is for
+    /// the profile's revision to tell.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn person_graph(&self, profile: &Profile) -> Result<PersonGraph, StoreError> {
-        let cookies: Vec<RecordId> = profile.cookies.keys().map(rows::cookie_id).collect();
+    pub async fn whole(&self, profile: &Profile) -> Result<Whole, StoreError> {
+        let emails: Vec<RecordId> = profile.facet.emails.keys().map(rows::email_id).collect();
+        let listed: Vec<RecordId> = profile.cookies.listed.keys().map(rows::cookie_id).collect();
         let parameters = bind([
-            ("cookies", cookies.into_value()),
+            ("emails", emails.into_value()),
+            ("listed", listed.into_value()),
             ("profile", rows::profile_id(profile.id).into_value()),
         ]);
-        let mut results = self.results("read a person's graph", PERSON, parameters).await?;
+        let text = if profile.cookies.is_listed() {
+            WHOLE_LISTED
+        } else {
+            WHOLE
+        };
+        let mut results = self.results("read a whole person", text, parameters).await?;
         let cookies: Vec<CookieRow> = take(&mut results, 0)?;
-        let edges: Vec<EdgeRow> = take(&mut results, 1)?;
-        let merges: Vec<MergeRow> = take(&mut results, 2)?;
-        Ok(PersonGraph {
+        let emails: Vec<EmailRow> = take(&mut results, 1)?;
+        Ok(Whole {
             cookies: cookies
                 .into_iter()
                 .map(CookieRow::into_domain)
                 .collect::<Result<_, _>>()?,
-            edges: edges
+            emails: emails
                 .into_iter()
-                .map(EdgeRow::into_domain)
+                .map(EmailRow::into_domain)
                 .collect::<Result<_, _>>()?,
-            merges: merges
-                .into_iter()
-                .map(MergeRow::into_domain)
-                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The edges of these cookies: which addresses each was seen with, and which row proves it.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn edges(&self, cookies: impl Iterator<Item = &Cookie>) -> Result<Vec<Edge>, StoreError> {
+        let cookies: Vec<RecordId> = cookies.map(rows::cookie_id).collect();
+        let parameters = bind([("cookies", cookies.into_value())]);
+        let found: Vec<EdgeRow> = self.select("read edges", EDGES, parameters).await?;
+        found.into_iter().map(EdgeRow::into_domain).collect()
+    }
+
+    /// The profile that a cookie or an address leads to, by the link alone.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn owner_of_cookie(&self, cookie: &Cookie) -> Result<Option<ProfileId>, StoreError> {
+        let parameters = bind([("id", rows::cookie_id(cookie).into_value())]);
+        let found: Vec<RecordId> = self
+            .select(
+                "read a cookie's link",
+                "SELECT VALUE profile FROM $id",
+                parameters,
+            )
+            .await?;
+        found.first().map(rows::profile_key).transpose()
+    }
+
+    /// The revision of the redirect that stands under an absorbed profile's id; none if the id
+    /// is no redirect.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn redirect(&self, id: ProfileId) -> Result<Option<Redirect>, StoreError> {
+        let parameters = bind([("id", rows::profile_id(id).into_value())]);
+        let found: Vec<MaybeProfileRow> = self
+            .select("read a redirect", "SELECT * FROM $id", parameters)
+            .await?;
+        let Some(row) = found.into_iter().next() else {
+            return Ok(None);
+        };
+        let rev = row.rev;
+        Ok(match StoredProfile::try_from(row)? {
+            StoredProfile::Whole(_) => None,
+            StoredProfile::MergedInto(to) => Some(Redirect { to, rev }),
         })
     }
 }
 
-/// The edges are found by a step of the graph from the cookies.
-const PERSON: &str = "
-    SELECT * FROM $cookies;
-    SELECT in, out, raw, at FROM array::flatten((SELECT VALUE ->seen_with FROM $cookies));
-    SELECT * FROM merge WHERE survivor = $profile ORDER BY id;
+/// What stands under the id of an absorbed profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirect {
+    /// Where it leads.
+    pub to: ProfileId,
+    /// Its revision.
+    pub rev: u32,
+}
+
+/// The cookies of somebody with many are found through the addresses: whoever has more than
+/// one cookie has an address, and each cookie has an edge to one of theirs.
+const WHOLE: &str = "
+    SELECT * FROM array::distinct(array::flatten((SELECT VALUE <-seen_with<-cookie FROM $emails)))
+        WHERE profile = $profile;
+    SELECT * FROM $emails;
 ";
+
+/// Those of somebody with few are listed.
+const WHOLE_LISTED: &str = "SELECT * FROM $listed; SELECT * FROM $emails;";
+
+/// Found by a step of the graph from the cookies.
+const EDGES: &str =
+    "SELECT in, out, raw, at, policy FROM array::flatten((SELECT VALUE ->seen_with FROM $cookies))";
 
 #[derive(SurrealValue)]
 struct EdgeRow {
@@ -159,55 +200,29 @@ struct EdgeRow {
     out: RecordId,
     raw: String,
     at: Timestamp,
+    /// None of edges by earlier versions, which knew one policy only.
+    policy: Option<String>,
 }
 
 impl EdgeRow {
     fn into_domain(self) -> Result<Edge, StoreError> {
+        let corrupt = |what: &str| StoreError::Corrupt(format!("an edge has no {what}"));
+        let policy = self.policy.map(|name| name.parse()).transpose();
         Ok(Edge {
             cookie: rows::cookie_of(rows::text_key(&self.r#in)?)?,
             email: rows::email_of(rows::text_key(&self.out)?)?,
-            raw: self
-                .raw
-                .parse()
-                .map_err(|_| StoreError::Corrupt("an edge has no raw row".to_owned()))?,
+            raw: self.raw.parse().map_err(|_| corrupt("raw row"))?,
             at: self.at,
+            policy: policy
+                .map_err(|_| corrupt("known policy"))?
+                .unwrap_or(Policy::Union),
         })
     }
-}
-
-#[derive(SurrealValue)]
-struct MergeRow {
-    id: RecordId,
-    survivor: RecordId,
-    absorbed: RecordId,
-    raw: String,
-    policy: String,
-    at: Timestamp,
-}
-
-impl MergeRow {
-    fn into_domain(self) -> Result<MergeRecord, StoreError> {
-        Ok(MergeRecord {
-            id: rows::text_key(&self.id)?.to_owned(),
-            survivor: rows::profile_key(&self.survivor)?,
-            absorbed: rows::profile_key(&self.absorbed)?,
-            raw: self.raw,
-            policy: self.policy,
-            at: self.at,
-        })
-    }
-}
-
-fn email_link(row: &EmailRow) -> Result<(Email, ProfileId), StoreError> {
-    Ok((
-        rows::email_of(rows::text_key(&row.id)?)?,
-        rows::profile_key(&row.profile)?,
-    ))
 }
 
 /// A merge leads every identifier to the survivor in its own transaction, so an identifier
 /// that leads to an absorbed profile is a torn graph.
-fn whole_profile(row: MaybeProfileRow) -> Result<(ProfileId, Profile), StoreError> {
+fn living_profile(row: MaybeProfileRow) -> Result<(ProfileId, Profile), StoreError> {
     match StoredProfile::try_from(row)? {
         StoredProfile::Whole(profile) => Ok((profile.id, *profile)),
         StoredProfile::MergedInto(id) => Err(StoreError::Corrupt(format!(

@@ -6,7 +6,13 @@ use super::transaction::bind;
 use super::{Store, StoreError};
 
 /// Every migration ever released, in order. Add to the end; never change one.
-const MIGRATIONS: &[(&str, &str)] = &[("001_road", include_str!("../../schema/store/001_road.surql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("001_road", include_str!("../../schema/store/001_road.surql")),
+    (
+        "002_identity",
+        include_str!("../../schema/store/002_identity.surql"),
+    ),
+];
 
 #[derive(SurrealValue)]
 struct Applied {

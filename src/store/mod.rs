@@ -10,7 +10,9 @@ pub mod accounts;
 pub mod batches;
 pub mod cohorts;
 pub mod commit;
+pub mod conflicts;
 pub mod connect;
+pub mod decisions;
 pub mod graph;
 pub mod interests;
 pub mod members;
@@ -18,6 +20,7 @@ mod migrations;
 pub mod profiles;
 pub mod raw;
 mod rows;
+pub mod sightings;
 mod transaction;
 
 use std::sync::Arc;

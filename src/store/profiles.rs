@@ -10,9 +10,9 @@ use super::{Store, StoreError};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::{Profile, ProfileId};
 
-/// How many redirects a lookup follows: each merge may add one, and a person is rarely
-/// merged more than a few times.
-const REDIRECTS_MAX: usize = 64;
+/// How many redirects a lookup follows: each merge into an older profile may add one, and
+/// there can't be more merges than a person has identifiers.
+const REDIRECTS_MAX: usize = 4_096;
 
 /// Two gets by key: the identifier's record, and through its link the profile.
 const BY_IDENTIFIER: &str = "SELECT VALUE profile.* FROM $id";

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::serde::ts_microseconds;
+use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue};
 use ulid::Ulid;
@@ -17,12 +17,12 @@ use ulid::Ulid;
 use super::StoreError;
 use crate::domain::Timestamp;
 use crate::domain::cohort::{CohortSlug, Membership, Reason};
-use crate::domain::facet::{Facet, InterestSeen, Register, Seen};
+use crate::domain::facet::{Facet, InterestSeen, Seen, Statement, Statements};
 use crate::domain::fact::{Attribute, Value};
-use crate::domain::graph::CookieNode;
+use crate::domain::graph::{CookieNode, Cut, EmailNode, Logins};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::interest::InterestKey;
-use crate::domain::profile::{Profile, ProfileId};
+use crate::domain::profile::{CookieSet, Profile, ProfileId};
 
 /// Times are whole microseconds since 1970.
 #[derive(Serialize, Deserialize)]
@@ -41,7 +41,7 @@ enum ValueDoc {
 }
 
 #[derive(Serialize, Deserialize)]
-struct RegisterDoc {
+struct StatementDoc {
     value: ValueDoc,
     #[serde(with = "ts_microseconds")]
     at: Timestamp,
@@ -55,11 +55,20 @@ struct InterestDoc {
     seen: SeenDoc,
 }
 
-/// A facet, as the JSON text in `cookie.facet` and within `profile.document`.
+/// What was stated of an attribute, the survivor first.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StatementsDoc {
+    All(Vec<StatementDoc>),
+    /// As it was before lost values were kept.
+    Survivor(StatementDoc),
+}
+
+/// A facet, as the JSON text in `cookie.facet`, `email.facet` and within `profile.document`.
 #[derive(Serialize, Deserialize)]
 struct FacetDoc {
     seen: SeenDoc,
-    attributes: BTreeMap<String, RegisterDoc>,
+    attributes: BTreeMap<String, StatementsDoc>,
     interests: BTreeMap<String, InterestDoc>,
     emails: BTreeMap<String, SeenDoc>,
     sources: BTreeSet<String>,
@@ -74,10 +83,34 @@ struct MembershipDoc {
     since: Timestamp,
 }
 
+/// Until when evidence for a link is cut, in microseconds; for good, if there is no moment.
+#[derive(Serialize, Deserialize)]
+struct CutDoc {
+    #[serde(with = "ts_microseconds_option")]
+    until: Option<Timestamp>,
+}
+
+/// A moment, in microseconds.
+#[derive(Serialize, Deserialize)]
+struct MomentDoc(#[serde(with = "ts_microseconds")] Timestamp);
+
+/// The JSON text in `cookie.links`.
+#[derive(Default, Serialize, Deserialize)]
+struct LinksDoc {
+    logins: BTreeMap<String, MomentDoc>,
+    cuts: BTreeMap<String, CutDoc>,
+}
+
 /// The folded view of a person, as the JSON text in `profile.document`.
 #[derive(Serialize, Deserialize)]
 struct ProfileDoc {
     cookies: BTreeMap<String, SeenDoc>,
+    /// How many cookies there are, where they are too many to be listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cookie_count: Option<u32>,
+    /// The first of them, then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_cookie: Option<(MomentDoc, String)>,
     facet: FacetDoc,
     memberships: Vec<MembershipDoc>,
 }
@@ -87,12 +120,14 @@ pub struct CookieRow {
     pub id: RecordId,
     pub profile: RecordId,
     pub facet: String,
+    pub links: Option<String>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
 pub struct EmailRow {
     pub id: RecordId,
     pub profile: RecordId,
+    pub facet: Option<String>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -192,7 +227,10 @@ impl From<&Facet> for FacetDoc {
         Self {
             seen: facet.seen.into(),
             attributes: (facet.attributes.iter())
-                .map(|(attribute, register)| (attribute.name().to_owned(), register.into()))
+                .map(|(attribute, stated)| {
+                    let all = stated.iter().map(StatementDoc::from).collect();
+                    (attribute.name().to_owned(), StatementsDoc::All(all))
+                })
                 .collect(),
             interests: (facet.interests.iter())
                 .map(|(key, interest)| (key.as_str().to_owned(), interest.into()))
@@ -207,16 +245,16 @@ impl From<&Facet> for FacetDoc {
     }
 }
 
-impl From<&Register> for RegisterDoc {
-    fn from(register: &Register) -> Self {
-        let value = match &register.value {
+impl From<&Statement> for StatementDoc {
+    fn from(statement: &Statement) -> Self {
+        let value = match &statement.value {
             Value::Integer(number) => ValueDoc::Integer(*number),
             Value::Text(text) => ValueDoc::Text(text.clone()),
         };
         Self {
             value,
-            at: register.at,
-            raw: register.raw.to_string(),
+            at: statement.at,
+            raw: statement.raw.to_string(),
         }
     }
 }
@@ -243,7 +281,7 @@ impl TryFrom<FacetDoc> for Facet {
             attributes: doc
                 .attributes
                 .into_iter()
-                .map(register_of)
+                .map(statements_of)
                 .collect::<Result<_, _>>()?,
             interests: (doc.interests.into_iter())
                 .map(|(key, seen)| (InterestKey::from_canonical(&key), interest(seen)))
@@ -256,22 +294,32 @@ impl TryFrom<FacetDoc> for Facet {
     }
 }
 
-fn register_of((name, doc): (String, RegisterDoc)) -> Result<(Attribute, Register), StoreError> {
+fn statements_of((name, doc): (String, StatementsDoc)) -> Result<(Attribute, Statements), StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt(format!("the attribute `{name}` {what}"));
     let attribute = Attribute::named(&name).ok_or_else(|| corrupt("is unknown"))?;
-    let raw = doc.raw.parse().map_err(|_| corrupt("has no raw row"))?;
-    let value = match doc.value {
-        ValueDoc::Integer(number) => Value::Integer(number),
-        ValueDoc::Text(text) => Value::Text(text),
+    let docs = match doc {
+        StatementsDoc::All(all) => all,
+        StatementsDoc::Survivor(survivor) => vec![survivor],
     };
-    Ok((
-        attribute,
-        Register {
-            value,
-            at: doc.at,
-            raw,
-        },
-    ))
+    let statement = |doc: StatementDoc| {
+        let raw = doc.raw.parse().map_err(|_| corrupt("has no raw row"))?;
+        let value = match doc.value {
+            ValueDoc::Integer(number) => Value::Integer(number),
+            ValueDoc::Text(text) => Value::Text(text),
+        };
+        let at = doc.at;
+        Ok(Statements::of(Statement { value, at, raw }))
+    };
+    let mut all: Option<Statements> = None;
+    for one in docs.into_iter().map(statement) {
+        let one = one?;
+        all = Some(match all {
+            Some(before) => before.join(one),
+            None => one,
+        });
+    }
+    let all = all.ok_or_else(|| corrupt("has no value"))?;
+    Ok((attribute, all))
 }
 
 fn write<T: Serialize>(document: &T) -> Result<String, StoreError> {
@@ -283,35 +331,100 @@ fn read<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("a document is torn: {error}")))
 }
 
+fn write_facet(facet: &Facet) -> Result<String, StoreError> {
+    write(&FacetDoc::from(facet))
+}
+
+fn read_facet(text: &str) -> Result<Facet, StoreError> {
+    read::<FacetDoc>(text)?.try_into()
+}
+
 impl CookieRow {
     pub fn new(cookie: &Cookie, node: &CookieNode) -> Result<Self, StoreError> {
-        let facet = write(&FacetDoc::from(&node.facet))?;
+        let logins = node.logins.iter();
+        let links = LinksDoc {
+            logins: logins
+                .map(|(email, at)| (email.as_str().to_owned(), MomentDoc(at)))
+                .collect(),
+            cuts: (node.cuts.iter())
+                .map(|(email, cut)| (email.as_str().to_owned(), (*cut).into()))
+                .collect(),
+        };
+        let has_links = !(links.logins.is_empty() && links.cuts.is_empty());
         Ok(Self {
             id: cookie_id(cookie),
             profile: profile_id(node.profile),
-            facet,
+            facet: write_facet(&node.facet)?,
+            links: has_links.then(|| write(&links)).transpose()?,
         })
     }
 
     pub fn into_domain(self) -> Result<(Cookie, CookieNode), StoreError> {
         let cookie = cookie_of(text_key(&self.id)?)?;
-        let facet: FacetDoc = read(&self.facet)?;
-        Ok((
-            cookie,
-            CookieNode {
-                profile: profile_key(&self.profile)?,
-                facet: facet.try_into()?,
-            },
-        ))
+        let links: LinksDoc = match &self.links {
+            Some(text) => read(text)?,
+            None => LinksDoc::default(),
+        };
+        let mut logins = Logins::default();
+        for (email, MomentDoc(at)) in links.logins {
+            logins.note(&email_of(&email)?, at);
+        }
+        let node = CookieNode {
+            facet: read_facet(&self.facet)?,
+            logins,
+            cuts: (links.cuts.into_iter())
+                .map(|(email, cut)| Ok((email_of(&email)?, cut.into())))
+                .collect::<Result<_, StoreError>>()?,
+            profile: profile_key(&self.profile)?,
+        };
+        Ok((cookie, node))
+    }
+}
+
+impl From<Cut> for CutDoc {
+    fn from(cut: Cut) -> Self {
+        let until = match cut {
+            Cut::Until(moment) => Some(moment),
+            Cut::ForGood => None,
+        };
+        Self { until }
+    }
+}
+
+impl From<CutDoc> for Cut {
+    fn from(doc: CutDoc) -> Self {
+        doc.until.map_or(Self::ForGood, Self::Until)
+    }
+}
+
+impl EmailRow {
+    pub fn new(email: &Email, node: &EmailNode) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: email_id(email),
+            profile: profile_id(node.profile),
+            facet: node.facet.as_ref().map(write_facet).transpose()?,
+        })
+    }
+
+    pub fn into_domain(self) -> Result<(Email, EmailNode), StoreError> {
+        let node = EmailNode {
+            facet: self.facet.as_deref().map(read_facet).transpose()?,
+            profile: profile_key(&self.profile)?,
+        };
+        Ok((email_of(text_key(&self.id)?)?, node))
     }
 }
 
 impl ProfileRow {
     pub fn new(profile: &Profile) -> Result<Self, StoreError> {
+        let is_listed = profile.cookies.is_listed();
+        let first = profile.cookies.first.as_ref().filter(|_| !is_listed);
         let document = ProfileDoc {
-            cookies: (profile.cookies.iter())
+            cookies: (profile.cookies.listed.iter())
                 .map(|(cookie, seen)| (cookie.as_str().to_owned(), (*seen).into()))
                 .collect(),
+            cookie_count: (!is_listed).then_some(profile.cookies.count),
+            first_cookie: first.map(|(at, cookie)| (MomentDoc(*at), cookie.as_str().to_owned())),
             facet: (&profile.facet).into(),
             memberships: profile.memberships.iter().map(MembershipDoc::from).collect(),
         };
@@ -323,6 +436,25 @@ impl ProfileRow {
             document: write(&document)?,
         })
     }
+}
+
+fn cookies_of(
+    listed: BTreeMap<String, SeenDoc>,
+    count: Option<u32>,
+    first: Option<(MomentDoc, String)>,
+) -> Result<CookieSet, StoreError> {
+    if let (Some(count), Some((MomentDoc(at), cookie))) = (count, first) {
+        return Ok(CookieSet {
+            count,
+            first: Some((at, cookie_of(&cookie)?)),
+            listed: BTreeMap::new(),
+        });
+    }
+    let mut cookies = CookieSet::default();
+    for (cookie, seen) in listed {
+        cookies.add(&cookie_of(&cookie)?, seen.into());
+    }
+    Ok(cookies)
 }
 
 impl From<&Membership> for MembershipDoc {
@@ -369,9 +501,7 @@ impl TryFrom<MaybeProfileRow> for StoredProfile {
             rev: row.rev,
             created_at: row.created_at.ok_or_else(missing)?,
             updated_at: row.updated_at.ok_or_else(missing)?,
-            cookies: (document.cookies.into_iter())
-                .map(|(cookie, seen)| Ok((cookie_of(&cookie)?, seen.into())))
-                .collect::<Result<_, StoreError>>()?,
+            cookies: cookies_of(document.cookies, document.cookie_count, document.first_cookie)?,
             facet: document.facet.try_into()?,
             memberships: document.memberships.into_iter().map(Membership::from).collect(),
         })))

@@ -44,7 +44,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // The parts' own settings, and nothing else of them.
     (
         "config",
-        &["store", "classify", "auth", "services", "api", "telemetry"],
+        &[
+            "store",
+            "classify",
+            "pipeline",
+            "auth",
+            "services",
+            "api",
+            "telemetry",
+        ],
     ),
     (
         "app",

@@ -10,6 +10,7 @@ use cdp::cli::demo::{generate, visits::Visit};
 use cdp::domain::Timestamp;
 use cdp::domain::fact::{Attribute, Fact, Value as Known};
 use cdp::domain::identifier::{Cookie, Email};
+use cdp::domain::policy::Rules;
 use cdp::domain::profile::ProfileId;
 use cdp::domain::record::RawId;
 use cdp::domain::role::Role;
@@ -114,6 +115,9 @@ fn comparable(found: &Found) -> Found {
         }
         for value in person["provenance"].as_array_mut().unwrap() {
             value.as_object_mut().unwrap().remove("raw").unwrap();
+            for lost in value["lost"].as_array_mut().unwrap() {
+                lost.as_object_mut().unwrap().remove("raw").unwrap();
+            }
         }
         person
     };
@@ -433,7 +437,8 @@ async fn read(store: &Store, fact: &Fact) -> Touched {
 /// Decides by what was read, however long ago that was.
 async fn decide_and_write(store: &Store, seen: &Touched, fact: Fact, id: u32) -> Result<(), StoreError> {
     let now = DateTime::from_timestamp(1_780_000_000, 0).unwrap();
-    let plan = resolve(&seen.graph, &[fact], now, &mut || ProfileId(id));
+    let rules = Rules::default();
+    let plan = resolve(&seen.graph, &[fact], &rules, now, &mut || ProfileId(id)).unwrap();
     store
         .commit(Commit {
             plan,

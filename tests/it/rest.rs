@@ -257,7 +257,7 @@ async fn a_question_about_nobody_or_two_people_is_refused() {
             None,
         ),
         (&[("cookie", "")], 400, "bad_request", Some("cookie")),
-        (&[("cookie", "undefined")], 400, "bad_request", Some("cookie")),
+        (&[("cookie", "undefined")], 404, "not_found", None),
         (&[("email", "foo@")], 400, "bad_request", Some("email")),
         (
             &[("cookie", COOKIE), ("include", "everything")],

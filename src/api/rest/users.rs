@@ -14,7 +14,7 @@ use crate::api::guard::MayRead;
 use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::services::Services;
-use crate::services::view::{IdentifierView, MembershipView, ProvenanceView, UserProfile};
+use crate::services::view::{IdentifierView, MembershipView, ProvenanceView, StatementView, UserProfile};
 
 /// Finding people.
 pub struct UsersApi;
@@ -94,6 +94,19 @@ pub struct Provenance {
     at: Timestamp,
     /// The address of the verbatim row that states it.
     raw: String,
+    /// The values that lost to it, latest first: the latest few.
+    lost: Vec<Statement>,
+}
+
+/// A value that a row states.
+#[derive(Object)]
+pub struct Statement {
+    /// The value.
+    value: String,
+    /// The latest event time at which it was stated.
+    at: Timestamp,
+    /// The address of the verbatim row that states it.
+    raw: String,
 }
 
 /// A person.
@@ -161,10 +174,13 @@ impl UsersApi {
         include: Query<Option<String>>,
     ) -> Result<Json<UserBody>, ApiError> {
         let include = parse_include(include.0.as_deref().unwrap_or_default())?;
-        let found = services
+        let mut found = services
             .lookup
             .user(cookie.0.as_deref(), email.0.as_deref())
             .await?;
+        if include.contains(&Include::Identities) {
+            services.lookup.list_cookies(&mut found).await?;
+        }
         Ok(Json(UserBody {
             user_profile: UserProfileBody::of(found, &include),
         }))
@@ -260,9 +276,16 @@ impl From<ProvenanceView> for Provenance {
     fn from(view: ProvenanceView) -> Self {
         Self {
             field: view.field.to_owned(),
-            value: view.value,
-            at: view.at,
-            raw: view.raw,
+            value: view.survivor.value,
+            at: view.survivor.at,
+            raw: view.survivor.raw,
+            lost: view.lost.into_iter().map(Statement::from).collect(),
         }
+    }
+}
+
+impl From<StatementView> for Statement {
+    fn from(StatementView { value, at, raw }: StatementView) -> Self {
+        Self { value, at, raw }
     }
 }

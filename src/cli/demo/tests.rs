@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::truth::{Kind, Row};
 use super::*;
 use crate::domain::identifier::{Cookie, Email};
+use crate::domain::placeholder::Placeholders;
 
 fn until() -> Timestamp {
     "2026-06-30T12:00:00Z".parse().unwrap()
@@ -28,6 +29,9 @@ fn truth_of(visits: &[Visit]) -> Truth {
 /// identifiers are not all in order.
 fn identifiers(line: &Value) -> Option<(String, Option<String>)> {
     let cookie = Cookie::parse(line.get("cookie")?.as_str()?).ok()?;
+    if Placeholders::default().contains(cookie.as_str()) {
+        return None;
+    }
     let email = match line.get("email") {
         Some(email) => Some(Email::parse(email.as_str()?).ok()?.as_str().to_owned()),
         None => None,

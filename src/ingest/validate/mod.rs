@@ -9,9 +9,11 @@ use serde_json::Value as Json;
 use super::fields::{self, Fields, kind};
 use super::normalise;
 use crate::domain::Timestamp;
+use crate::domain::conflict::Refused;
 use crate::domain::fact::{Attribute, Fact, Value};
 use crate::domain::identifier::{Cookie, Email, IdentifierError};
 use crate::domain::interest::{Interest, InterestKey};
+use crate::domain::placeholder::Placeholders;
 use crate::domain::record::{Finding, Origin, RawId};
 
 /// Ages that are believed, in years: the oldest person on record reached 122.
@@ -27,14 +29,29 @@ pub const MESSAGE_ID_BYTES_MAX: usize = 200;
 /// have happened when it arrived, since otherwise it would win over all that follows.
 pub const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-/// Reads a row as a fact.
-///
-/// # Errors
-/// Every finding that keeps it from being one; never an empty list.
-pub fn validate(fields: Fields, origin: &Origin, raw: RawId) -> Result<Fact, Vec<Finding>> {
+/// A row that was judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// The fact; or every finding that keeps the row from being one, at least one.
+    pub fact: Result<Fact, Vec<Finding>>,
+    /// Values in the place of identifiers that many strangers share.
+    pub refused: Vec<Refused>,
+}
+
+/// Reads a row as a fact. Placeholders are no identifiers: without its cookie a row is
+/// nobody's, and without its address it is still a visit.
+pub fn validate(fields: Fields, origin: &Origin, raw: RawId, placeholders: &Placeholders) -> Judged {
     let mut draft = Draft {
         received_at: origin.received_at,
-        ..Draft::default()
+        cookie: None,
+        email: None,
+        at: None,
+        message_id: None,
+        attributes: BTreeMap::new(),
+        interests: BTreeMap::new(),
+        findings: Vec::new(),
+        placeholders,
+        refused: Vec::new(),
     };
     for (name, value) in fields {
         draft.read(&name, value);
@@ -47,7 +64,8 @@ pub fn validate(fields: Fields, origin: &Origin, raw: RawId) -> Result<Fact, Vec
     {
         draft.find(fields::COOKIE, "required", "is missing");
     }
-    match draft.cookie {
+    let refused = std::mem::take(&mut draft.refused);
+    let fact = match draft.cookie {
         Some(cookie) if draft.findings.is_empty() => Ok(Fact {
             cookie,
             email: draft.email,
@@ -59,11 +77,11 @@ pub fn validate(fields: Fields, origin: &Origin, raw: RawId) -> Result<Fact, Vec
             interests: draft.interests,
         }),
         _ => Err(draft.findings),
-    }
+    };
+    Judged { fact, refused }
 }
 
-#[derive(Default)]
-struct Draft {
+struct Draft<'p> {
     received_at: Timestamp,
     cookie: Option<Cookie>,
     email: Option<Email>,
@@ -72,9 +90,11 @@ struct Draft {
     attributes: BTreeMap<Attribute, Value>,
     interests: BTreeMap<InterestKey, Interest>,
     findings: Vec<Finding>,
+    placeholders: &'p Placeholders,
+    refused: Vec<Refused>,
 }
 
-impl Draft {
+impl Draft<'_> {
     fn find(&mut self, field: &str, code: &'static str, message: impl Into<String>) {
         self.findings.push(Finding {
             field: field.to_owned(),
@@ -118,6 +138,15 @@ impl Draft {
         let Some(text) = self.text(fields::COOKIE, value) else {
             return;
         };
+        if self.placeholders.contains(&text) && !text.trim().is_empty() {
+            self.refused
+                .push(Refused::PlaceholderCookie(text.trim().to_lowercase()));
+            return self.find(
+                fields::COOKIE,
+                "placeholder",
+                "is a placeholder that many people share",
+            );
+        }
         match Cookie::parse(&text) {
             Ok(cookie) => {
                 let before = self.cookie.replace(cookie.clone());
@@ -132,12 +161,19 @@ impl Draft {
         let Some(text) = self.text(fields::EMAIL, value) else {
             return;
         };
+        if self.placeholders.contains(&text) {
+            if !text.trim().is_empty() {
+                self.refused
+                    .push(Refused::PlaceholderEmail(text.trim().to_lowercase()));
+            }
+            return;
+        }
         match Email::parse(&text) {
             Ok(email) => {
                 let before = self.email.replace(email.clone());
                 self.find_if_other(fields::EMAIL, before.as_ref(), &email);
             }
-            Err(IdentifierError::Empty | IdentifierError::Placeholder) => {}
+            Err(IdentifierError::Empty) => {}
             Err(error) => self.find(fields::EMAIL, identifier_code(error), error.to_string()),
         }
     }
@@ -344,7 +380,6 @@ const fn identifier_code(error: IdentifierError) -> &'static str {
         IdentifierError::Empty => "empty",
         IdentifierError::TooLong { .. } => "too_long",
         IdentifierError::Characters | IdentifierError::Syntax => "invalid",
-        IdentifierError::Placeholder => "placeholder",
     }
 }
 

@@ -14,16 +14,31 @@ fn origin() -> Origin {
     }
 }
 
-fn read(record: Json) -> Result<Fact, Vec<Finding>> {
+fn judge(record: Json) -> Result<Judged, Vec<Finding>> {
     let raw = RawId {
         block: Ulid::nil(),
         row: 0,
     };
-    validate(
-        fields::of_json(record).map_err(|finding| vec![finding])?,
-        &origin(),
-        raw,
-    )
+    let fields = fields::of_json(record).map_err(|finding| vec![finding])?;
+    Ok(validate(fields, &origin(), raw, &Placeholders::default()))
+}
+
+fn read(record: Json) -> Result<Fact, Vec<Finding>> {
+    judge(record)?.fact
+}
+
+#[test]
+fn what_stands_in_the_place_of_an_identifier_is_told() {
+    let refused = |record| judge(record).unwrap().refused;
+    assert_eq!(
+        refused(json!({"cookie": " NULL ", "email": "jo@x.com"})),
+        [Refused::PlaceholderCookie("null".to_owned())]
+    );
+    assert_eq!(
+        refused(json!({"cookie": "c1", "email": "Test@Test.com"})),
+        [Refused::PlaceholderEmail("test@test.com".to_owned())]
+    );
+    assert_eq!(refused(json!({"cookie": "", "email": " "})), []);
 }
 
 #[track_caller]

@@ -4,7 +4,7 @@ use async_graphql::{ID, SimpleObject};
 
 use super::rounded;
 use crate::domain::Timestamp;
-use crate::services::view::{IdentifierView, MembershipView, ProvenanceView, UserProfile};
+use crate::services::view::{IdentifierView, MembershipView, ProvenanceView, StatementView, UserProfile};
 
 /// One person, unified from every cookie and address that is known to be theirs.
 #[derive(SimpleObject)]
@@ -89,7 +89,10 @@ pub struct Membership {
 pub struct Identities {
     /// The primary address, or the first cookie of somebody without one.
     primary_key: String,
-    /// Every cookie, first seen first.
+    /// How many cookies there are.
+    cookie_count: u32,
+    /// Every cookie, first seen first. Of somebody with more than 64 there are none here: the
+    /// identity graph has them.
     cookies: Vec<Identifier>,
     /// Every address, primary first.
     emails: Vec<Identifier>,
@@ -114,6 +117,19 @@ pub struct Provenance {
     /// The value that survived.
     value: String,
     /// The event time at which it was stated.
+    at: Timestamp,
+    /// The address of the row that states it, for `rawRow`.
+    raw: String,
+    /// The values that lost to it, latest first: the latest few.
+    lost: Vec<Statement>,
+}
+
+/// A value that a row states.
+#[derive(SimpleObject)]
+pub struct Statement {
+    /// The value.
+    value: String,
+    /// The latest event time at which it was stated.
     at: Timestamp,
     /// The address of the row that states it, for `rawRow`.
     raw: String,
@@ -144,6 +160,7 @@ impl From<UserProfile> for Profile {
             cohorts: user.memberships.into_iter().map(Membership::from).collect(),
             identities: Identities {
                 primary_key: user.primary_key,
+                cookie_count: user.cookie_count,
                 cookies: user.cookies.into_iter().map(Identifier::from).collect(),
                 emails: user.emails.into_iter().map(Identifier::from).collect(),
             },
@@ -195,16 +212,22 @@ impl From<ProvenanceView> for Provenance {
     fn from(
         ProvenanceView {
             field,
-            value,
-            at,
-            raw,
+            survivor,
+            lost,
         }: ProvenanceView,
     ) -> Self {
         Self {
             field,
-            value,
-            at,
-            raw,
+            value: survivor.value,
+            at: survivor.at,
+            raw: survivor.raw,
+            lost: lost.into_iter().map(Statement::from).collect(),
         }
+    }
+}
+
+impl From<StatementView> for Statement {
+    fn from(StatementView { value, at, raw }: StatementView) -> Self {
+        Self { value, at, raw }
     }
 }

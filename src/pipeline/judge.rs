@@ -1,0 +1,323 @@
+//! What people decide by hand about who is who: a merge was wrong, a link was wrong, a
+//! refused link was right. The writer carries it out like a chunk: read, plan, segment,
+//! commit, and again on conflict.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::Utc;
+
+use super::PipelineError;
+use super::retry::Retry;
+use super::writer::Writer;
+use crate::domain::Timestamp;
+use crate::domain::decision::{Decision, DecisionKind};
+use crate::domain::fact::Fact;
+use crate::domain::graph::{Cut, Plan, Subgraph};
+use crate::domain::identifier::{Cookie, Email};
+use crate::domain::policy::{Caps, Policy, Rules};
+use crate::domain::profile::{Profile, ProfileId};
+use crate::identity::cut::{self, Order, Pair, Restored};
+use crate::ingest::normalise::stored;
+use crate::store::StoreError;
+use crate::store::commit::Commit;
+use crate::store::conflicts::StoredConflict;
+use crate::store::decisions::StoredMerge;
+
+/// What somebody decided.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// What.
+    pub verdict: Verdict,
+    /// Who.
+    pub by: String,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// Take a merge apart.
+    Undo(StoredMerge),
+    /// Cut the link between two identifiers of a person, or all links of one.
+    Cut {
+        /// Whose.
+        profile: ProfileId,
+        /// The cookie, or all that are linked to the address.
+        cookie: Option<Cookie>,
+        /// The address, or all that are linked to the cookie.
+        email: Option<Email>,
+    },
+    /// Follow a link that was refused.
+    Allow(StoredConflict),
+    /// Keep a refused link's ends apart for good.
+    KeepApart(StoredConflict),
+}
+
+/// What became of a judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The profiles that it wrote, in order: the parts, or the person that came to be.
+    pub profiles: Vec<ProfileId>,
+    /// The links that it cut or made.
+    pub links: Vec<Pair>,
+}
+
+/// Why a judgement does not fit what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Objection {
+    /// Nobody is there.
+    #[error("nobody is known by this")]
+    Nobody,
+    /// There is no link to cut.
+    #[error("these are not linked")]
+    NotLinked,
+    /// The merge has been undone.
+    #[error("this merge has been undone")]
+    Undone,
+    /// Nothing of what was merged is there any more.
+    #[error("nothing of what this merge brought is left to take apart")]
+    NothingLeft,
+    /// Not a link that was refused.
+    #[error("a placeholder is refused by the settings, and not to be judged")]
+    NoLink,
+}
+
+/// A judgement that is ready to be carried out.
+struct Case {
+    graph: Subgraph,
+    plan: Plan,
+    decision: Decision,
+}
+
+impl Writer {
+    /// Carries out a judgement.
+    pub(super) async fn judge(&mut self, judgement: &Judgement) -> Result<Judged, PipelineError> {
+        let mut retry = Retry::default();
+        loop {
+            match self.attempt_judgement(judgement).await {
+                Ok(judged) => return Ok(judged),
+                Err(failure) => retry.after(failure).await?,
+            }
+        }
+    }
+
+    async fn attempt_judgement(&mut self, judgement: &Judgement) -> Result<Judged, PipelineError> {
+        let now = stored(Utc::now());
+        let mut case = match &judgement.verdict {
+            Verdict::Undo(merge) => self.undo(merge, now).await?,
+            Verdict::Cut {
+                profile,
+                cookie,
+                email,
+            } => self.cut(*profile, cookie.as_ref(), email.as_ref(), now).await?,
+            Verdict::Allow(conflict) => self.allow(conflict, now).await?,
+            Verdict::KeepApart(conflict) => self.keep_apart(conflict, now).await?,
+        };
+        case.decision.by.clone_from(&judgement.by);
+        case.decision.profiles = case.plan.profiles.keys().copied().collect();
+        let judged = Judged {
+            profiles: case.decision.profiles.clone(),
+            links: case.decision.links.clone(),
+        };
+        let kind = case.decision.kind.name();
+        let commit = Commit {
+            decision: Some(case.decision),
+            ..Commit::default()
+        };
+        self.settle(&case.graph, case.plan, commit, now).await?;
+        metrics::counter!("cdp_decisions_total", "kind" => kind).increment(1);
+        Ok(judged)
+    }
+
+    async fn undo(&mut self, merge: &StoredMerge, now: Timestamp) -> Result<Case, PipelineError> {
+        let redirect = self
+            .store
+            .redirect(merge.absorbed)
+            .await?
+            .ok_or(Objection::Undone)?;
+        let profile = self
+            .store
+            .profile_by_id(redirect.to)
+            .await?
+            .ok_or(Objection::Nobody)?;
+        let graph = self.whole_graph(profile.clone()).await?;
+        let Some(whole) = graph.whole.get(&profile.id) else {
+            return Err(Objection::Nobody.into());
+        };
+        let is_here = |cookie: &&Cookie| whole.cookies.contains_key(*cookie);
+        let cookies: BTreeSet<Cookie> = merge.cookies.iter().filter(is_here).cloned().collect();
+        let is_here = |email: &&Email| whole.emails.contains_key(*email);
+        let emails: BTreeSet<Email> = merge.emails.iter().filter(is_here).cloned().collect();
+        if cookies.is_empty() && emails.is_empty() {
+            return Err(Objection::NothingLeft.into());
+        }
+        // A link is later than the merge if the row that proves it arrived later.
+        let edges = self.store.edges(whole.cookies.keys()).await?;
+        let later: BTreeSet<(&Cookie, &Email)> = (edges.iter())
+            .filter(|edge| Timestamp::from(edge.raw.block.datetime()) > merge.at)
+            .map(|edge| (&edge.cookie, &edge.email))
+            .collect();
+        let (cookies, emails) = cut::side_of(whole, &cookies, &emails, |cookie, email| {
+            later.contains(&(cookie, email))
+        });
+        let order = Order {
+            pairs: cut::crossing(whole, &cookies, &emails),
+            cut: Cut::Until(now),
+            restored: Some(Restored {
+                id: merge.absorbed,
+                rev: redirect.rev,
+                created_at: merge.absorbed_created_at.unwrap_or(merge.at),
+                cookies,
+                emails,
+            }),
+        };
+        if order.pairs.is_empty() {
+            return Err(Objection::NothingLeft.into());
+        }
+        let kind = DecisionKind::Undo {
+            merge: merge.id.clone(),
+        };
+        self.cut_case(graph, profile.id, &order, kind, now).await
+    }
+
+    async fn cut(
+        &mut self,
+        profile: ProfileId,
+        cookie: Option<&Cookie>,
+        email: Option<&Email>,
+        now: Timestamp,
+    ) -> Result<Case, PipelineError> {
+        let profile = self
+            .store
+            .profile_by_id(profile)
+            .await?
+            .ok_or(Objection::Nobody)?;
+        let graph = self.whole_graph(profile.clone()).await?;
+        let cookies = graph.whole.get(&profile.id).map(|whole| &whole.cookies);
+        let pairs: BTreeSet<Pair> = (cookies.into_iter().flatten())
+            .filter(|(of, _)| cookie.is_none_or(|cookie| cookie == *of))
+            .flat_map(|(of, node)| cut::links_of(node).map(move |to| (of.clone(), to.clone())))
+            .filter(|(_, to)| email.is_none_or(|email| email == to))
+            .collect();
+        if pairs.is_empty() {
+            return Err(Objection::NotLinked.into());
+        }
+        let order = Order {
+            pairs,
+            cut: Cut::Until(now),
+            restored: None,
+        };
+        self.cut_case(graph, profile.id, &order, DecisionKind::Cut, now)
+            .await
+    }
+
+    async fn keep_apart(&mut self, conflict: &StoredConflict, now: Timestamp) -> Result<Case, PipelineError> {
+        let (cookie, email) = conflict.conflict.refused.link().ok_or(Objection::NoLink)?;
+        let profile = self
+            .store
+            .profile_by_cookie(cookie)
+            .await?
+            .ok_or(Objection::Nobody)?;
+        let graph = self.whole_graph(profile.clone()).await?;
+        let order = Order {
+            pairs: BTreeSet::from([(cookie.clone(), email.clone())]),
+            cut: Cut::ForGood,
+            restored: None,
+        };
+        let kind = DecisionKind::KeepApart {
+            conflict: conflict.id.clone(),
+        };
+        self.cut_case(graph, profile.id, &order, kind, now).await
+    }
+
+    async fn allow(&mut self, conflict: &StoredConflict, now: Timestamp) -> Result<Case, PipelineError> {
+        let (cookie, email) = conflict.conflict.refused.link().ok_or(Objection::NoLink)?;
+        let touched = self
+            .store
+            .touched(
+                &BTreeSet::from([cookie]),
+                &BTreeSet::from([email]),
+                &BTreeSet::new(),
+            )
+            .await?;
+        let mut graph = touched.graph;
+        let node = graph.cookies.get_mut(cookie).ok_or(Objection::Nobody)?;
+        node.cuts.remove(email);
+        // The row that was refused ties the two; what it says was stored when it came.
+        let fact = Fact {
+            cookie: cookie.clone(),
+            email: Some(email.clone()),
+            at: conflict.conflict.at,
+            source: conflict.conflict.source.clone(),
+            raw: conflict.conflict.raw,
+            message_id: None,
+            attributes: BTreeMap::new(),
+            interests: BTreeMap::new(),
+        };
+        let rules = Rules {
+            policy: Policy::Union,
+            sources: BTreeMap::new(),
+            caps: Caps::NONE,
+        };
+        let plan = self.resolve(&mut graph, &[fact], &rules, now).await?;
+        let decision = Decision {
+            kind: DecisionKind::Allow {
+                conflict: conflict.id.clone(),
+            },
+            profiles: Vec::new(),
+            links: vec![(cookie.clone(), email.clone())],
+            by: String::new(),
+        };
+        Ok(Case {
+            graph,
+            plan,
+            decision,
+        })
+    }
+
+    async fn whole_graph(&self, profile: Profile) -> Result<Subgraph, StoreError> {
+        let mut graph = Subgraph::default();
+        let whole = self.store.whole(&profile).await?;
+        graph.whole.insert(profile.id, whole);
+        graph.profiles.insert(profile.id, profile);
+        Ok(graph)
+    }
+
+    /// Plans a cut, with whom cookies go back to read as well.
+    async fn cut_case(
+        &mut self,
+        mut graph: Subgraph,
+        person: ProfileId,
+        order: &Order,
+        kind: DecisionKind,
+        now: Timestamp,
+    ) -> Result<Case, PipelineError> {
+        let mut identifiers = 0;
+        if let Some(whole) = graph.whole.get(&person) {
+            identifiers = whole.cookies.len() + whole.emails.len();
+            let fallbacks = cut::fallbacks(whole, &order.pairs);
+            if !fallbacks.is_empty() {
+                let asked = fallbacks.iter().collect();
+                let others = self
+                    .store
+                    .touched(&BTreeSet::new(), &asked, &BTreeSet::new())
+                    .await?
+                    .graph;
+                graph.emails.extend(others.emails);
+                graph.profiles.extend(others.profiles);
+            }
+        }
+        self.ids.reserve(&self.store, identifiers).await?;
+        let plan = cut::cut(&graph, person, order, now, &mut || self.ids.take());
+        let decision = Decision {
+            kind,
+            profiles: Vec::new(),
+            links: order.pairs.iter().cloned().collect(),
+            by: String::new(),
+        };
+        Ok(Case {
+            graph,
+            plan,
+            decision,
+        })
+    }
+}
