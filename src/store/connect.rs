@@ -1,6 +1,7 @@
 //! Opens the store by its connection string: `surrealkv://path` on disk, `mem://` for
 //! tests, `ws://` or `wss://` for a SurrealDB server.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use surrealdb::{IndexedResults, Surreal};
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::kvs::Datastore;
 
-use super::{Store, StoreError, migrations};
+use super::{Store, StoreError, log, migrations};
 
 /// Namespace and database that hold the platform's records.
 const NAMESPACE: &str = "cdp";
@@ -121,6 +122,9 @@ async fn open_remote(settings: &Settings) -> Result<Surreal<Any>, OpenError> {
 /// be bounded: the SDK passes no configuration on, and an embedded engine reads no
 /// environment.
 async fn open_embedded(settings: &Settings) -> Result<Surreal<Db>, OpenError> {
+    if let Some(path) = settings.url.strip_prefix("surrealkv://") {
+        log::seal(Path::new(path.split('?').next().unwrap_or(path)))?;
+    }
     let config = ConfigMap::empty()
         .with_key_value(
             "surrealkv_block_cache_capacity",

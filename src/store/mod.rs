@@ -15,6 +15,7 @@ pub mod connect;
 pub mod decisions;
 pub mod graph;
 pub mod interests;
+mod log;
 pub mod members;
 mod migrations;
 pub mod profiles;

@@ -2,6 +2,9 @@
 //! half done.
 
 use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use cdp::domain::role::Role;
@@ -61,6 +64,41 @@ async fn no_acknowledged_record_is_lost_and_none_is_stored_by_half() {
     let sent = sent.lock().unwrap().clone();
     assert!(sent.iter().filter(|sent| sent.acknowledged).count() >= ROUNDS * ACKNOWLEDGED);
     check(&server, &sent).await;
+}
+
+/// A process that is killed while it writes may leave half a record in the engine's log.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_record_in_the_log_takes_nothing_along_that_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client::new();
+    for round in ["before", "after", "later"] {
+        let server = Server::start(folder.path()).await;
+        let bearer = token(&client, &server.url, Role::Ingest).await;
+        let record = json!({ "cookie": format!("torn-{round}"), "email": "torn@example.com" });
+        let request = client
+            .post(format!("{}/api/ingest", server.url))
+            .bearer_auth(bearer)
+            .json(&record);
+        request.send().await.unwrap().error_for_status().unwrap();
+        server.kill().await;
+        append_half_a_record(&folder.path().join("cdp/wal"));
+    }
+    let server = Server::start(folder.path()).await;
+    let bearer = token(&client, &server.url, Role::Admin).await;
+    for round in ["before", "after", "later"] {
+        let found = user(&client, &server, &bearer, "cookie", &format!("torn-{round}")).await;
+        assert!(found.is_some(), "{round}");
+    }
+}
+
+fn append_half_a_record(log: &Path) {
+    let entries = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    let newest = entries
+        .filter(|path| path.metadata().unwrap().len() > 0)
+        .max()
+        .unwrap();
+    let mut file = OpenOptions::new().append(true).open(newest).unwrap();
+    file.write_all(&[1, 2, 3]).unwrap();
 }
 
 /// Sends request after request until the server is gone.
