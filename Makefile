@@ -18,10 +18,10 @@ deny := $(CDP_TOOLS_DIR)/bin/cargo-deny
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web fmt bench clean
+.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fmt bench clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 setup: ## Check what building needs, install what is missing
 	@scripts/setup run
@@ -60,6 +60,9 @@ test-rust:
 
 test-web:
 	cd web-playground && npm run check && npm test
+
+test-remote: setup model web ## Two servers over one SurrealDB; apart from `test`, since building that one takes half an hour
+	surreal="$$(scripts/surreal-server)" && CDP_TEST_SURREAL="$$surreal" cargo test --release --locked --test it -- --ignored --nocapture --test-threads 1 remote
 
 fmt: ## Format the code
 	cargo fmt

@@ -1,26 +1,37 @@
-//! Conflict → read again, decide again: bounded, and jittered so that two writers who
+//! Conflict → read again, decide again: bounded in time, and jittered so that two writers who
 //! collided do not collide again.
 
 use std::time::Duration;
 
 use rand::Rng;
+use tokio::time::Instant;
 
 use super::PipelineError;
 use crate::store::StoreError;
 
-/// After so many conflicts in a row something else is wrong.
-const ATTEMPTS_MAX: u32 = 12;
+/// How long a piece of work may lose against other writers. Of writers that collide one has
+/// won, so all together get on; but whoever takes long loses often against whoever is quick.
+const CONTENDED_MAX: Duration = Duration::from_secs(10);
 
 /// Half of the longest pause before the second attempt; it doubles with each.
 const PAUSE_FIRST: Duration = Duration::from_millis(2);
 
-/// The longest pause at all.
-const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// The longest pause at all. Short, since whoever pauses leaves the field to the others.
+const PAUSE_MAX: Duration = Duration::from_millis(20);
 
-/// How often one piece of work was tried.
-#[derive(Default)]
+/// How often one piece of work was tried, and since when.
 pub struct Retry {
     tried: u32,
+    since: Instant,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            tried: 0,
+            since: Instant::now(),
+        }
+    }
 }
 
 impl Retry {
@@ -28,7 +39,7 @@ impl Retry {
     ///
     /// # Errors
     /// The failure itself when it is another one; [`PipelineError::Contended`] after
-    /// [`ATTEMPTS_MAX`] conflicts.
+    /// [`CONTENDED_MAX`].
     pub async fn after(&mut self, failure: impl Into<PipelineError>) -> Result<(), PipelineError> {
         match failure.into() {
             PipelineError::Store(StoreError::Conflict) => {}
@@ -36,12 +47,10 @@ impl Retry {
         }
         metrics::counter!("cdp_conflicts_total").increment(1);
         self.tried += 1;
-        if self.tried == ATTEMPTS_MAX {
-            return Err(PipelineError::Contended {
-                attempts: ATTEMPTS_MAX,
-            });
+        if self.since.elapsed() > CONTENDED_MAX {
+            return Err(PipelineError::Contended { attempts: self.tried });
         }
-        let longest = PAUSE_FIRST.saturating_mul(1 << self.tried.min(16)).min(PAUSE_MAX);
+        let longest = PAUSE_FIRST.saturating_mul(1 << self.tried.min(8)).min(PAUSE_MAX);
         let pause = longest.mul_f64(rand::rng().random_range(0.5..1.0));
         tokio::time::sleep(pause).await;
         Ok(())

@@ -57,7 +57,7 @@ impl Store {
     pub async fn add_accounts(&self, accounts: &[Account]) -> Result<(), StoreError> {
         let rows: Vec<UserRow> = accounts.iter().map(UserRow::new).collect();
         let text = "INSERT IGNORE INTO user $rows RETURN NONE";
-        self.run("added users", text, bind([("rows", rows.into_value())]))
+        self.run_again("added users", text, bind([("rows", rows.into_value())]))
             .await
     }
 }

@@ -37,7 +37,7 @@ impl Store {
     pub async fn add_cohorts(&self, cohorts: &[Cohort]) -> Result<(), StoreError> {
         let rows: Vec<CohortRow> = cohorts.iter().map(CohortRow::new).collect();
         let text = "INSERT IGNORE INTO cohort $rows RETURN NONE";
-        self.run("added cohorts", text, bind([("rows", rows.into_value())]))
+        self.run_again("added cohorts", text, bind([("rows", rows.into_value())]))
             .await
     }
 }

@@ -3,15 +3,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use surrealdb::engine::any::{self, Any};
 use surrealdb::engine::local::Db;
-use surrealdb::types::Variables;
+use surrealdb::types::{ConnectionError, Variables};
 use surrealdb::{IndexedResults, Surreal};
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::kvs::Datastore;
+use tokio::time::timeout;
 
+use super::transaction::{PAUSES, is_conflict};
 use super::{Store, StoreError, log, migrations};
 
 /// Namespace and database that hold the platform's records.
@@ -19,6 +22,10 @@ const NAMESPACE: &str = "cdp";
 const DATABASE: &str = "cdp";
 
 const MIB: u64 = 1024 * 1024;
+
+/// How long a SurrealDB server may take for an answer. The client connects again by itself, and
+/// would let whoever asks wait until then. What was asked may still be done.
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// How to reach the store.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,9 +71,22 @@ impl Connection {
     ) -> Result<IndexedResults, surrealdb::Error> {
         match self {
             Self::Embedded(client) => client.query(text).bind(variables).await,
-            Self::Remote(client) => client.query(text).bind(variables).await,
+            Self::Remote(client) => {
+                let answer = client.query(text).bind(variables).into_future();
+                timeout(ANSWER_MAX, answer)
+                    .await
+                    .unwrap_or_else(|_| Err(no_answer()))
+            }
         }
     }
+}
+
+/// What is said when the engine does not answer in time.
+pub(super) fn no_answer() -> surrealdb::Error {
+    surrealdb::Error::connection(
+        "the store's server does not answer".to_owned(),
+        ConnectionError::ConnectionFailed,
+    )
 }
 
 impl Store {
@@ -114,8 +134,19 @@ async fn open_remote(settings: &Settings) -> Result<Surreal<Any>, OpenError> {
             })
             .await?;
     }
-    client.use_ns(NAMESPACE).use_db(DATABASE).await?;
+    use_database(&client).await?;
     Ok(client)
+}
+
+/// The first to use the namespace and the database makes them; several may want to be that.
+async fn use_database(client: &Surreal<Any>) -> Result<(), surrealdb::Error> {
+    for pause in PAUSES {
+        match client.use_ns(NAMESPACE).use_db(DATABASE).await {
+            Err(error) if is_conflict(&error) => tokio::time::sleep(pause).await,
+            done => return done.map(drop),
+        }
+    }
+    client.use_ns(NAMESPACE).use_db(DATABASE).await.map(drop)
 }
 
 /// Builds the engine here instead of letting the SDK do it, because only so can its memory

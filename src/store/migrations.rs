@@ -1,5 +1,7 @@
 //! Brings the schema up to date: the files of `schema/store`, in order, each once.
 
+use std::time::Duration;
+
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::transaction::bind;
@@ -14,24 +16,66 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ),
 ];
 
+/// The pause before the migrations are read again when another process applies them.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// After so many races lost it is no other process that is in the way.
+const LOST_MAX: u32 = 100;
+
 #[derive(SurrealValue)]
 struct Applied {
     id: RecordId,
     name: String,
 }
 
-/// Applies what is missing.
+/// Applies what is missing. Each migration is one transaction with the record of it: whoever
+/// ends half way leaves nothing of it behind, and of several that start at once on one store,
+/// one applies it and the others find it applied.
 ///
 /// # Errors
 /// When a migration fails, or the store has one that this version does not know.
 pub(super) async fn apply(store: &Store) -> Result<(), StoreError> {
     store
-        .run(
+        .run_again(
             "prepared its migrations",
             "DEFINE TABLE IF NOT EXISTS migration SCHEMALESS",
             bind([]),
         )
         .await?;
+    let mut lost = 0;
+    loop {
+        let index = applied(store).await?;
+        let Some((name, text)) = MIGRATIONS.get(index) else {
+            return Ok(());
+        };
+        let row = Applied {
+            id: RecordId::new("migration", i64::from(number(index))),
+            name: (*name).to_owned(),
+        };
+        let text = format!("BEGIN; INSERT INTO migration $row RETURN NONE;\n{text}\nCOMMIT;");
+        match store
+            .run("applied a migration", &text, bind([("row", row.into_value())]))
+            .await
+        {
+            Ok(()) => tracing::info!(migration.name = name, "applied migration {name}"),
+            // Another process is ahead: the next look at what was applied tells how far.
+            Err(StoreError::Conflict) if lost < LOST_MAX => {
+                lost += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => {
+                return Err(StoreError::Migration {
+                    number: number(index),
+                    reason: std::error::Error::source(&error)
+                        .map_or_else(|| error.to_string(), ToString::to_string),
+                });
+            }
+        }
+    }
+}
+
+/// How many migrations were applied, which must be the first ones of this version.
+async fn applied(store: &Store) -> Result<usize, StoreError> {
     let rows: Vec<Applied> = store
         .select(
             "read its migrations",
@@ -52,29 +96,7 @@ pub(super) async fn apply(store: &Store) -> Result<(), StoreError> {
             });
         }
     }
-    for (index, (name, text)) in MIGRATIONS.iter().enumerate().skip(rows.len()) {
-        let failed = |error: StoreError| StoreError::Migration {
-            number: number(index),
-            reason: std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string),
-        };
-        store
-            .run("applied a migration", text, bind([]))
-            .await
-            .map_err(failed)?;
-        let row = Applied {
-            id: RecordId::new("migration", i64::from(number(index))),
-            name: (*name).to_owned(),
-        };
-        store
-            .run(
-                "recorded a migration",
-                "INSERT INTO migration $row RETURN NONE",
-                bind([("row", row.into_value())]),
-            )
-            .await?;
-        tracing::info!(migration.name = name, "applied migration {name}");
-    }
-    Ok(())
+    Ok(rows.len())
 }
 
 fn number(index: usize) -> u32 {

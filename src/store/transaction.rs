@@ -1,10 +1,12 @@
 //! Runs a query's text, all or nothing, and tells a conflict from a failure.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use surrealdb::IndexedResults;
 use surrealdb::types::{AlreadyExistsError, QueryError, SurrealValue, Value, Variables};
 
+use super::connect::no_answer;
 use super::{Store, StoreError};
 
 /// What the engine says when a write rests on a stale read: a key that it found newer, or
@@ -16,6 +18,19 @@ const CONFLICT_TEXTS: &[&str] = &[
     "for field `rev`",
 ];
 
+/// Pauses between the tries of what several servers do when they start at once.
+pub(super) const PAUSES: [Duration; 6] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+    Duration::from_millis(80),
+    Duration::from_millis(160),
+];
+
+/// How long the engine may take to say that it is there.
+const PING_MAX: Duration = Duration::from_secs(5);
+
 impl Store {
     /// Runs statements, and waits for all of them.
     pub(super) async fn run(
@@ -25,6 +40,23 @@ impl Store {
         variables: Variables,
     ) -> Result<(), StoreError> {
         self.results(doing, text, variables).await.map(drop)
+    }
+
+    /// Runs statements that say the same however often they run, again while another writer
+    /// comes first.
+    pub(super) async fn run_again(
+        &self,
+        doing: &'static str,
+        text: &str,
+        variables: Variables,
+    ) -> Result<(), StoreError> {
+        for pause in PAUSES {
+            match self.run(doing, text, variables.clone()).await {
+                Err(StoreError::Conflict) => tokio::time::sleep(pause).await,
+                done => return done,
+            }
+        }
+        self.run(doing, text, variables).await
     }
 
     /// Runs one statement and takes its rows.
@@ -59,9 +91,13 @@ impl Store {
     /// Asks the engine for nothing, to see whether it answers.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not, or takes long.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.run("answered a ping", "RETURN NONE", bind([])).await
+        let doing = "answered a ping";
+        let answer = self.run(doing, "RETURN NONE", bind([]));
+        tokio::time::timeout(PING_MAX, answer)
+            .await
+            .unwrap_or_else(|_| Err(told(doing, no_answer())))
     }
 
     /// Runs a transaction to its end even if whoever asked for it goes away: the engine
@@ -116,7 +152,7 @@ fn told(doing: &'static str, error: surrealdb::Error) -> StoreError {
     }
 }
 
-fn is_conflict(error: &surrealdb::Error) -> bool {
+pub(super) fn is_conflict(error: &surrealdb::Error) -> bool {
     matches!(error.query_details(), Some(QueryError::TransactionConflict))
         || matches!(
             error.already_exists_details(),

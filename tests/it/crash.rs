@@ -1,234 +1,252 @@
-//! `kill -9` in the middle of the work: no acknowledged record is lost, and nothing is left
-//! half done.
+//! `kill -9` at any moment: no acknowledged record is lost, no request is stored by half, and
+//! nobody is torn, while many clients write about the same people.
+//!
+//! `ROUNDS=200` kills more often; `SEED=…` repeats what was sent and how long each round waited.
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cdp::domain::role::Role;
-use reqwest::Client;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::support::server::{Server, token};
+use crate::support::environment;
+use crate::support::people::{Asked, Record, Walk, check_cohorts, check_people, people_of, to_json};
+use crate::support::server::{Client, Server};
 
-/// How often the server is killed.
-const ROUNDS: usize = 3;
+/// How often the server is killed, unless the environment says how often.
+const ROUNDS: u64 = 20;
 
-/// How many send at once.
-const SENDERS: usize = 4;
+/// How many clients send at once.
+const SENDERS: usize = 8;
 
-/// How many acknowledgements a round waits for before it kills.
-const ACKNOWLEDGED: usize = 60;
+/// The longest that a server lives once it serves, in milliseconds.
+const LIFE_MS_MAX: u64 = 200;
 
-/// Records of one request.
-const RECORDS: usize = 5;
+/// The longest that a server lives which is killed while it starts; it takes about a second.
+const START_MS_MAX: u64 = 1_200;
 
-/// One request's records: the cookies of one person, which the address ties together.
+/// One request. Its first record is of a cookie that no other request names, which tells
+/// whether it was stored.
 #[derive(Debug, Clone)]
-struct Sent {
-    email: String,
-    cookies: Vec<String>,
-    acknowledged: bool,
+struct Request {
+    records: Vec<Record>,
+    is_acknowledged: bool,
+}
+
+impl Request {
+    fn new(walk: &mut Walk, generation: &str, name: &str) -> Self {
+        let mut records = vec![Record::of_nobody_else(name)];
+        records.extend(walk.request(generation));
+        for (number, record) in records.iter_mut().enumerate() {
+            // Each its own, so that a repetition tells whether the first one was stored.
+            record.message_id = Some(format!("{name}-{number}"));
+        }
+        Self {
+            records,
+            is_acknowledged: false,
+        }
+    }
+
+    fn own_cookie(&self) -> &str {
+        &self.records[0].cookie
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_acknowledged_record_is_lost_and_none_is_stored_by_half() {
+async fn no_acknowledged_record_is_lost_and_no_request_is_stored_by_half() {
+    let rounds = environment("ROUNDS").unwrap_or(ROUNDS);
+    let seed = environment("SEED").unwrap_or_else(rand::random);
+    println!("SEED={seed} ROUNDS={rounds}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
     let folder = tempfile::tempdir().unwrap();
-    let sent: Arc<Mutex<Vec<Sent>>> = Arc::default();
-    for round in 0..ROUNDS {
+    let mut before: Vec<Vec<Request>> = Vec::new();
+    let mut unacknowledged = Vec::new();
+    for round in 0..rounds {
+        if random.random_bool(0.2) {
+            let moment = Duration::from_millis(random.random_range(0..START_MS_MAX));
+            Server::kill_while_starting(folder.path(), moment).await;
+        }
         let server = Server::start(folder.path()).await;
-        let before = sent.lock().unwrap().clone();
-        check(&server, &before).await;
-        let mut senders = JoinSet::new();
-        let (acknowledge, mut acknowledged) = mpsc::unbounded_channel();
-        let bearer = token(&Client::new(), &server.url, Role::Ingest).await;
-        for sender in 0..SENDERS {
-            let name = format!("{round}-{sender}");
-            let (url, bearer) = (server.url.clone(), bearer.clone());
-            senders.spawn(send(url, bearer, name, Arc::clone(&sent), acknowledge.clone()));
+        if let Some(requests) = before.last_mut() {
+            let client = Client::log_in(&server.url).await;
+            unacknowledged.extend(check(&client, requests).await);
+            send_again(&client, requests).await;
         }
-        for _ in 0..ACKNOWLEDGED {
-            acknowledged
-                .recv()
-                .await
-                .expect("the senders send until the server is gone");
-        }
-        server.kill().await;
-        senders.join_all().await;
+        let life = Duration::from_millis(random.random_range(0..LIFE_MS_MAX));
+        before.push(write_and_kill(server, life, seed, round).await);
     }
     let server = Server::start(folder.path()).await;
-    let sent = sent.lock().unwrap().clone();
-    assert!(sent.iter().filter(|sent| sent.acknowledged).count() >= ROUNDS * ACKNOWLEDGED);
-    check(&server, &sent).await;
+    let client = Client::log_in(&server.url).await;
+    for requests in &before {
+        check(&client, requests).await;
+    }
+    let all: Vec<&Request> = before.iter().flatten().collect();
+    let stored = unacknowledged.iter().filter(|is_stored| **is_stored).count();
+    println!(
+        "{} requests; of {} that were cut off before the last round, {stored} were stored",
+        all.len(),
+        unacknowledged.len()
+    );
+    assert!(all.iter().filter(|request| request.is_acknowledged).count() as u64 > rounds);
 }
 
 /// A process that is killed while it writes may leave half a record in the engine's log.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_record_in_the_log_takes_nothing_along_that_follows() {
     let folder = tempfile::tempdir().unwrap();
-    let client = Client::new();
-    for round in ["before", "after", "later"] {
+    let names = ["torn-1", "torn-2", "torn-3"];
+    for name in names {
         let server = Server::start(folder.path()).await;
-        let bearer = token(&client, &server.url, Role::Ingest).await;
-        let record = json!({ "cookie": format!("torn-{round}"), "email": "torn@example.com" });
-        let request = client
-            .post(format!("{}/api/ingest", server.url))
-            .bearer_auth(bearer)
-            .json(&record);
-        request.send().await.unwrap().error_for_status().unwrap();
+        let client = Client::log_in(&server.url).await;
+        let records = to_json(&[Record::of_nobody_else(name)]);
+        client.ingest(&records).await.unwrap();
         server.kill().await;
         append_half_a_record(&folder.path().join("cdp/wal"));
     }
     let server = Server::start(folder.path()).await;
-    let bearer = token(&client, &server.url, Role::Admin).await;
-    for round in ["before", "after", "later"] {
-        let found = user(&client, &server, &bearer, "cookie", &format!("torn-{round}")).await;
-        assert!(found.is_some(), "{round}");
+    let client = Client::log_in(&server.url).await;
+    for name in names {
+        let cookie = Record::of_nobody_else(name).cookie;
+        let found = client.asked("/api/user", &[("cookie", &cookie)]).await;
+        assert!(found.is_some(), "{name}");
     }
 }
 
 fn append_half_a_record(log: &Path) {
     let entries = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
-    let newest = entries
-        .filter(|path| path.metadata().unwrap().len() > 0)
-        .max()
-        .unwrap();
+    let used = entries.filter(|path| path.metadata().unwrap().len() > 0);
+    let newest = used.max().unwrap();
     let mut file = OpenOptions::new().append(true).open(newest).unwrap();
     file.write_all(&[1, 2, 3]).unwrap();
 }
 
+/// Sends from many clients at once, kills the server, and returns what was sent.
+async fn write_and_kill(server: Server, life: Duration, seed: u64, round: u64) -> Vec<Request> {
+    let client = Client::log_in(&server.url).await;
+    let mut senders = JoinSet::new();
+    for sender in 0..SENDERS {
+        senders.spawn(send(client.clone(), seed, round, sender));
+    }
+    tokio::time::sleep(life).await;
+    server.kill().await;
+    senders.join_all().await.into_iter().flatten().collect()
+}
+
 /// Sends request after request until the server is gone.
-async fn send(
-    url: String,
-    bearer: String,
-    name: String,
-    sent: Arc<Mutex<Vec<Sent>>>,
-    acknowledge: mpsc::UnboundedSender<()>,
-) {
-    let client = Client::new();
-    for number in 0.. {
-        let cookies: Vec<_> = (0..RECORDS)
-            .map(|record| format!("crash-{name}-{number}-{record}"))
-            .collect();
-        // Every other request is of the person of the one before, so that some are merges.
-        let email = format!("crash-{name}-{}@example.com", number / 2);
-        let record =
-            |cookie| json!({ "cookie": cookie, "email": email, "interests": ["cricket", "bitcoin"] });
-        let records: Vec<Value> = cookies.iter().map(record).collect();
-        let request = client
-            .post(format!("{url}/api/ingest"))
-            .bearer_auth(&bearer)
-            .json(&records);
-        let answer = match request.send().await {
-            Ok(response) => response.error_for_status().unwrap().json::<Value>().await.ok(),
-            Err(_) => None,
-        };
-        let is_acknowledged = answer.is_some_and(|report| report["status"] == "success");
-        sent.lock().unwrap().push(Sent {
-            email,
-            cookies,
-            acknowledged: is_acknowledged,
-        });
-        if !is_acknowledged {
-            return;
+async fn send(client: Client, seed: u64, round: u64, sender: usize) -> Vec<Request> {
+    let generation = format!("r{round}");
+    let mut walk = Walk::new(seed.wrapping_add(round), sender);
+    let mut sent = Vec::new();
+    loop {
+        let name = format!("{generation}-{sender}-{}", sent.len());
+        let mut request = Request::new(&mut walk, &generation, &name);
+        let report = client.ingest(&to_json(&request.records)).await;
+        request.is_acknowledged = report.is_some();
+        sent.push(request);
+        if report.is_none() {
+            return sent;
         }
-        // The test has stopped counting when it has enough.
-        let _ = acknowledge.send(());
     }
 }
 
-/// What was acknowledged is there, what was not is there as a whole or not at all, and every
-/// person is whole.
-async fn check(server: &Server, sent: &[Sent]) {
-    let client = Client::new();
-    let bearer = token(&client, &server.url, Role::Admin).await;
-    let mut ids = BTreeSet::new();
-    for request in sent {
-        let by_email = user(&client, server, &bearer, "email", &request.email).await;
-        let mut present = 0;
-        for cookie in &request.cookies {
-            let by_cookie = user(&client, server, &bearer, "cookie", cookie).await;
-            if by_cookie.is_some() {
-                present += 1;
-                assert_eq!(by_cookie, by_email, "{cookie}");
-            }
-        }
-        assert!(
-            present == RECORDS || !request.acknowledged && present == 0,
-            "{present} of {request:?}"
-        );
-        if let Some(person) = by_email {
-            check_whole(&person, sent);
-            ids.insert(person["identities"]["id"].to_string());
-        }
-    }
-    for slug in ["sports", "finance"] {
-        let page = get(
-            &client,
-            server,
-            &bearer,
-            "/api/cohort/users",
-            &[("cohort", slug), ("limit", "1")],
-        )
-        .await;
-        assert_eq!(page.unwrap()["total"], ids.len(), "{slug}");
+/// A client that got no answer asks again. All of it had come before, or nothing had.
+async fn send_again(client: &Client, requests: &mut [Request]) {
+    for request in requests.iter_mut().filter(|request| !request.is_acknowledged) {
+        let was_stored = presence(client, request).await.is_some();
+        let report = client.ingest(&to_json(&request.records)).await.unwrap();
+        let duplicates = if was_stored { request.records.len() } else { 0 };
+        assert_eq!(report["duplicates"], duplicates, "{request:?}");
+        request.is_acknowledged = true;
     }
 }
 
-/// A person lists every cookie that was stored with their address, and is in both cohorts.
-fn check_whole(person: &Value, sent: &[Sent]) {
-    let cookies = person["identities"]["cookies"].as_array().unwrap();
-    let listed: BTreeSet<&str> = cookies
-        .iter()
-        .map(|cookie| cookie["cookie"].as_str().unwrap())
-        .collect();
-    let own = sent.iter().filter(|sent| person["email"] == sent.email);
-    for request in own {
-        let present = request
-            .cookies
-            .iter()
-            .filter(|cookie| listed.contains(cookie.as_str()))
-            .count();
-        assert!(
-            present == RECORDS || !request.acknowledged && present == 0,
-            "{present} of {request:?}"
-        );
+/// What is there of a request's own cookie.
+async fn presence(client: &Client, request: &Request) -> Option<Value> {
+    let arguments = [("cookie", request.own_cookie()), ("include", "provenance")];
+    client.asked("/api/user", &arguments).await
+}
+
+/// What was acknowledged is there in all stages, what was not is there as a whole or not at all.
+/// Tells for each request that was not acknowledged whether it is there.
+async fn check(client: &Client, requests: &[Request]) -> Vec<bool> {
+    let (mut stored, mut cut_off) = (Vec::new(), Vec::new());
+    for request in requests {
+        let found = presence(client, request).await;
+        assert!(found.is_some() || !request.is_acknowledged, "lost: {request:?}");
+        if !request.is_acknowledged {
+            cut_off.push(found.is_some());
+        }
+        if let Some(person) = found {
+            check_raw(client, request, &person["user_profile"]).await;
+            stored.extend(&request.records);
+        }
     }
-    let mut cohorts: Vec<&str> = person["cohorts"]
-        .as_array()
+    let expected = people_of(stored.iter().copied());
+    let people = check_people(client, &expected).await;
+    check_cohorts(client, &people).await;
+    check_edges(client, &stored, &people).await;
+    let known: BTreeSet<&String> = expected.iter().flat_map(|person| person.cookies.keys()).collect();
+    for record in requests.iter().flat_map(|request| &request.records) {
+        let cookie = &record.cookie;
+        if !known.contains(cookie) {
+            let found = client.asked("/api/user", &[("cookie", cookie)]).await;
+            assert_eq!(found, None, "stored by half");
+        }
+    }
+    cut_off
+}
+
+/// Each record is in the raw stage as it was sent, in the block where its request's first one is.
+async fn check_raw(client: &Client, request: &Request, person: &Value) {
+    let (block, first) = person["provenance"][0]["raw"]
+        .as_str()
         .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    cohorts.sort_unstable();
-    assert_eq!(cohorts, ["Finance", "Sports"], "{person}");
-}
-
-async fn user(client: &Client, server: &Server, bearer: &str, kind: &str, identifier: &str) -> Option<Value> {
-    let arguments = [(kind, identifier), ("include", "identities")];
-    get(client, server, bearer, "/api/user", &arguments)
-        .await
-        .map(|answer| answer["user_profile"].clone())
-}
-
-async fn get(
-    client: &Client,
-    server: &Server,
-    bearer: &str,
-    path: &str,
-    arguments: &[(&str, &str)],
-) -> Option<Value> {
-    let request = client
-        .get(format!("{}{path}", server.url))
-        .query(arguments)
-        .bearer_auth(bearer);
-    let response = request.send().await.unwrap();
-    if response.status() == reqwest::StatusCode::NOT_FOUND {
-        return None;
+        .split_once('-')
+        .unwrap();
+    assert_eq!(first, "0");
+    for (number, record) in request.records.iter().enumerate() {
+        let row = raw_row(client, &format!("{block}-{number}")).await;
+        assert_eq!(row, record.to_json(), "row {number} of {request:?}");
     }
-    Some(response.error_for_status().unwrap().json().await.unwrap())
+}
+
+/// Each pair of cookie and address that was stored is an edge of its person, and each edge names
+/// a row that has both.
+async fn check_edges(client: &Client, stored: &[&Record], people: &[Value]) {
+    const EDGES: &str = "query($id: ID!) { identityGraph(id: $id) { edges { cookie email raw } } }";
+    for person in people.iter().filter(|person| person["email"].is_string()) {
+        let identities = &person["identities"];
+        let graph = client.graphql(EDGES, json!({ "id": identities["id"] })).await;
+        let mut edges = BTreeSet::new();
+        for edge in graph["identityGraph"]["edges"].as_array().unwrap() {
+            let text = |name: &str| edge[name].as_str().unwrap();
+            let row = raw_row(client, text("raw")).await;
+            let named = row["email"].as_str().map(str::to_lowercase);
+            assert_eq!(
+                (row["cookie"].as_str(), named.as_deref()),
+                (Some(text("cookie")), Some(text("email")))
+            );
+            edges.insert((text("cookie").to_owned(), text("email").to_owned()));
+        }
+        let emails = identities["emails"].as_array().unwrap();
+        let expected = stored.iter().filter_map(|record| {
+            let email = record.email.clone()?;
+            let is_theirs = emails.iter().any(|one| one["email"] == email);
+            is_theirs.then(|| (record.cookie.clone(), email))
+        });
+        assert_eq!(edges, expected.collect(), "{person}");
+    }
+}
+
+/// A verbatim row, read as JSON.
+async fn raw_row(client: &Client, id: &str) -> Value {
+    const ROW: &str = "query($id: String!) { rawRow(id: $id) { verbatim } }";
+    let found = client.graphql(ROW, json!({ "id": id })).await;
+    let verbatim = found["rawRow"]["verbatim"].as_str();
+    serde_json::from_str(verbatim.unwrap_or_else(|| panic!("no row {id}"))).unwrap()
 }

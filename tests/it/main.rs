@@ -10,6 +10,8 @@ mod crash;
 mod graphql;
 mod layering;
 mod pipeline;
+mod remote;
 mod rest;
 mod roles;
 mod support;
+mod writers;

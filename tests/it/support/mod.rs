@@ -2,4 +2,12 @@
 
 pub mod answer;
 pub mod app;
+pub mod people;
 pub mod server;
+
+/// A number that whoever runs the tests may set.
+pub fn environment(name: &str) -> Option<u64> {
+    let value = std::env::var_os(name)?;
+    let number = value.to_str().and_then(|text| text.parse().ok());
+    Some(number.unwrap_or_else(|| panic!("{name} is a number")))
+}

@@ -8,7 +8,9 @@ use cdp::domain::role::Role;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+
+use super::people::Asked;
 
 /// Starting takes a second or two; a server that hangs must not hang the tests.
 const START_MAX: Duration = Duration::from_mins(2);
@@ -27,8 +29,13 @@ pub struct Server {
 impl Server {
     /// Starts `cdp serve --demo` over a store on disk and waits until it says where it is.
     pub async fn start(folder: &Path) -> Self {
-        let store = store_url(folder);
-        let mut child = program(&["serve", "--demo", "--listen", "127.0.0.1:0", "--store", &store])
+        Self::over(&store_url(folder), &[]).await
+    }
+
+    /// The same over any store, with settings from the environment.
+    pub async fn over(store: &str, settings: &[(&str, &str)]) -> Self {
+        let mut child = serve(store)
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -44,10 +51,25 @@ impl Server {
         }
     }
 
+    /// Starts it over a store on disk, and kills it a moment later, wherever it is by then.
+    pub async fn kill_while_starting(folder: &Path, moment: Duration) {
+        let mut child = serve(&store_url(folder))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        sleep(moment).await;
+        child.kill().await.unwrap();
+    }
+
     /// `kill -9`, and waits until the process is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
+}
+
+fn serve(store: &str) -> Command {
+    program(&["serve", "--demo", "--listen", "127.0.0.1:0", "--store", store])
 }
 
 /// The connection string of a store below a folder, durable before each answer.
@@ -97,4 +119,72 @@ pub async fn token(client: &reqwest::Client, url: &str, role: Role) -> String {
         .unwrap();
     let token: Value = response.error_for_status().unwrap().json().await.unwrap();
     token["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Somebody who uses a server over HTTP, logged in as admin.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    bearer: String,
+}
+
+impl Client {
+    pub async fn log_in(url: &str) -> Self {
+        let http = reqwest::Client::new();
+        let bearer = token(&http, url, Role::Admin).await;
+        Self {
+            http,
+            url: url.to_owned(),
+            bearer,
+        }
+    }
+
+    /// Sends records and returns the report, which must be one of success; none when nobody
+    /// answered to the end.
+    pub async fn ingest(&self, records: &Value) -> Option<Value> {
+        let request = self.http.post(format!("{}/api/ingest", self.url)).json(records);
+        let response = request.bearer_auth(&self.bearer).send().await.ok()?;
+        let status = response.status();
+        let report = response.text().await.ok()?;
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(
+            (status.as_u16(), &report["status"]),
+            (200, &json!("success")),
+            "{report}"
+        );
+        Some(report)
+    }
+
+    /// The data of a GraphQL answer, which must be free of errors.
+    pub async fn graphql(&self, query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
+        let request = self.http.post(format!("{}/graphql", self.url)).json(&body);
+        let response = request.bearer_auth(&self.bearer).send().await.unwrap();
+        let answer: Value = response.error_for_status().unwrap().json().await.unwrap();
+        assert_eq!(answer["errors"], Value::Null, "{query}: {answer}");
+        answer["data"].clone()
+    }
+
+    /// A counter of `/metrics`; zero when nothing was counted.
+    pub async fn counter(&self, name: &str) -> u64 {
+        let request = self.http.get(format!("{}/metrics", self.url));
+        let response = request.bearer_auth(&self.bearer).send().await.unwrap();
+        let text = response.error_for_status().unwrap().text().await.unwrap();
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines
+            .find(|(counter, _)| *counter == name)
+            .map_or(0, |(_, count)| count.parse().unwrap())
+    }
+}
+
+impl Asked for Client {
+    async fn asked(&self, path: &str, arguments: &[(&str, &str)]) -> Option<Value> {
+        let request = self.http.get(format!("{}{path}", self.url)).query(arguments);
+        let response = request.bearer_auth(&self.bearer).send().await.unwrap();
+        if response.status() == reqwest::StatusCode::NOT_FOUND {
+            return None;
+        }
+        Some(response.error_for_status().unwrap().json().await.unwrap())
+    }
 }

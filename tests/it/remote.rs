@@ -1,0 +1,163 @@
+//! Two servers over one SurrealDB server: whichever of them the clients write to, both give the
+//! people of the oracle, as one server would. `make test-remote` runs this.
+//!
+//! `REQUESTS=500` sends more, `SEED=…` sends the same again.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::support::environment;
+use crate::support::people::{Asked, Record, Walk, check_cohorts, check_people, people_of, to_json};
+use crate::support::server::{Client, Server};
+
+/// Clients of each server.
+const WRITERS: usize = 32;
+
+/// Requests of each, unless the environment says how many.
+const REQUESTS: u64 = 24;
+
+/// So many requests of a client are about the same people.
+const REQUESTS_OF_A_GENERATION: u64 = 6;
+
+/// How long a SurrealDB server may take until it listens.
+const START_MAX: Duration = Duration::from_secs(30);
+
+const USERNAME: &str = "root";
+const PASSWORD: &str = "a password of the tests";
+
+/// How a server logs in to its store.
+const SETTINGS: [(&str, &str); 2] = [
+    ("CDP_STORE__USERNAME", USERNAME),
+    ("CDP_STORE__PASSWORD", PASSWORD),
+];
+
+/// A SurrealDB server with a store in memory.
+struct Surreal {
+    url: String,
+    _child: Child,
+}
+
+impl Surreal {
+    /// Starts the program that `CDP_TEST_SURREAL` names, and waits until it listens.
+    async fn start() -> Self {
+        let program = std::env::var_os("CDP_TEST_SURREAL").expect("`make test-remote` says which program");
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new(program)
+            .args([
+                "start",
+                "--no-banner",
+                "--log",
+                "error",
+                "--bind",
+                &address.to_string(),
+            ])
+            .args(["--username", USERNAME, "--password", PASSWORD, "memory"])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let listens = async {
+            while TcpStream::connect(address).await.is_err() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(START_MAX, listens)
+            .await
+            .expect("SurrealDB starts in time");
+        Self {
+            url: format!("ws://{address}"),
+            _child: child,
+        }
+    }
+
+    async fn serve(&self) -> Server {
+        Server::over(&self.url, &SETTINGS).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a SurrealDB server: make test-remote"]
+async fn remote_two_servers_over_one_store_give_the_people_of_the_oracle() {
+    let surreal = Surreal::start().await;
+    // At once, so that they meet over the schema, the cohorts and the users.
+    let (one, other) = tokio::join!(surreal.serve(), surreal.serve());
+    let clients = [Client::log_in(&one.url).await, Client::log_in(&other.url).await];
+    let seed = environment("SEED").unwrap_or_else(rand::random);
+    let requests = environment("REQUESTS").unwrap_or(REQUESTS);
+    println!("SEED={seed} REQUESTS={requests}");
+
+    let start = Instant::now();
+    let mut writers = JoinSet::new();
+    for writer in 0..2 * WRITERS {
+        writers.spawn(write(clients[writer % 2].clone(), seed, writer, requests));
+    }
+    let sent: Vec<Record> = writers.join_all().await.into_iter().flatten().collect();
+    let seconds = start.elapsed().as_secs_f64();
+    let mut tried = 0;
+    let mut conflicts = 0;
+    for client in &clients {
+        tried += client.counter(r#"cdp_stage_seconds_count{stage="commit"}"#).await;
+        conflicts += client.counter("cdp_conflicts_total").await;
+    }
+    println!(
+        "{} records in {} requests in {seconds:.1} s: {:.0} records/s; of {tried} transactions {conflicts} met a conflict",
+        sent.len(),
+        2 * WRITERS as u64 * requests,
+        sent.len() as f64 / seconds
+    );
+
+    let expected = people_of(&sent);
+    let people = check_people(&clients[0], &expected).await;
+    assert_eq!(check_people(&clients[1], &expected).await, people);
+    // Who is in which cohort follows a server's own commits only, until the next start.
+    let third = surreal.serve().await;
+    check_cohorts(&Client::log_in(&third.url).await, &people).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a SurrealDB server: make test-remote"]
+async fn remote_servers_that_start_at_once_on_an_empty_store_all_serve() {
+    for _ in 0..3 {
+        let surreal = Surreal::start().await;
+        let start = || surreal.serve();
+        let servers = tokio::join!(start(), start(), start(), start());
+        for server in [servers.0, servers.1, servers.2, servers.3] {
+            let client = Client::log_in(&server.url).await;
+            let cohorts = client.asked("/api/cohorts", &[]).await.unwrap();
+            assert_eq!(cohorts["cohorts"].as_array().unwrap().len(), 12);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a SurrealDB server: make test-remote"]
+async fn remote_a_server_whose_store_is_gone_says_so() {
+    let surreal = Surreal::start().await;
+    let server = surreal.serve().await;
+    let ready = || reqwest::get(format!("{}/readyz", server.url));
+    assert_eq!(ready().await.unwrap().status(), 200);
+    drop(surreal);
+    assert_eq!(ready().await.unwrap().status(), 503);
+}
+
+/// Sends one client's requests, one after the other, and returns what it sent.
+async fn write(client: Client, seed: u64, writer: usize, requests: u64) -> Vec<Record> {
+    let mut walk = Walk::new(seed, writer);
+    let mut sent = Vec::new();
+    for request in 0..requests {
+        let generation = format!("s{}", request / REQUESTS_OF_A_GENERATION);
+        let records = walk.request(&generation);
+        let report = client.ingest(&to_json(&records)).await;
+        assert!(report.is_some(), "nobody answered");
+        sent.extend(records);
+    }
+    sent
+}
