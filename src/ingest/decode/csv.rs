@@ -1,21 +1,38 @@
-//! CSV with a header: any order of columns, quoted values, line breaks inside quotes.
+//! Delimited values with a header: any order of columns, quoted values, line breaks inside
+//! quotes; split by commas, semicolons, tabs or bars, whichever the header uses.
+//!
+//! A value is UTF-8. Where it is not, it is read as Windows-1252, in which spreadsheets
+//! still save; there every byte means something, so nothing is ever unreadable.
 
-use std::io::{BufRead, Read};
+use std::borrow::Cow;
+use std::io::{BufRead, Cursor, Read};
 
 use csv::{ByteRecord, ReaderBuilder};
+use encoding_rs::WINDOWS_1252;
 
 use super::{DecodeError, Row, Sink, check_length};
 use crate::domain::record::Finding;
 use crate::ingest::fields::{self, Fields};
 
-pub fn decode(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+/// What may split a header, in order of preference.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// The longest header that is looked at to find its delimiter.
+const HEADER_BYTES_MAX: u64 = 64 * 1024;
+
+pub fn decode(mut input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+    let header = first_line(&mut input).map_err(DecodeError::Read)?;
+    let delimiter = delimiter(&header);
     let recorder = Recorder {
-        input,
+        input: Cursor::new(header).chain(input),
         kept: Vec::new(),
         kept_from: 0,
     };
     // Rows of the wrong length are told apart below, where the row's text is at hand.
-    let mut reader = ReaderBuilder::new().flexible(true).from_reader(recorder);
+    let mut reader = ReaderBuilder::new()
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(recorder);
     let columns = read_header(&mut reader)?;
     let mut record = ByteRecord::new();
     let mut rows = 0;
@@ -44,12 +61,51 @@ pub fn decode(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeErro
     }
 }
 
+/// The payload up to its first line that has anything in it, or as far as anybody would write
+/// a header.
+fn first_line(input: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    while line.trim_ascii().is_empty() {
+        let room = HEADER_BYTES_MAX.saturating_sub(line.len() as u64);
+        if input.by_ref().take(room).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+    }
+    Ok(line)
+}
+
+/// The delimiter that a header uses most, outside of quotes.
+fn delimiter(header: &[u8]) -> u8 {
+    let mut counts = [0_usize; DELIMITERS.len()];
+    let mut is_quoted = false;
+    for byte in header {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            _ => {
+                if let Some(at) = DELIMITERS.iter().position(|delimiter| delimiter == byte) {
+                    counts[at] += 1;
+                }
+            }
+        }
+    }
+    // The first of several that are used alike.
+    let most = counts.into_iter().max().unwrap_or(0);
+    let used = counts.into_iter().position(|count| count == most);
+    used.map_or(DELIMITERS[0], |at| DELIMITERS[at])
+}
+
+/// Bytes as text: UTF-8, else Windows-1252.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
+    }
+}
+
 fn read_header<R: Read>(reader: &mut csv::Reader<R>) -> Result<Vec<Option<String>>, DecodeError> {
     let header = reader.byte_headers().map_err(|error| syntax(&error))?;
-    let names: Vec<String> = header
-        .iter()
-        .map(|name| String::from_utf8_lossy(name).trim().to_owned())
-        .collect();
+    let names: Vec<String> = header.iter().map(|name| text(name).trim().to_owned()).collect();
     if names.iter().all(String::is_empty) {
         return Err(DecodeError::Empty);
     }
@@ -88,13 +144,11 @@ fn read_record(columns: &[Option<String>], record: &ByteRecord) -> Result<Fields
     }
     let mut content = Fields::new();
     for (column, value) in columns.iter().zip(record) {
-        // Columns without a name as well: the row's own text is kept, and must be true.
-        let text = std::str::from_utf8(value).map_err(|_| Finding {
-            field: column.clone().unwrap_or_default(),
-            ..finding("encoding", "is not UTF-8".to_owned())
-        })?;
         if let Some(column) = column {
-            content.push((column.clone(), serde_json::Value::String(text.to_owned())));
+            content.push((
+                column.clone(),
+                serde_json::Value::String(text(value).into_owned()),
+            ));
         }
     }
     Ok(content)
@@ -138,7 +192,7 @@ impl<R> Recorder<R> {
                 .min(self.kept.len())
         };
         let (from, to) = (within(from), within(to));
-        let text = String::from_utf8_lossy(&self.kept[from..to.max(from)]).into_owned();
+        let text = text(&self.kept[from..to.max(from)]).into_owned();
         self.kept.drain(..to);
         self.kept_from += to as u64;
         let body = text.trim_start_matches(['\r', '\n']);

@@ -23,7 +23,7 @@ pub enum Format {
     Json,
     /// One object a line.
     Ndjson,
-    /// Comma-separated values with a header.
+    /// Values with a header, split by commas, semicolons, tabs or bars.
     Csv,
 }
 
@@ -43,7 +43,7 @@ impl Format {
             | "application/ndjson"
             | "application/jsonl"
             | "application/x-jsonlines" => Some(Self::Ndjson),
-            "text/csv" | "application/csv" => Some(Self::Csv),
+            "text/csv" | "application/csv" | "text/tab-separated-values" => Some(Self::Csv),
             _ => None,
         }
     }
@@ -55,7 +55,7 @@ impl Format {
         match ending.as_str() {
             "json" => Some(Self::Json),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
-            "csv" => Some(Self::Csv),
+            "csv" | "tsv" | "tab" => Some(Self::Csv),
             _ => None,
         }
     }

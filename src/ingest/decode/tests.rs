@@ -336,12 +336,47 @@ fn csv_needs_its_header() {
 }
 
 #[test]
-fn csv_that_is_not_utf_8_is_a_finding_of_its_row() {
-    let (rows, _) = decoded(Format::Csv, b"cookie,city\nc1,Z\xFCrich\nc2,Bern\n");
-    assert_eq!(rows[0].3, "! encoding location.city");
-    assert_eq!(rows[1].3, r#"cookie="c2" location.city="Bern""#);
-    let (rows, _) = decoded(Format::Csv, b"cookie,\nc1,Jos\xE9\n");
-    assert_eq!(rows[0].3, "! encoding ");
+fn csv_that_is_not_utf_8_is_windows_1252() {
+    let (rows, _) = decoded(
+        Format::Csv,
+        b"cookie,city\nc1,Z\xFCrich\nc2,\x80 5\nc3,Z\xC3\xBCrich\n",
+    );
+    let contents: Vec<_> = rows.iter().map(|row| row.3.as_str()).collect();
+    assert_eq!(
+        contents,
+        [
+            r#"cookie="c1" location.city="Zürich""#,
+            r#"cookie="c2" location.city="€ 5""#,
+            r#"cookie="c3" location.city="Zürich""#,
+        ]
+    );
+    assert_eq!(rows[0].2, "c1,Zürich");
+}
+
+#[test]
+fn csv_is_split_by_what_its_header_uses() {
+    let expected = [r#"cookie="c1" email="a@b.com" location.city="Paris, France""#];
+    check_contents(
+        Format::Csv,
+        "cookie;email;city\nc1;a@b.com;Paris, France\n",
+        &expected,
+    );
+    check_contents(
+        Format::Csv,
+        "cookie\temail\tcity\nc1\ta@b.com\tParis, France\n",
+        &expected,
+    );
+    check_contents(
+        Format::Csv,
+        "cookie|email|city\r\nc1|a@b.com|\"Paris, France\"\r\n",
+        &expected,
+    );
+    check_contents(
+        Format::Csv,
+        "cookie,\"a;b;c;d\",email,city\nc1,,a@b.com,\"Paris, France\"\n",
+        &[r#"cookie="c1" a;b;c;d="" email="a@b.com" location.city="Paris, France""#],
+    );
+    check_contents(Format::Csv, "cookie\nc1\n", &[r#"cookie="c1""#]);
 }
 
 /// Payloads near the grammar, so that the walk goes deep before it fails.
