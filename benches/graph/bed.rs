@@ -202,10 +202,12 @@ fn place(people: u32) -> (PathBuf, Option<tempfile::TempDir>) {
 }
 
 async fn open(path: &Path) -> Store {
-    let settings = store::Settings {
+    let mut settings = store::Settings {
         url: format!("surrealkv://{}/cdp?sync=every", path.display()),
         ..store::Settings::default()
     };
+    let cache = std::env::var_os("STORE_CACHE_MIB").and_then(|mib| mib.to_str()?.parse().ok());
+    settings.cache_mib = cache.unwrap_or(settings.cache_mib);
     Store::connect(&settings)
         .await
         .unwrap_or_else(|error| panic!("no store: {error}"))

@@ -97,6 +97,24 @@ pub fn recalled_email(profile: &Profile, email: &Email, is_tied: bool) -> Option
     })
 }
 
+/// Where a profile does not list its cookies, one that is gone can't be named. What was said under
+/// it is given to one of the addresses, so that a fold of what is left loses nothing.
+#[must_use]
+pub fn kept_of_the_lost(profile: &Profile, whole: &Whole) -> Option<(Email, EmailNode)> {
+    let is_whole = profile.cookies.is_listed() || whole.cookies.len() >= profile.cookies.count as usize;
+    let (email, node) = whole.emails.first_key_value().filter(|_| !is_whole)?;
+    let remembered = recalled_email(profile, email, false)?.facet;
+    let facets = node.facet.clone().into_iter().chain(remembered);
+    let facet = facets.reduce(Facet::join);
+    Some((
+        email.clone(),
+        EmailNode {
+            facet,
+            ..node.clone()
+        },
+    ))
+}
+
 /// What is known of an identifier whose profile is in doubt.
 #[derive(Debug, Default)]
 pub struct Doubt {

@@ -12,6 +12,7 @@ use cdp::classify::Classifier;
 use cdp::domain::Timestamp;
 use cdp::domain::fault::Fault;
 use cdp::domain::identifier::{Cookie, Email};
+use cdp::domain::interest::InterestKey;
 use cdp::domain::profile::{Profile, ProfileId};
 use cdp::domain::record::Origin;
 use cdp::ingest::decode::{Format, decode};
@@ -46,6 +47,10 @@ impl Road {
         let classifier = build(&config()).await.classifier;
         let store = connect(folder).await;
         store.add_cohorts(classifier.cohorts()).await.unwrap();
+        // The classifier is shared, and what it knows from another test it does not store again.
+        let interests = ["football", "cricket", "bitcoin"].map(InterestKey::from_canonical);
+        let answers = classifier.classify(&interests).await.unwrap();
+        store.keep_interests(&answers).await.unwrap();
         Self::over(store, classifier).await
     }
 
@@ -190,7 +195,11 @@ async fn fill(folder: &Path) -> (Vec<String>, Vec<String>) {
         record("c-1", "cat@example.com", 4, &json!({ "first_name": "Cat" })),
         record("c-2", "cat2@example.com", 5, &none),
     ];
-    let many = (0..MANY).map(|n| record(&format!("m-{n}"), "many@example.com", 10 + n, &none));
+    let mel = json!({ "first_name": "Mel" });
+    let many = (0..MANY).map(|n| {
+        let said = if n == 7 { &mel } else { &none };
+        record(&format!("m-{n}"), "many@example.com", 10 + n, said)
+    });
     records.extend(many);
     road.send("web", &records).await;
     road.send("web", &[record("c-1", "cat2@example.com", 100, &none)])
@@ -253,6 +262,11 @@ const DAMAGES: &[(&str, &[Fault], bool)] = &[
         true,
     ),
     ("DELETE $ann", &[Fault::IdentifierOwnerless, Fault::MemberStray], true),
+    (
+        "DELETE profile WHERE merged_into = NONE",
+        &[Fault::IdentifierOwnerless, Fault::MemberStray, Fault::RedirectLost],
+        true,
+    ),
     ("UPDATE $ann SET document = 'torn', rev += 1", &[Fault::Unreadable], true),
     ("DELETE cookie:⟨a-2⟩", &[Fault::IdentifierGone, Fault::ProfileStale], true),
     (
@@ -329,8 +343,27 @@ async fn each_damage_is_found_and_what_can_be_derived_is_mended() {
             *can_be_mended,
             "{text}: {again}"
         );
-        assert_eq!(people(folder, &cookies, &emails).await, before, "{text}");
+        let after = people(folder, &cookies, &emails).await;
+        for (identifier, person) in &before {
+            assert_eq!(&after[identifier], person, "{text}: {identifier}");
+        }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_under_a_cookie_that_is_gone_and_was_not_listed_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path()).await;
+    let many = ["many@example.com".to_owned()];
+    let before = people(folder.path(), &[], &many).await;
+    damage(folder.path(), "DELETE cookie:⟨m-7⟩").await;
+    let found = said(&doctor(folder.path(), &[]).await, false);
+    assert!(found.contains(Fault::ProfileStale.sentence()), "{found}");
+    said(&doctor(folder.path(), &["--repair"]).await, true);
+    let after = people(folder.path(), &[], &many).await;
+    let (before, after) = (&before[&many[0]], &after[&many[0]]);
+    assert_eq!(after.facet, before.facet);
+    assert_eq!(after.cookies.count, before.cookies.count - 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -230,7 +230,12 @@ impl<'a> Mender<'a> {
         case.lead(&mut plan);
         let mut empty = Vec::new();
         for (id, profile) in &case.people {
-            let whole = wholes.remove(id).unwrap_or_default();
+            let mut whole = wholes.remove(id).unwrap_or_default();
+            if let Some((email, record)) = checkup::kept_of_the_lost(profile, &whole) {
+                whole.emails.insert(email.clone(), record.clone());
+                let new = plan.emails.contains_key(&email);
+                plan.emails.insert(email, Write { new, record });
+            }
             match checkup::refolded(profile, &whole, self.now) {
                 Some(record) if is_news(profile, &record) => {
                     let record = self.segmented(record, Some(profile)).await?;
@@ -344,8 +349,8 @@ impl<'a> Mender<'a> {
         }
     }
 
-    /// The memberships of a profile that was folded anew; those of one that says what it said
-    /// stay.
+    /// The memberships of a profile that was folded anew. Those of one that says what it said
+    /// stay, and so do those that can't be told anew, since the model does not run here.
     async fn segmented(&self, profile: Profile, before: Option<&Profile>) -> Result<Profile, StoreError> {
         if before.is_some_and(|before| before.facet == profile.facet) {
             return Ok(profile);
@@ -354,6 +359,9 @@ impl<'a> Mender<'a> {
         let found = self.store.interests(&keys).await?;
         let scores: HashMap<InterestKey, Arc<[Score]>> =
             found.into_iter().map(|one| (one.key, one.scores)).collect();
+        if before.is_some() && keys.iter().any(|key| !scores.contains_key(key)) {
+            return Ok(profile);
+        }
         let scores_of = |key: &InterestKey| scores.get(key).cloned();
         let memberships = memberships(
             &profile.facet,
