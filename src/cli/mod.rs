@@ -1,6 +1,7 @@
 //! The command line: one command, one file.
 
 pub mod demo;
+pub mod doctor;
 pub mod import;
 pub mod serve;
 pub mod token;
@@ -29,6 +30,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Invent visitors, and write their visits and the truth about them
     Demo(demo::DemoArgs),
+    /// Check whether a store contradicts itself, and mend it; no server may have it open
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Any failure of a command, with its causes.
@@ -51,6 +54,7 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Serve(args) => serve::run(args),
         Command::Import(args) => import::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Demo(args) => {
             let summary = demo::run(&args)?;
             crate::app::say(&format!(

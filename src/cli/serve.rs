@@ -17,7 +17,7 @@ use crate::services::ingest::{Format, Payload, Report};
 use crate::telemetry;
 
 /// Stack of each thread: the engine's parser and planner go deep.
-const STACK_BYTES: usize = 10 * 1024 * 1024;
+pub(super) const STACK_BYTES: usize = 10 * 1024 * 1024;
 
 /// The fewest threads: the engine may block one while it works.
 const THREADS_MIN: usize = 4;

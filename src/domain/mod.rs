@@ -6,7 +6,8 @@
 //! what one cookie knows, a [`profile`] is the person, a [`graph`] is the part of
 //! the store that one decision rests on and the decision itself, made by a [`policy`];
 //! a [`conflict`] is what it refused. An [`interest`] is classified into a [`cohort`],
-//! and a [`change`] tells what a commit did.
+//! and a [`change`] tells what a commit did. A [`fault`] is where what is stored contradicts
+//! itself.
 
 pub mod change;
 pub mod cohort;
@@ -15,6 +16,7 @@ pub mod decision;
 pub mod error;
 pub mod facet;
 pub mod fact;
+pub mod fault;
 pub mod graph;
 pub mod identifier;
 pub mod interest;

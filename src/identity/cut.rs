@@ -212,7 +212,7 @@ fn without(whole: &Whole, order: &Order, plan: &mut Plan) -> Whole {
 
 /// Identifiers that are one person.
 #[derive(Debug, Default)]
-struct Part<'a> {
+pub(super) struct Part<'a> {
     cookies: Vec<&'a Cookie>,
     emails: Vec<&'a Email>,
 }
@@ -234,7 +234,7 @@ impl Part<'_> {
 }
 
 /// The connected parts of what ties the identifiers to each other, in order.
-fn parts_of(whole: &Whole) -> Vec<Part<'_>> {
+pub(super) fn parts_of(whole: &Whole) -> Vec<Part<'_>> {
     let mut neighbours: BTreeMap<&Email, Vec<&Cookie>> =
         whole.emails.keys().map(|email| (email, Vec::new())).collect();
     for (cookie, node) in &whole.cookies {

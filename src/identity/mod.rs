@@ -4,8 +4,9 @@
 //! chunk changes: `links` reads each fact by its policy, `partition` finds who is tied to
 //! whom, and `fold` joins what they know. [`cut`] takes people apart again, [`survivorship`]
 //! says which key stands for a person, and [`invariants`] judges a plan without trusting
-//! its maker.
+//! its maker, and [`checkup`] what is stored.
 
+pub mod checkup;
 pub mod cut;
 mod fold;
 pub mod invariants;

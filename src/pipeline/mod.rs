@@ -17,7 +17,7 @@ pub mod raw;
 mod retry;
 pub mod rosters;
 pub mod segmented;
-mod settings;
+pub mod settings;
 pub mod structured;
 mod writer;
 

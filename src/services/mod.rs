@@ -4,12 +4,14 @@
 //! [`ingest`] takes payloads, [`lookup`] finds people, [`view`] is how a person is shown,
 //! [`explain`] says why they are one, [`cohorts`] lists and pages cohorts, [`classification`]
 //! asks the classifier, [`accounts`] logs users in, within the [`attempts`] they have;
+//! [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
 mod attempts;
 pub mod classification;
 pub mod cohorts;
+pub mod doctor;
 pub mod explain;
 pub mod ingest;
 pub mod interests;

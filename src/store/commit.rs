@@ -343,7 +343,7 @@ impl Statements {
 }
 
 #[derive(SurrealValue)]
-struct EdgeRow {
+pub(super) struct EdgeRow {
     id: RecordId,
     r#in: RecordId,
     out: RecordId,
@@ -352,7 +352,7 @@ struct EdgeRow {
     policy: String,
 }
 
-fn edge_id(cookie: &Cookie, email: &Email) -> RecordId {
+pub(super) fn edge_id(cookie: &Cookie, email: &Email) -> RecordId {
     let key = surrealdb::types::Array::from(vec![
         cookie.as_str().to_owned().into_value(),
         email.as_str().to_owned().into_value(),
@@ -361,7 +361,7 @@ fn edge_id(cookie: &Cookie, email: &Email) -> RecordId {
 }
 
 impl EdgeRow {
-    fn new(edge: &Edge) -> Self {
+    pub(super) fn new(edge: &Edge) -> Self {
         Self {
             id: edge_id(&edge.cookie, &edge.email),
             r#in: rows::cookie_id(&edge.cookie),
@@ -424,7 +424,7 @@ impl MergeRow {
 }
 
 #[derive(SurrealValue)]
-struct MemberRow {
-    id: RecordId,
-    since: Timestamp,
+pub(super) struct MemberRow {
+    pub(super) id: RecordId,
+    pub(super) since: Timestamp,
 }

@@ -180,6 +180,19 @@ impl Store {
         found.into_iter().map(MergeRow::into_domain).collect()
     }
 
+    /// The merges that absorbed a profile, oldest first; several if the first were undone.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn merges_of(&self, absorbed: ProfileId) -> Result<Vec<StoredMerge>, StoreError> {
+        let parameters = bind([("profile", rows::profile_id(absorbed).into_value())]);
+        let text = "SELECT * FROM merge WHERE absorbed = $profile ORDER BY id";
+        let found: Vec<MergeRow> = self
+            .select("read who absorbed a profile", text, parameters)
+            .await?;
+        found.into_iter().map(MergeRow::into_domain).collect()
+    }
+
     /// The decisions that touched a profile, oldest first.
     ///
     /// # Errors

@@ -195,7 +195,7 @@ const EDGES: &str =
     "SELECT in, out, raw, at, policy FROM array::flatten((SELECT VALUE ->seen_with FROM $cookies))";
 
 #[derive(SurrealValue)]
-struct EdgeRow {
+pub(super) struct EdgeRow {
     r#in: RecordId,
     out: RecordId,
     raw: String,
@@ -205,7 +205,7 @@ struct EdgeRow {
 }
 
 impl EdgeRow {
-    fn into_domain(self) -> Result<Edge, StoreError> {
+    pub(super) fn into_domain(self) -> Result<Edge, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt(format!("an edge has no {what}"));
         let policy = self.policy.map(|name| name.parse()).transpose();
         Ok(Edge {

@@ -25,7 +25,7 @@ impl Store {
     }
 }
 
-fn member_of(id: &RecordId) -> Result<ProfileId, StoreError> {
+pub(super) fn member_of(id: &RecordId) -> Result<ProfileId, StoreError> {
     let ordinal = match &id.key {
         RecordIdKey::Array(parts) => parts.get(1).cloned(),
         _ => None,

@@ -3,8 +3,9 @@
 //!
 //! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`]
 //! tells a conflict from a failure, [`commit`] writes what one chunk changes, [`graph`]
-//! reads the identity graph, and the others read one kind of record each. [`rows`] are the
-//! twins of the domain's types as records hold them.
+//! reads the identity graph, [`survey`] walks all of it, [`repair`] mends it, and the others
+//! read one kind of record each. [`rows`] are the twins of the domain's types as records hold
+//! them.
 
 pub mod accounts;
 pub mod batches;
@@ -20,8 +21,10 @@ pub mod members;
 mod migrations;
 pub mod profiles;
 pub mod raw;
+pub mod repair;
 mod rows;
 pub mod sightings;
+pub mod survey;
 mod transaction;
 
 use std::sync::Arc;

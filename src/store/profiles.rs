@@ -110,7 +110,11 @@ impl Store {
         Ok(ProfileId(end - count))
     }
 
-    async fn next_profile_ordinal(&self) -> Result<u32, StoreError> {
+    /// The next id that nobody has reserved.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn next_profile_ordinal(&self) -> Result<u32, StoreError> {
         let found: Vec<u32> = self
             .select(
                 "read the profile counter",

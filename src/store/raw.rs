@@ -108,6 +108,6 @@ impl Store {
     }
 }
 
-fn block_id(id: Ulid) -> RecordId {
+pub(super) fn block_id(id: Ulid) -> RecordId {
     RecordId::new("raw", id.to_string())
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
+use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::identifier::Cookie;
@@ -39,6 +40,18 @@ impl SightingRow {
             id: RecordId::new("sighting", key),
             rows: sighting.rows.clone(),
         }
+    }
+
+    pub(super) fn into_domain(self) -> Result<Sighting, StoreError> {
+        let cookie = match &self.id.key {
+            RecordIdKey::Array(parts) => match parts.first() {
+                Some(Value::String(cookie)) => rows::cookie_of(cookie),
+                _ => Err(StoreError::Corrupt("a sighting has no cookie".to_owned())),
+            },
+            _ => Err(StoreError::Corrupt("a sighting's key is not a pair".to_owned())),
+        }?;
+        let (block, rows) = self.into_addresses()?;
+        Ok(Sighting { cookie, block, rows })
     }
 
     fn into_addresses(self) -> Result<(Ulid, Vec<u16>), StoreError> {

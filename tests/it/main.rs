@@ -7,6 +7,7 @@ mod bad_input;
 mod browser;
 mod cli;
 mod crash;
+mod doctor;
 mod graphql;
 mod layering;
 mod pipeline;

@@ -1,0 +1,130 @@
+//! `cdp doctor`: checks whether a store contradicts itself, and mends it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::CommandError;
+use super::serve::STACK_BYTES;
+use crate::app::say;
+use crate::config::Config;
+use crate::domain::fault::{Fault, Finding, Subject};
+use crate::services::doctor::{Doctor, Progress, Report};
+
+/// How many of the same fault are shown.
+const EXAMPLES: usize = 5;
+
+/// Which store, and what to do with it
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// A file of settings
+    #[arg(long, env = "CDP_CONFIG")]
+    config: Option<PathBuf>,
+    /// The store's connection string
+    #[arg(long)]
+    store: Option<String>,
+    /// Mend what can be derived; have a copy of the store
+    #[arg(long)]
+    repair: bool,
+    /// Print cookies and addresses, which are personal data
+    #[arg(long)]
+    show_identifiers: bool,
+}
+
+/// Checks a store, mends it if asked to, and prints what was found. Fails if something is
+/// wrong with it in the end.
+///
+/// # Errors
+/// When there is no store, or a server has it open.
+pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
+    let mut config = Config::load(args.config.as_deref())?;
+    config.store.url = args.store.unwrap_or(config.store.url);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()?;
+    let bar = progress_bar();
+    let listener = |progress: Progress| {
+        bar.set_length(progress.of);
+        bar.set_message(progress.doing);
+        bar.set_position(progress.done);
+    };
+    let (found, left) = runtime.block_on(async {
+        let doctor = Doctor::open(&config.store).await?;
+        let found = doctor.check(&listener).await?;
+        let left = if args.repair && !found.is_sound() {
+            Some(doctor.repair(&listener).await?)
+        } else {
+            None
+        };
+        Ok::<_, CommandError>((found, left))
+    })?;
+    bar.finish_and_clear();
+    summarise(&found, args.show_identifiers);
+    if let Some(left) = &left {
+        summarise_repair(left, args.show_identifiers);
+    }
+    let is_sound = left.as_ref().unwrap_or(&found).is_sound();
+    Ok(if is_sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% ({elapsed})");
+    let bar = ProgressBar::new(1);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn summarise(report: &Report, with_identifiers: bool) {
+    say(&format!(
+        "checked {} profiles, {} identifiers, {} edges",
+        report.profiles, report.identifiers, report.edges
+    ));
+    if report.is_sound() {
+        say("sound: nothing contradicts anything");
+    } else {
+        say_findings(report, with_identifiers);
+    }
+}
+
+fn summarise_repair(left: &Report, with_identifiers: bool) {
+    if left.is_sound() {
+        say("mended: a second check-up found nothing");
+    } else {
+        say("mended as far as possible; what is left:");
+        say_findings(left, with_identifiers);
+    }
+}
+
+fn say_findings(report: &Report, with_identifiers: bool) {
+    let mut examples: BTreeMap<Fault, Vec<String>> = BTreeMap::new();
+    for Finding { fault, subject } in &report.findings {
+        let shown = examples.entry(*fault).or_default();
+        if shown.len() < EXAMPLES {
+            shown.push(name(subject, with_identifiers));
+        }
+    }
+    for (fault, count) in &report.counts {
+        let shown = examples.remove(fault).unwrap_or_default().join(", ");
+        say(&format!("{count:>9} {}: {shown}", fault.sentence()));
+    }
+}
+
+fn name(subject: &Subject, with_identifiers: bool) -> String {
+    match subject {
+        Subject::Profile(id) => id.to_string(),
+        Subject::Identifier(identifier, id) if with_identifiers => format!("{identifier} of {id}"),
+        Subject::Identifier(_, id) => format!("one of {id}"),
+        Subject::Member(cohort, id) => format!("{id} in {cohort}"),
+        Subject::Link(cookie, email) if with_identifiers => format!("{cookie} with {email}"),
+        Subject::Edge(edge) if with_identifiers => format!("{} with {}", edge.cookie, edge.email),
+        Subject::Link(..) | Subject::Edge(_) => "(hidden)".to_owned(),
+        Subject::Record(record) => record.clone(),
+    }
+}

@@ -1,0 +1,455 @@
+//! `cdp doctor`: a sound store has no findings, each kind of damage is found, what can be
+//! derived is mended, and afterwards the same people are found as before.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use cdp::classify::Classifier;
+use cdp::domain::Timestamp;
+use cdp::domain::fault::Fault;
+use cdp::domain::identifier::{Cookie, Email};
+use cdp::domain::interest::InterestKey;
+use cdp::domain::profile::{Profile, ProfileId};
+use cdp::domain::record::Origin;
+use cdp::ingest::decode::{Format, decode};
+use cdp::pipeline::judge::{Judgement, Verdict};
+use cdp::pipeline::settings::PolicySetting;
+use cdp::pipeline::{self, Chunk, Pipeline, PipelineError};
+use cdp::store::commit::BatchProgress;
+use cdp::store::{Settings, Store};
+use rand::{Rng as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+use surrealdb::engine::any;
+use ulid::Ulid;
+
+use crate::support::app::{build, config};
+use crate::support::server::{program, run, store_url};
+
+/// The source whose addresses are persons.
+const KIOSK: &str = "kiosk";
+
+/// A person with more cookies than a profile lists.
+const MANY: usize = 70;
+
+/// The road over a store on disk.
+struct Road {
+    store: Store,
+    pipeline: Pipeline,
+}
+
+impl Road {
+    async fn open(folder: &Path) -> Self {
+        let classifier = build(&config()).await.classifier;
+        let store = connect(folder).await;
+        store.add_cohorts(classifier.cohorts()).await.unwrap();
+        // The classifier is shared, and what it knows from another test it does not store again.
+        let interests = ["football", "cricket", "bitcoin"].map(InterestKey::from_canonical);
+        let answers = classifier.classify(&interests).await.unwrap();
+        store.keep_interests(&answers).await.unwrap();
+        Self::over(store, classifier).await
+    }
+
+    async fn over(store: Store, classifier: std::sync::Arc<Classifier>) -> Self {
+        let mut settings = pipeline::Settings {
+            cookies_max: 100,
+            emails_max: 3,
+            ..pipeline::Settings::default()
+        };
+        settings
+            .sources
+            .insert(KIOSK.to_owned(), PolicySetting::EmailIsPerson);
+        let pipeline = Pipeline::start(store.clone(), classifier, &settings)
+            .await
+            .unwrap();
+        Self { store, pipeline }
+    }
+
+    async fn send(&self, source: &str, records: &[Value]) {
+        let lines: Vec<String> = records.iter().map(ToString::to_string).collect();
+        let mut rows = Vec::new();
+        decode(Format::Ndjson, lines.join("\n").as_bytes(), &mut |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let batch = Ulid::new();
+        let before = BatchProgress {
+            id: batch,
+            processed: 0,
+            rejected: 0,
+            duplicates: 0,
+            finished: false,
+            failure: None,
+        };
+        let origin = Origin {
+            batch,
+            source: source.to_owned(),
+            content_type: "application/x-ndjson".to_owned(),
+            received_at: "2026-06-01T00:00:00Z".parse().unwrap(),
+        };
+        let chunk = Chunk {
+            origin,
+            rows,
+            before,
+            is_last: true,
+        };
+        let outcome = self.pipeline.ingest_chunk(chunk).await.unwrap();
+        assert_eq!(outcome.rejects, []);
+    }
+}
+
+async fn connect(folder: &Path) -> Store {
+    let settings = Settings {
+        url: store_url(folder),
+        ..Settings::default()
+    };
+    free(folder).await;
+    Store::connect(&settings).await.unwrap()
+}
+
+/// Waits until whoever had the store open has let go of it, which happens in the background.
+async fn free(folder: &Path) {
+    let Ok(lock) = File::open(folder.join("cdp/LOCK")) else {
+        return;
+    };
+    for _ in 0..600 {
+        if lock.try_lock().is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the store stays locked");
+}
+
+async fn doctor(folder: &Path, arguments: &[&str]) -> Output {
+    free(folder).await;
+    let store = store_url(folder);
+    let arguments = [&["doctor", "--store", &store], arguments].concat();
+    run(&mut program(&arguments)).await
+}
+
+/// Runs the doctor, which must judge so, and returns what it said.
+#[track_caller]
+fn said(output: &Output, is_sound: bool) -> String {
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    let err = String::from_utf8_lossy(&output.stderr);
+    let code = i32::from(!is_sound);
+    assert_eq!((output.status.code(), err.as_ref()), (Some(code), ""), "{out}");
+    out
+}
+
+/// Everybody by what leads to them, without what a repair may change: revisions, and times of
+/// the clock of arrival.
+async fn people(folder: &Path, cookies: &[String], emails: &[String]) -> BTreeMap<String, Profile> {
+    let store = connect(folder).await;
+    let mut found = BTreeMap::new();
+    for cookie in cookies {
+        let profile = store.profile_by_cookie(&Cookie::parse(cookie).unwrap()).await;
+        found.insert(cookie.clone(), profile.unwrap().unwrap());
+    }
+    for email in emails {
+        let profile = store.profile_by_email(&Email::parse(email).unwrap()).await;
+        found.insert(email.clone(), profile.unwrap().unwrap());
+    }
+    for profile in found.values_mut() {
+        profile.rev = 0;
+        profile.created_at = Timestamp::UNIX_EPOCH;
+        profile.updated_at = Timestamp::UNIX_EPOCH;
+        for membership in &mut profile.memberships {
+            membership.since = Timestamp::UNIX_EPOCH;
+        }
+    }
+    found
+}
+
+fn record(cookie: &str, email: &str, minute: usize, more: &Value) -> Value {
+    let mut record = json!({ "cookie": cookie, "timestamp": format!("2026-05-01T{:02}:{:02}:00Z", minute / 60, minute % 60) });
+    if !email.is_empty() {
+        record["email"] = json!(email);
+    }
+    let record_map = record.as_object_mut().unwrap();
+    record_map.extend(more.as_object().cloned().unwrap_or_default());
+    record
+}
+
+/// People of every kind: two cookies and an address, a cookie alone, a merge, a log-in, many
+/// cookies.
+async fn fill(folder: &Path) -> (Vec<String>, Vec<String>) {
+    let road = Road::open(folder).await;
+    let ann = json!({ "first_name": "Ann", "interests": ["football", "cricket"] });
+    let none = json!({});
+    let mut records = vec![
+        record("a-1", "ann@example.com", 1, &ann),
+        record("a-2", "ann@example.com", 2, &none),
+        record(
+            "b-1",
+            "",
+            3,
+            &json!({ "first_name": "Bob", "interests": ["bitcoin"] }),
+        ),
+        record("c-1", "cat@example.com", 4, &json!({ "first_name": "Cat" })),
+        record("c-2", "cat2@example.com", 5, &none),
+    ];
+    let mel = json!({ "first_name": "Mel" });
+    let many = (0..MANY).map(|n| {
+        let said = if n == 7 { &mel } else { &none };
+        record(&format!("m-{n}"), "many@example.com", 10 + n, said)
+    });
+    records.extend(many);
+    road.send("web", &records).await;
+    road.send("web", &[record("c-1", "cat2@example.com", 100, &none)])
+        .await;
+    road.send(KIOSK, &[record("k-1", "kim@example.com", 101, &ann)])
+        .await;
+    let cookies = ["a-1", "a-2", "b-1", "c-1", "c-2", "k-1"].map(str::to_owned);
+    let cookies = cookies.into_iter().chain((0..MANY).map(|n| format!("m-{n}")));
+    let emails = ["ann", "cat", "cat2", "many", "kim"];
+    (
+        cookies.collect(),
+        emails.map(|name| format!("{name}@example.com")).into(),
+    )
+}
+
+async fn damage(folder: &Path, text: &str) {
+    free(folder).await;
+    let client = any::connect(store_url(folder)).await.unwrap();
+    client.use_ns("cdp").use_db("cdp").await.unwrap();
+    client.query(text).await.unwrap().check().unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+const ANN: &str = "LET $ann = (SELECT VALUE profile FROM ONLY cookie:⟨a-1⟩);
+    LET $bob = (SELECT VALUE profile FROM ONLY cookie:⟨b-1⟩);
+    LET $redirect = (SELECT VALUE id FROM profile WHERE merged_into != NONE)[0];";
+
+/// What is done, what is found of it, and whether it can be mended.
+const DAMAGES: &[(&str, &[Fault], bool)] = &[
+    (
+        "UPDATE cookie:⟨a-2⟩ SET profile = $bob",
+        &[Fault::IdentifierElsewhere, Fault::IdentifierUnclaimed, Fault::ProfileStale],
+        true,
+    ),
+    (
+        "UPDATE email:⟨ann@example.com⟩ SET profile = $bob",
+        &[Fault::IdentifierElsewhere, Fault::TieOutside],
+        true,
+    ),
+    (
+        "UPDATE cookie:⟨c-1⟩ SET profile = $redirect",
+        &[Fault::IdentifierOwnerless],
+        true,
+    ),
+    (
+        "UPDATE cookie:⟨b-1⟩ SET profile = profile:4000",
+        &[Fault::IdentifierOwnerless, Fault::ProfileEmpty],
+        true,
+    ),
+    ("DELETE $ann", &[Fault::IdentifierOwnerless, Fault::MemberStray], true),
+    (
+        "DELETE profile WHERE merged_into = NONE",
+        &[Fault::IdentifierOwnerless, Fault::MemberStray, Fault::RedirectLost],
+        true,
+    ),
+    ("UPDATE $ann SET document = 'torn', rev += 1", &[Fault::Unreadable], true),
+    ("DELETE cookie:⟨a-2⟩", &[Fault::IdentifierGone, Fault::ProfileStale], true),
+    (
+        "DELETE email:⟨ann@example.com⟩",
+        &[Fault::IdentifierGone, Fault::EdgeMissing],
+        true,
+    ),
+    ("DELETE cookie:⟨b-1⟩", &[Fault::IdentifierGone], true),
+    (
+        "UPDATE $ann SET document = string::replace(document, 'Ann', 'Eve'), rev += 1",
+        &[Fault::ProfileStale],
+        true,
+    ),
+    ("DELETE member", &[Fault::MemberMissing], true),
+    (
+        "INSERT INTO member [{ id: ['sports', 900000], since: time::now() }, { id: ['gone', 1], since: time::now() }]",
+        &[Fault::MemberStray],
+        true,
+    ),
+    (
+        "INSERT RELATION INTO seen_with { id: ['ghost', 'ann@example.com'], in: cookie:ghost,
+            out: email:⟨ann@example.com⟩, raw: (SELECT VALUE raw FROM seen_with)[0], at: time::now(), policy: 'union' }",
+        &[Fault::EdgeStray],
+        true,
+    ),
+    ("DELETE seen_with:['a-1', 'ann@example.com']", &[Fault::EdgeMissing], true),
+    (
+        "DELETE seen_with:['m-5', 'many@example.com']",
+        &[Fault::IdentifierUnclaimed, Fault::ProfileStale],
+        true,
+    ),
+    ("UPDATE counter:profile SET value = 1", &[Fault::CounterLow], true),
+    (
+        "UPDATE $redirect SET merged_into = profile:900000, rev += 1",
+        &[Fault::RedirectLost],
+        true,
+    ),
+    ("DELETE raw", &[Fault::RawMissing], false),
+    (
+        "UPDATE merge SET survivor = profile:900000",
+        &[Fault::SubjectMissing],
+        false,
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_damage_is_found_and_what_can_be_derived_is_mended() {
+    let origin = tempfile::tempdir().unwrap();
+    let (cookies, emails) = fill(origin.path()).await;
+    let sound = said(&doctor(origin.path(), &[]).await, true);
+    assert!(sound.contains("sound: nothing contradicts anything"), "{sound}");
+    let before = people(origin.path(), &cookies, &emails).await;
+    free(origin.path()).await;
+    for (text, faults, can_be_mended) in DAMAGES {
+        let copied = tempfile::tempdir().unwrap();
+        let folder = copied.path();
+        copy(origin.path(), folder);
+        damage(folder, &format!("{ANN} {text}")).await;
+        let found = said(&doctor(folder, &[]).await, false);
+        for fault in *faults {
+            assert!(found.contains(fault.sentence()), "{text}: {fault:?}: {found}");
+        }
+        assert!(!found.contains("@example.com"), "{found}");
+        let mended = said(&doctor(folder, &["--repair"]).await, *can_be_mended);
+        let last = if *can_be_mended {
+            "mended: a second check-up found nothing"
+        } else {
+            "mended as far as possible; what is left:"
+        };
+        assert!(mended.contains(last), "{text}: {mended}");
+        let again = said(&doctor(folder, &["--repair"]).await, *can_be_mended);
+        assert_eq!(
+            again.contains("sound: nothing"),
+            *can_be_mended,
+            "{text}: {again}"
+        );
+        let after = people(folder, &cookies, &emails).await;
+        for (identifier, person) in &before {
+            assert_eq!(&after[identifier], person, "{text}: {identifier}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_under_a_cookie_that_is_gone_and_was_not_listed_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path()).await;
+    let many = ["many@example.com".to_owned()];
+    let before = people(folder.path(), &[], &many).await;
+    damage(folder.path(), "DELETE cookie:⟨m-7⟩").await;
+    let found = said(&doctor(folder.path(), &[]).await, false);
+    assert!(found.contains(Fault::ProfileStale.sentence()), "{found}");
+    said(&doctor(folder.path(), &["--repair"]).await, true);
+    let after = people(folder.path(), &[], &many).await;
+    let (before, after) = (&before[&many[0]], &after[&many[0]]);
+    assert_eq!(after.facet, before.facet);
+    assert_eq!(after.cookies.count, before.cookies.count - 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_after_merges_cuts_and_undoing_is_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let road = Road::open(folder.path()).await;
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let mut decided = 0;
+    for round in 0..12 {
+        let source = if round % 3 == 2 { KIOSK } else { "web" };
+        let records: Vec<Value> = (0..40)
+            .map(|_| {
+                let email = match rng.random_range(0..60) {
+                    n @ 0..40 => format!("e-{n}@example.com"),
+                    _ => String::new(),
+                };
+                let said = json!({ "age": rng.random_range(20..60), "interests": ["football", "bitcoin"] });
+                record(
+                    &format!("c-{}", rng.random_range(0..90)),
+                    &email,
+                    rng.random_range(0..1_000),
+                    &said,
+                )
+            })
+            .collect();
+        road.send(source, &records).await;
+        decided += judge_some(&road, &mut rng).await;
+    }
+    assert!(decided > 20, "only {decided} judgements fitted");
+    drop(road);
+    let said = said(&doctor(folder.path(), &["--show-identifiers"]).await, true);
+    assert!(said.contains("sound: nothing contradicts anything"), "{said}");
+}
+
+/// Undoes merges, cuts links and judges conflicts, as they come; how many of these fitted.
+async fn judge_some(road: &Road, rng: &mut ChaCha8Rng) -> usize {
+    let mut verdicts = Vec::new();
+    for merge in road.store.merges(None, 200).await.unwrap() {
+        if rng.random_bool(0.3) {
+            verdicts.push(Verdict::Undo(merge));
+        }
+    }
+    for conflict in road.store.conflicts(None, None, 200).await.unwrap() {
+        match rng.random_range(0..10) {
+            0 => verdicts.push(Verdict::Allow(conflict)),
+            1 => verdicts.push(Verdict::KeepApart(conflict)),
+            _ => {}
+        }
+    }
+    for _ in 0..4 {
+        let cookie = Cookie::parse(&format!("c-{}", rng.random_range(0..90))).unwrap();
+        if let Some(profile) = road.store.profile_by_cookie(&cookie).await.unwrap() {
+            verdicts.push(Verdict::Cut {
+                profile: profile.id,
+                cookie: Some(cookie),
+                email: None,
+            });
+        }
+    }
+    let mut fitted = 0;
+    for verdict in verdicts {
+        let by = "somebody".to_owned();
+        match road.pipeline.judge(Judgement { verdict, by }).await {
+            Ok(_) => fitted += 1,
+            Err(PipelineError::Objection(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    fitted
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_open_or_not_there_is_one_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = connect(folder.path()).await;
+    let url = store_url(folder.path());
+    let output = run(&mut program(&["doctor", "--store", &url])).await;
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("can't be opened") && err.contains("already locked by another process"),
+        "{err}"
+    );
+    assert_eq!(store.profile_by_id(ProfileId(1)).await.unwrap(), None);
+    let nowhere = store_url(&folder.path().join("nowhere"));
+    let output = run(&mut program(&["doctor", "--store", &nowhere])).await;
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.starts_with("error: there is no store at `"), "{err}");
+}
