@@ -44,12 +44,7 @@ pub struct MayIngest(pub Caller);
 
 /// A caller who may judge who is who.
 #[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_judge"
-)]
+#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_judge")]
 pub struct MayJudge(pub Caller);
 
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]

@@ -185,11 +185,15 @@ impl Explain {
             .await?;
         let cookies = cookies_of_rows(&whole);
         let show = |statement: &Statement| show_statement(statement, &origins, &cookies);
-        let fields = profile.facet.attributes.iter().map(|(attribute, stated)| FieldView {
-            field: attribute.name(),
-            survivor: show(stated.survivor()),
-            lost: stated.lost().iter().map(show).collect(),
-        });
+        let fields = profile
+            .facet
+            .attributes
+            .iter()
+            .map(|(attribute, stated)| FieldView {
+                field: attribute.name(),
+                survivor: show(stated.survivor()),
+                lost: stated.lost().iter().map(show).collect(),
+            });
         Ok(fields.collect())
     }
 

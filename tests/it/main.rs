@@ -8,6 +8,7 @@ mod browser;
 mod cli;
 mod crash;
 mod graphql;
+mod identity;
 mod layering;
 mod pipeline;
 mod rest;

@@ -180,9 +180,7 @@ impl JudgementApi {
         /// The merge's id.
         id: Path<String>,
     ) -> Result<Json<JudgedBody>, ApiError> {
-        Ok(Json(
-            services.judgement.undo(&id.0, &caller.0.name).await?.into(),
-        ))
+        Ok(Json(services.judgement.undo(&id.0, &caller.0.name).await?.into()))
     }
 
     /// What guards refused, in the order of its times
