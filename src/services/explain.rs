@@ -9,7 +9,7 @@ use super::Services;
 use super::history::{self, DecisionView, MergeView};
 use crate::domain::Timestamp;
 use crate::domain::error::Error;
-use crate::domain::facet::{Seen, Statement};
+use crate::domain::facet::{Seen, Statement, Statements};
 use crate::domain::graph::{CookieNode, Cut, Edge, Whole};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::Profile;
@@ -178,7 +178,7 @@ impl Explain {
     pub async fn provenance(&self, services: &Services, id: &str) -> Result<Vec<FieldView>, Error> {
         let profile = services.lookup.profile_by_id(id).await?;
         let whole = self.store.whole(&profile).await?;
-        let stated = || profile.facet.attributes.values().flat_map(|stated| stated.iter());
+        let stated = || profile.facet.attributes.values().flat_map(Statements::iter);
         let origins = self
             .store
             .raw_origins(&history::blocks(stated().map(|statement| statement.raw)))
@@ -300,7 +300,7 @@ fn cuts(whole: &Whole, parted: &BTreeMap<Cookie, CookieNode>) -> Vec<CutView> {
 fn cookies_of_rows(whole: &Whole) -> BTreeMap<RawId, &Cookie> {
     let mut found = BTreeMap::new();
     for (cookie, node) in &whole.cookies {
-        let stated = node.facet.attributes.values().flat_map(|stated| stated.iter());
+        let stated = node.facet.attributes.values().flat_map(Statements::iter);
         found.extend(stated.map(|statement| (statement.raw, cookie)));
     }
     found

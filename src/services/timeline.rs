@@ -234,10 +234,10 @@ impl Timeline {
 
     /// Reads what stands at these places, each block once.
     async fn read(&self, known: Vec<(Place, Known<'_>)>) -> Result<Vec<Entry>, StoreError> {
-        let (mut raws, mut merges) = (Vec::new(), Vec::new());
+        let (mut asked, mut merges) = (Vec::new(), Vec::new());
         for (place, known) in &known {
             match known {
-                Known::Record(_) => raws.push(RawId {
+                Known::Record(_) => asked.push(RawId {
                     block: place.id,
                     row: place.row,
                 }),
@@ -245,7 +245,7 @@ impl Timeline {
                 Known::Decision(_) => {}
             }
         }
-        let mut rows = self.store.raw_rows(&raws).await?;
+        let mut rows = self.store.raw_rows(&asked).await?;
         let mut merges = history::merges(&self.store, merges).await?.into_iter();
         let mut entries = Vec::with_capacity(known.len());
         for (place, known) in known {

@@ -175,7 +175,7 @@ impl Store {
     /// When the store fails, or holds what it should not.
     pub async fn merges(&self, before: Option<Ulid>, limit: u32) -> Result<Vec<StoredMerge>, StoreError> {
         let mut end = before.unwrap_or_else(|| Ulid::from_bytes([0xff; 16]));
-        let mut moment = before.unwrap_or_else(Ulid::new).timestamp_ms();
+        let mut moment = before.map_or_else(|| Ulid::new().timestamp_ms(), |id| id.timestamp_ms());
         let mut width = FIRST_WINDOW_MS;
         let mut is_narrowing = false;
         let mut page = Vec::new();
