@@ -110,6 +110,26 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_placeholders_replaces_the_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cdp.toml");
+        std::fs::write(
+            &file,
+            "[identity]\nplaceholders = [\"Kiosk-1\"]\n[identity.sources]\ntill = \"email_is_person\"\n",
+        )
+        .unwrap();
+        let settings = Config::load(Some(&file)).unwrap().identity;
+        assert_eq!(settings.placeholders, ["Kiosk-1"]);
+        let placeholders = settings.placeholders();
+        assert!(placeholders.contains("kiosk-1") && !placeholders.contains("undefined"));
+        assert_eq!(
+            settings.sources.get("till"),
+            Some(&pipeline::PolicySetting::EmailIsPerson)
+        );
+        assert_eq!(settings.emails_max, pipeline::Settings::default().emails_max);
+    }
+
+    #[test]
     fn a_file_overrides_what_it_names_and_may_not_misspell() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("cdp.toml");

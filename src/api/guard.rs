@@ -42,6 +42,11 @@ pub struct MayClassify(pub Caller);
 )]
 pub struct MayIngest(pub Caller);
 
+/// A caller who may judge who is who.
+#[derive(SecurityScheme)]
+#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_judge")]
+pub struct MayJudge(pub Caller);
+
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_read(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
     permit(verify(request, &bearer.token)?, Permission::Read)
@@ -55,6 +60,11 @@ async fn may_classify(request: &Request, bearer: Bearer) -> poem::Result<Caller>
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_ingest(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
     permit(verify(request, &bearer.token)?, Permission::Ingest)
+}
+
+#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
+async fn may_judge(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
+    permit(verify(request, &bearer.token)?, Permission::Judge)
 }
 
 /// Who sends a request, by its token, which is read as the framework reads it for the types

@@ -50,9 +50,17 @@ impl Default for Settings {
     }
 }
 
-/// The routes that are posted to. All others are read: each route has one method, and a test
-/// holds this list against the description.
-const POSTED: [&str; 4] = ["/api/auth/token", "/api/classify", "/api/ingest", "/graphql"];
+/// The routes that are posted to; `*` stands for an id. All others are read: each route has one
+/// method, and a test holds this list against the description.
+const POSTED: [&str; 7] = [
+    "/api/auth/token",
+    "/api/classify",
+    "/api/conflicts/*/review",
+    "/api/ingest",
+    "/api/merges/*/undo",
+    "/api/profiles/*/cut",
+    "/graphql",
+];
 
 /// Every route.
 pub fn routes(
@@ -92,11 +100,16 @@ pub fn routes(
 
 /// Says with a 405 which methods the route has (RFC 9110, section 15.5.6).
 async fn name_methods<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
-    let is_posted = POSTED.contains(&request.uri().path());
+    let is_posted = POSTED.iter().any(|route| is_of(request.uri().path(), route));
     let mut response = endpoint.call(request).await?.into_response();
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let methods = HeaderValue::from_static(if is_posted { "POST" } else { "GET, HEAD" });
         response.headers_mut().insert(header::ALLOW, methods);
     }
     Ok(response)
+}
+
+fn is_of(path: &str, route: &str) -> bool {
+    path.split('/').count() == route.split('/').count()
+        && (path.split('/').zip(route.split('/'))).all(|(part, known)| known == "*" || part == known)
 }

@@ -25,6 +25,8 @@ pub enum Permission {
     Classify,
     /// Send records, and see what became of them.
     Ingest,
+    /// Judge who is who: undo merges, cut links, allow or keep apart what was refused.
+    Judge,
 }
 
 impl Role {
@@ -84,4 +86,38 @@ pub struct Caller {
     pub name: String,
     /// The user's role.
     pub role: Role,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_may_more_than_the_table_says() {
+        use Permission::{Classify, Ingest, Judge, Read};
+        let all = [Read, Classify, Ingest, Judge];
+        let table: [(Role, &[Permission]); 4] = [
+            (Role::Viewer, &[Read]),
+            (Role::Analyst, &[Read, Classify]),
+            (Role::Ingest, &[Ingest]),
+            (Role::Admin, &all),
+        ];
+        for (role, may) in table {
+            for permission in all {
+                assert_eq!(
+                    role.may(permission),
+                    may.contains(&permission),
+                    "{role}, {permission:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_role_reads_back_by_its_name() {
+        for role in Role::ALL {
+            assert_eq!(role.name().parse(), Ok(role));
+        }
+        assert!("root".parse::<Role>().is_err());
+    }
 }

@@ -39,7 +39,7 @@ use segmented::Scores;
 use structured::Structured;
 use writer::{Submission, Work, Writer};
 
-pub use settings::Settings;
+pub use settings::{PolicySetting, Settings};
 
 /// How many chunks may wait for the writer; beyond that, senders wait.
 const QUEUE_CHUNKS: usize = 64;

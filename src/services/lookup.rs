@@ -121,7 +121,8 @@ impl Lookup {
     }
 }
 
-fn parse_id(field: &str, id: &str) -> Result<ProfileId, Error> {
+/// Reads an id, and names the argument that it is of when it is none.
+pub(super) fn parse_id(field: &str, id: &str) -> Result<ProfileId, Error> {
     id.parse()
         .map_err(|error: crate::domain::profile::ProfileIdError| Error::bad_request(field, error.to_string()))
 }

@@ -2,7 +2,8 @@
 //! check who asks, call here, and put the answer into their own shape.
 //!
 //! [`ingest`] takes payloads, [`lookup`] finds people, [`view`] is how a person is shown,
-//! [`explain`] says why they are one, [`cohorts`] lists and pages cohorts, [`classification`]
+//! [`explain`] says why they are one, [`timeline`] what happened to them, [`judgement`] takes
+//! people apart and together by hand, [`history`] is how that is shown, [`cohorts`] lists and pages cohorts, [`classification`]
 //! asks the classifier, [`accounts`] logs users in, within the [`attempts`] they have;
 //! [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
@@ -13,10 +14,13 @@ pub mod classification;
 pub mod cohorts;
 pub mod doctor;
 pub mod explain;
+pub mod history;
 pub mod ingest;
 pub mod interests;
+pub mod judgement;
 pub mod lookup;
 pub mod seeds;
+pub mod timeline;
 pub mod view;
 
 use std::sync::Arc;
@@ -35,6 +39,10 @@ pub struct Services {
     pub lookup: lookup::Lookup,
     /// Says why they are one.
     pub explain: explain::Explain,
+    /// Says what happened to them.
+    pub timeline: timeline::Timeline,
+    /// Takes people apart and together by hand.
+    pub judgement: judgement::Judge,
     /// Lists and pages cohorts.
     pub cohorts: cohorts::Cohorts,
     /// Asks the classifier.
@@ -60,6 +68,8 @@ impl Services {
             ingest: ingest::Ingest::new(store.clone(), pipeline.clone()),
             lookup: lookup::Lookup::new(store.clone(), Arc::clone(&names)),
             explain: explain::Explain::new(store.clone()),
+            timeline: timeline::Timeline::new(store.clone()),
+            judgement: judgement::Judge::new(store.clone(), pipeline.clone()),
             cohorts: cohorts::Cohorts::new(store.clone(), pipeline.clone(), Arc::clone(&names)),
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts: accounts::Accounts::new(store.clone(), hasher, issuer, login),
@@ -78,6 +88,17 @@ impl Services {
         }
         self.store.ping().await.map_err(Error::from)
     }
+}
+
+/// How many rows a page may hold, if a caller may ask for so many.
+fn checked_limit(limit: u32, most: u32) -> Result<usize, Error> {
+    if (1..=most).contains(&limit) {
+        return Ok(limit as usize);
+    }
+    Err(Error::bad_request(
+        "limit",
+        format!("must be between 1 and {most}"),
+    ))
 }
 
 impl From<StoreError> for Error {

@@ -1,9 +1,12 @@
 //! The raw stage: verbatim rows, many to a record, compressed. A block is one write
 //! instead of a thousand, and texts that resemble each other compress well together.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use surrealdb::types::{Bytes, RecordId, SurrealValue};
 use ulid::Ulid;
 
+use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
@@ -19,6 +22,15 @@ pub struct StoredRow {
     pub row: RawRow,
     /// The batch that brought it.
     pub batch: Ulid,
+    /// Who sent it.
+    pub source: String,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
+/// How a row came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
     /// Who sent it.
     pub source: String,
     /// When it arrived.
@@ -89,23 +101,72 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn raw_row(&self, id: RawId) -> Result<Option<StoredRow>, StoreError> {
-        let parameters = bind([("id", block_id(id.block).into_value())]);
-        let blocks: Vec<PackedBlock> = self
-            .select("read a raw block", "SELECT * FROM $id", parameters)
-            .await?;
-        let Some(block) = blocks.into_iter().next() else {
-            return Ok(None);
-        };
-        let row = block.unpack()?.into_iter().nth(usize::from(id.row));
-        let batch = Ulid::from_string(&block.batch)
-            .map_err(|_| StoreError::Corrupt("a raw block has no batch".to_owned()))?;
-        Ok(row.map(|row| StoredRow {
-            row,
-            batch,
-            source: block.source,
-            received_at: block.received_at,
-        }))
+        Ok(self.raw_rows(&[id]).await?.remove(&id))
     }
+
+    /// The verbatim rows at these addresses; those that are not there are left out. A block is
+    /// read and unpacked once, however many of its rows are asked for.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn raw_rows(&self, ids: &[RawId]) -> Result<BTreeMap<RawId, StoredRow>, StoreError> {
+        let blocks: BTreeSet<Ulid> = ids.iter().map(|id| id.block).collect();
+        let blocks: Vec<RecordId> = blocks.into_iter().map(block_id).collect();
+        let parameters = bind([("blocks", blocks.into_value())]);
+        let blocks: Vec<PackedBlock> = self
+            .select("read raw blocks", "SELECT * FROM $blocks", parameters)
+            .await?;
+        let wanted: BTreeSet<RawId> = ids.iter().copied().collect();
+        let mut found = BTreeMap::new();
+        for packed in blocks {
+            let block = rows::ulid_key(&packed.id)?;
+            let batch = batch_of(&packed.batch)?;
+            let rows = (0_u16..).map(|row| RawId { block, row }).zip(packed.unpack()?);
+            let stored = |row| StoredRow {
+                row,
+                batch,
+                source: packed.source.clone(),
+                received_at: packed.received_at,
+            };
+            found.extend(
+                rows.filter(|(id, _)| wanted.contains(id))
+                    .map(|(id, row)| (id, stored(row))),
+            );
+        }
+        Ok(found)
+    }
+
+    /// Where the rows of these blocks come from; blocks that are not there are left out.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn raw_origins(&self, blocks: &BTreeSet<Ulid>) -> Result<BTreeMap<Ulid, Arrival>, StoreError> {
+        let blocks: Vec<RecordId> = blocks.iter().map(|id| block_id(*id)).collect();
+        let parameters = bind([("blocks", blocks.into_value())]);
+        let found: Vec<ArrivalRow> = self.select("read raw origins", ORIGINS, parameters).await?;
+        let arrival = |row: ArrivalRow| {
+            let arrival = Arrival {
+                source: row.source,
+                received_at: row.received_at,
+            };
+            Ok((rows::ulid_key(&row.id)?, arrival))
+        };
+        found.into_iter().map(arrival).collect()
+    }
+}
+
+/// Without the rows, which are most of a block.
+const ORIGINS: &str = "SELECT id, source, received_at FROM $blocks";
+
+#[derive(SurrealValue)]
+struct ArrivalRow {
+    id: RecordId,
+    source: String,
+    received_at: Timestamp,
+}
+
+fn batch_of(text: &str) -> Result<Ulid, StoreError> {
+    Ulid::from_string(text).map_err(|_| StoreError::Corrupt("a raw block has no batch".to_owned()))
 }
 
 pub(super) fn block_id(id: Ulid) -> RecordId {

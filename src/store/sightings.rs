@@ -1,8 +1,6 @@
 //! Which raw rows were seen under which cookie: the way back from a person to everything
 //! that was ever received of them.
 
-use std::collections::BTreeMap;
-
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
@@ -10,7 +8,6 @@ use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::identifier::Cookie;
-use crate::domain::record::RawId;
 
 /// The rows of one raw block that are of one cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,47 +40,42 @@ impl SightingRow {
     }
 
     pub(super) fn into_domain(self) -> Result<Sighting, StoreError> {
-        let cookie = match &self.id.key {
-            RecordIdKey::Array(parts) => match parts.first() {
-                Some(Value::String(cookie)) => rows::cookie_of(cookie),
-                _ => Err(StoreError::Corrupt("a sighting has no cookie".to_owned())),
-            },
-            _ => Err(StoreError::Corrupt("a sighting's key is not a pair".to_owned())),
-        }?;
-        let (block, rows) = self.into_addresses()?;
-        Ok(Sighting { cookie, block, rows })
-    }
-
-    fn into_addresses(self) -> Result<(Ulid, Vec<u16>), StoreError> {
+        let corrupt = |what: &str| StoreError::Corrupt(format!("a sighting's key {what}"));
         let RecordIdKey::Array(parts) = &self.id.key else {
-            return Err(StoreError::Corrupt("a sighting's key is not a pair".to_owned()));
+            return Err(corrupt("is not a pair"));
         };
-        let block = match &parts[..] {
-            [_, Value::String(block)] => Ulid::from_string(block).ok(),
-            _ => None,
+        let [Value::String(cookie), Value::String(block)] = &parts[..] else {
+            return Err(corrupt("is not a pair of texts"));
         };
-        let block = block.ok_or_else(|| StoreError::Corrupt("a sighting has no raw block".to_owned()))?;
-        Ok((block, self.rows))
+        Ok(Sighting {
+            cookie: rows::cookie_of(cookie)?,
+            block: Ulid::from_string(block).map_err(|_| corrupt("has no raw block"))?,
+            rows: self.rows,
+        })
     }
 }
 
-/// A cookie's sightings are a range of keys.
-const OF_COOKIE: &str = "SELECT * FROM sighting:[$cookie]..[$cookie, ..]";
+/// A cookie's sightings are a range of keys; one range for each cookie, in one question. 2,000
+/// cookies with ten blocks each take half a second, 64 take 12 ms.
+const OF_COOKIES: &str =
+    "RETURN array::flatten($cookies.map(|$cookie| (SELECT * FROM sighting:[$cookie]..=[$cookie, $last])))";
 
 impl Store {
-    /// The address of every row that was seen under a cookie, in order of arrival.
+    /// Which rows were seen under these cookies, in blocks up to `last`.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn sightings(&self, cookie: &Cookie) -> Result<Vec<RawId>, StoreError> {
-        let parameters = bind([("cookie", cookie.as_str().to_owned().into_value())]);
-        let found: Vec<SightingRow> = self.select("read sightings", OF_COOKIE, parameters).await?;
-        let mut addresses: BTreeMap<Ulid, Vec<u16>> = BTreeMap::new();
-        for row in found {
-            let (block, rows) = row.into_addresses()?;
-            addresses.entry(block).or_default().extend(rows);
-        }
-        let address = |(block, rows): (Ulid, Vec<u16>)| rows.into_iter().map(move |row| RawId { block, row });
-        Ok(addresses.into_iter().flat_map(address).collect())
+    pub async fn sightings(
+        &self,
+        cookies: impl Iterator<Item = &Cookie>,
+        last: Ulid,
+    ) -> Result<Vec<Sighting>, StoreError> {
+        let cookies: Vec<String> = cookies.map(|cookie| cookie.as_str().to_owned()).collect();
+        let parameters = bind([
+            ("cookies", cookies.into_value()),
+            ("last", last.to_string().into_value()),
+        ]);
+        let found: Vec<SightingRow> = self.select("read sightings", OF_COOKIES, parameters).await?;
+        found.into_iter().map(SightingRow::into_domain).collect()
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: [(&str, &str, Permission); 9] = [
+const ROOT_FIELDS: [(&str, &str, Permission); 16] = [
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -35,6 +35,33 @@ const ROOT_FIELDS: [(&str, &str, Permission); 9] = [
         "identityGraph",
         r#"{ identityGraph(id: "p1") { id } }"#,
         Permission::Read,
+    ),
+    (
+        "provenance",
+        r#"{ provenance(id: "p1") { field } }"#,
+        Permission::Read,
+    ),
+    (
+        "timeline",
+        r#"{ timeline(id: "p1") { nextCursor } }"#,
+        Permission::Read,
+    ),
+    ("merges", "{ merges { nextCursor } }", Permission::Read),
+    ("conflicts", "{ conflicts { nextCursor } }", Permission::Read),
+    (
+        "undoMerge",
+        r#"mutation { undoMerge(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { profiles } }"#,
+        Permission::Judge,
+    ),
+    (
+        "cut",
+        r#"mutation { cut(profile: "p1", cookie: "unknown-cookie") { profiles } }"#,
+        Permission::Judge,
+    ),
+    (
+        "reviewConflict",
+        r#"mutation { reviewConflict(id: "0123456789abcdef0123456789abcdef", action: "allow") { profiles } }"#,
+        Permission::Judge,
     ),
     (
         "batch",
@@ -72,15 +99,20 @@ fn the_committed_schema_is_the_exported_one() {
 async fn every_committed_query_runs() {
     let app = TestApp::start().await;
     let john = ingest_example(&app).await;
+    let (merge, conflict, shared) = ingest_what_is_to_be_judged(&app).await;
     let mut names = BTreeSet::new();
     for path in committed_queries() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let query = fs::read_to_string(&path).unwrap();
         let variables = root().join(format!("queries/variables/{name}.json"));
         let mut variables: Value = serde_json::from_str(&fs::read_to_string(variables).unwrap()).unwrap();
-        if name == "identity_graph" {
-            // The only variable that depends on what else is in the store.
-            variables["id"] = john.clone();
+        // The variables that depend on what else is in the store.
+        match name.as_str() {
+            "identity_graph" | "provenance" | "timeline" => variables["id"] = john.clone(),
+            "undo_merge" => variables["id"] = merge.clone(),
+            "review_conflict" => variables["id"] = conflict.clone(),
+            "cut" => variables["profile"] = shared.clone(),
+            _ => {}
         }
         let answer = ask(&app, Role::Admin, &query, variables).await;
         assert_eq!(answer["errors"], Value::Null, "{name}");
@@ -96,11 +128,18 @@ async fn every_committed_query_runs() {
         "classify",
         "cohort_members",
         "cohorts",
+        "conflicts",
+        "cut",
         "identity_graph",
         "ingest",
+        "merges",
         "profile_by_cookie",
         "profile_by_email",
         "profiles",
+        "provenance",
+        "review_conflict",
+        "timeline",
+        "undo_merge",
     ];
     assert!(expected.into_iter().all(|name| names.contains(name)), "{names:?}");
 }
@@ -425,6 +464,31 @@ async fn ingest_example(app: &TestApp) -> Value {
     assert_eq!(answer["data"]["ingest"]["status"], "success", "{answer}");
     let query = r#"{ profile(cookie: "dk5h2p9s7f3j8m1n4v0x") { id } }"#;
     ask(app, Role::Viewer, query, json!({})).await["data"]["profile"]["id"].clone()
+}
+
+/// Stores two people who merge, a cookie with more addresses than one person has, and the people
+/// of the committed `cut`; gives the merge, the conflict, and the last one's id.
+async fn ingest_what_is_to_be_judged(app: &TestApp) -> (Value, Value, Value) {
+    let record = |cookie: &str, email: &str| json!({"cookie": cookie, "email": email});
+    for (cookie, email) in [
+        ("judged-1", "one@example.com"),
+        ("judged-2", "two@example.com"),
+        ("judged-1", "two@example.com"),
+    ] {
+        ingest(app, json!([record(cookie, email)])).await;
+    }
+    let many = (0..11).map(|n| record("judged-3", &format!("many-{n}@example.com")));
+    ingest(app, many.collect()).await;
+    ingest(app, json!([record("shared-tablet", "mary.jones@example.com")])).await;
+    let query = r#"{ merges(first: 1) { merges { id } } conflicts { conflicts { id } }
+        profile(cookie: "shared-tablet") { id } }"#;
+    let data = ask(app, Role::Viewer, query, json!({})).await["data"].clone();
+    let found = |pointer: &str| data.pointer(pointer).unwrap_or_else(|| panic!("{data}")).clone();
+    (
+        found("/merges/merges/0/id"),
+        found("/conflicts/conflicts/0/id"),
+        found("/profile/id"),
+    )
 }
 
 fn example() -> Value {

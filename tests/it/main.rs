@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod doctor;
 mod graphql;
+mod identity;
 mod layering;
 mod pipeline;
 mod remote;

@@ -653,7 +653,10 @@ async fn a_wrong_method_is_told_which_are_right() {
                 ["post"] => "POST",
                 other => panic!("{path} has {other:?}, which `POSTED` in src/api/mod.rs can't say"),
             };
-            (format!("/api{path}").replace("{batch}", "1"), allow)
+            (
+                format!("/api{path}").replace("{batch}", "1").replace("{id}", "1"),
+                allow,
+            )
         });
     let beside = ["/", "/healthz", "/metrics"].map(|path| (path.to_owned(), "GET, HEAD"));
     let graphql = ("/graphql".to_owned(), "POST");

@@ -34,9 +34,17 @@ async fn every_route_lets_in_whom_it_should() {
     POST /api/classify                       401     403     may     403     may
     GET /api/cohort/users                    401     may     may     403     may
     GET /api/cohorts                         401     may     may     403     may
+    GET /api/conflicts                       401     may     may     403     may
+    POST /api/conflicts/{id}/review          401     403     403     403     may
     POST /api/ingest                         401     403     403     may     may
     GET /api/ingest/{batch}                  401     403     403     may     may
     GET /api/ingest/{batch}/rejects          401     403     403     may     may
+    GET /api/merges                          401     may     may     403     may
+    POST /api/merges/{id}/undo               401     403     403     403     may
+    POST /api/profiles/{id}/cut              401     403     403     403     may
+    GET /api/profiles/{id}/graph             401     may     may     403     may
+    GET /api/profiles/{id}/provenance        401     may     may     403     may
+    GET /api/profiles/{id}/timeline          401     may     may     403     may
     GET /api/user                            401     may     may     403     may
     GET /metrics                             401     may     may     403     may
     POST /graphql                            401     may     may     may     may
@@ -59,7 +67,9 @@ async fn routes(app: &TestApp) -> Vec<(Method, String)> {
 
 /// `401`, `403`, or `may`, when the request got past the guard, whatever became of it there.
 async fn cell(app: &TestApp, method: &Method, path: &str, role: Option<Role>) -> String {
-    let path = path.replace("{batch}", "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    let path = path
+        .replace("{batch}", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
+        .replace("{id}", "p4000000000");
     let mut request = app
         .client()
         .request(method.clone(), path)

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Guard};
 
-use super::error::Failure;
+use super::error::{Failure, Result};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
 
@@ -21,4 +21,13 @@ impl Guard for Needs {
         };
         Err(Failure::from(Error::new(ErrorCode::Forbidden, message)).into())
     }
+}
+
+/// Who asks. The guard of a field that needs to know has seen to it that there is somebody.
+///
+/// # Errors
+/// Forbidden when nobody has logged in.
+pub fn caller<'a>(ctx: &Context<'a>) -> Result<&'a Caller> {
+    let nobody = || Error::new(ErrorCode::Forbidden, "nobody has logged in");
+    Ok(ctx.data_opt::<Caller>().ok_or_else(nobody)?)
 }

@@ -2,12 +2,13 @@
 
 use std::io::Cursor;
 
-use async_graphql::{Context, Json, Object, Value};
+use async_graphql::{Context, ID, Json, Object, Value};
 
 use super::error::Result;
-use super::guard::Needs;
+use super::guard::{Needs, caller};
 use super::services;
 use super::types::ingest::IngestReport;
+use super::types::judgement::Judged;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
 use crate::services::ingest::{Format, Payload};
@@ -48,6 +49,46 @@ impl Mutation {
         };
         let body = Cursor::new(json_lines(&records).map_err(Error::internal)?);
         Ok(services(ctx)?.ingest.ingest(payload, body).await?.into())
+    }
+
+    /// Takes a merge apart: the absorbed profile is itself again. The evidence that tied the two
+    /// counts no more; later evidence does.
+    #[graphql(guard = "Needs(Permission::Judge)")]
+    async fn undo_merge(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The merge's id.")] id: ID,
+    ) -> Result<Judged> {
+        let by = &caller(ctx)?.name;
+        Ok(services(ctx)?.judgement.undo(&id, by).await?.into())
+    }
+
+    /// Cuts links that are wrong: with a cookie and an address, the one between the two; with one
+    /// of them, all of its links. Later evidence ties them again.
+    #[graphql(guard = "Needs(Permission::Judge)")]
+    async fn cut(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The person's id.")] profile: ID,
+        #[graphql(desc = "A cookie of theirs.")] cookie: Option<String>,
+        #[graphql(desc = "An address of theirs.")] email: Option<String>,
+    ) -> Result<Judged> {
+        let by = &caller(ctx)?.name;
+        let judgement = &services(ctx)?.judgement;
+        let judged = judgement.cut(&profile, cookie.as_deref(), email.as_deref(), by);
+        Ok(judged.await?.into())
+    }
+
+    /// Allows a link that was refused, beyond any bound, or keeps its ends apart, whatever comes.
+    #[graphql(guard = "Needs(Permission::Judge)")]
+    async fn review_conflict(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The conflict's id.")] id: ID,
+        #[graphql(desc = "`allow` or `keep_apart`.")] action: String,
+    ) -> Result<Judged> {
+        let by = &caller(ctx)?.name;
+        Ok(services(ctx)?.judgement.review(&id, &action, by).await?.into())
     }
 }
 

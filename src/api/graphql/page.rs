@@ -99,13 +99,21 @@ pub fn first_default() -> Option<i32> {
 /// # Errors
 /// Bad request when it is out of range.
 pub fn limit(first: Option<i32>) -> Result<u32> {
-    let Some(first) = first else {
+    limit_of("first", first, PAGE_MAX)
+}
+
+/// How many rows an argument asks for, where there are `most` at most.
+///
+/// # Errors
+/// Bad request when it is out of range.
+pub fn limit_of(argument: &str, asked: Option<i32>, most: u32) -> Result<u32> {
+    let Some(asked) = asked else {
         return Ok(PAGE_DEFAULT);
     };
-    let limit = u32::try_from(first)
+    let limit = u32::try_from(asked)
         .ok()
-        .filter(|limit| (1..=PAGE_MAX).contains(limit));
-    let wrong = || Error::bad_request("first", format!("must be between 1 and {PAGE_MAX}"));
+        .filter(|limit| (1..=most).contains(limit));
+    let wrong = || Error::bad_request(argument, format!("must be between 1 and {most}"));
     Ok(limit.ok_or_else(wrong)?)
 }
 

@@ -8,11 +8,14 @@ use super::page::{self, ProfileConnection};
 use super::services;
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
-use super::types::identity::{IdentityGraph, RawRow};
+use super::types::identity::{FieldProvenance, IdentityGraph, RawRow};
 use super::types::ingest::Batch;
+use super::types::judgement::{ConflictPage, MergePage};
 use super::types::profile::Profile;
+use super::types::timeline::Timeline;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
+use crate::services::timeline;
 
 /// How many cohorts a list of all of them is reckoned to hold.
 const COHORTS_RECKONED: usize = 20;
@@ -20,6 +23,10 @@ const COHORTS_RECKONED: usize = 20;
 /// What unpacking one block of the raw stage costs beside reading a field: it holds up to a
 /// thousand rows.
 const BLOCK_COST: usize = 20;
+
+/// What an entry of a timeline costs beside reading its fields: what one visit sends lies in one
+/// block, so a block is unpacked for several of them.
+const ENTRY_COST: usize = 4;
 
 /// Looks things up.
 pub struct Query;
@@ -105,9 +112,12 @@ impl Query {
         Ok(answers.into_iter().map(Classification::from).collect())
     }
 
-    /// Why somebody is one person: which row tied each cookie to each address, and which
-    /// profiles merged; null when nobody has the id.
-    #[graphql(guard = "Needs(Permission::Read)")]
+    /// Why somebody is one person: which row tied each cookie to each address, which profiles
+    /// merged, and what people decided; null when nobody has the id.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "BLOCK_COST + child_complexity"
+    )]
     async fn identity_graph(
         &self,
         ctx: &Context<'_>,
@@ -116,6 +126,81 @@ impl Query {
         let services = services(ctx)?;
         let graph = services.explain.identity_graph(services, &id).await;
         Ok(null_if_not_found(graph)?.map(IdentityGraph::from))
+    }
+
+    /// Where each value of somebody comes from; null when nobody has the id.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "BLOCK_COST + child_complexity"
+    )]
+    async fn provenance(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A profile's id, of today or from before a merge.")] id: ID,
+    ) -> Result<Option<Vec<FieldProvenance>>> {
+        let services = services(ctx)?;
+        let fields = null_if_not_found(services.explain.provenance(services, &id).await)?;
+        Ok(fields.map(|fields| fields.into_iter().map(FieldProvenance::from).collect()))
+    }
+
+    /// All that arrived of somebody and was decided about them, latest first; null when nobody
+    /// has the id. Records are those of the cookies that are theirs today.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "page::cost(limit, ENTRY_COST + child_complexity)"
+    )]
+    async fn timeline(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A profile's id, of today or from before a merge.")] id: ID,
+        #[graphql(desc = "A cursor of this timeline.")] before: Option<String>,
+        #[graphql(desc = "How many, 1 to 200.", default_with = "page::first_default()")] limit: Option<i32>,
+    ) -> Result<Option<Timeline>> {
+        let limit = page::limit_of("limit", limit, timeline::PAGE_MAX)?;
+        let services = services(ctx)?;
+        let page = services
+            .timeline
+            .page(services, &id, before.as_deref(), limit)
+            .await;
+        Ok(null_if_not_found(page)?.map(Timeline::from))
+    }
+
+    /// All merges, latest first.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn merges(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only merges before the one with this id.")] before: Option<String>,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<MergePage> {
+        let limit = page::limit(first)?;
+        let page = services(ctx)?.judgement.merges(before.as_deref(), limit).await?;
+        Ok(page.into())
+    }
+
+    /// What guards refused, in the order of its times.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn conflicts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "Only those that are `open`, `allowed` or `kept_apart`, or `all`.",
+            default = "open"
+        )]
+        verdict: String,
+        #[graphql(desc = "A cursor of this list.")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<ConflictPage> {
+        let limit = page::limit(first)?;
+        let judgement = &services(ctx)?.judgement;
+        let page = judgement.conflicts(&verdict, after.as_deref(), limit).await?;
+        Ok(page.into())
     }
 
     /// What has become of a batch; null when there is none of that id.

@@ -3,7 +3,9 @@
 pub mod classify;
 pub mod cohorts;
 pub mod ingest;
+pub mod judgement;
 pub mod payload;
+pub mod profiles;
 pub mod token;
 pub mod users;
 
@@ -18,6 +20,8 @@ pub enum Tag {
     Ingest,
     /// Find people.
     Users,
+    /// See why they are one, and judge it.
+    Identity,
     /// List cohorts and their members.
     Cohorts,
     /// Ask the classifier.
@@ -29,6 +33,8 @@ pub type Resources = (
     token::TokenApi,
     ingest::IngestApi,
     users::UsersApi,
+    profiles::ProfilesApi,
+    judgement::JudgementApi,
     cohorts::CohortsApi,
     classify::ClassifyApi,
 );
@@ -40,6 +46,8 @@ pub fn service() -> OpenApiService<Resources, ()> {
         token::TokenApi,
         ingest::IngestApi,
         users::UsersApi,
+        profiles::ProfilesApi,
+        judgement::JudgementApi,
         cohorts::CohortsApi,
         classify::ClassifyApi,
     );

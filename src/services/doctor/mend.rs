@@ -105,7 +105,7 @@ impl<'a> Mender<'a> {
         let Some(rev) = self.store.rev_of(id).await? else {
             return Ok(());
         };
-        let merges = self.store.merges_of(id).await?;
+        let merges = self.store.merges_absorbing(id).await?;
         let standing = merges.iter().rev().filter(|merge| merge.undone.is_none());
         let survivors = standing.filter_map(|merge| self.living_end(merge.survivor));
         match { survivors }.next() {

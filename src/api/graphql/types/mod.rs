@@ -4,7 +4,9 @@ pub mod classification;
 pub mod cohort;
 pub mod identity;
 pub mod ingest;
+pub mod judgement;
 pub mod profile;
+pub mod timeline;
 
 /// A score as people read it. Widened as it is, 0.93 would show as 0.9300000071525574.
 fn rounded(score: f32) -> f64 {
