@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use roaring::RoaringBitmap;
+use ulid::Ulid;
 
 use super::walk::{Walk, adopt, with_unlisted};
 use crate::domain::Timestamp;
@@ -20,6 +21,7 @@ use crate::identity::checkup::{self, Doubt, End};
 use crate::ingest::normalise::stored;
 use crate::segmentation::interests::memberships;
 use crate::store::commit::Commit;
+use crate::store::raw::StoredRow;
 use crate::store::{Store, StoreError};
 
 /// How many identifiers, or people, one transaction mends.
@@ -399,18 +401,20 @@ impl<'a> Mender<'a> {
 
     /// The rows that were seen under a cookie, in lower case, as addresses are.
     async fn rows_of(&self, cookie: &Cookie) -> Result<Vec<(RawId, String)>, StoreError> {
-        let mut rows = Vec::new();
-        for raw in self
-            .store
-            .sightings(cookie)
-            .await?
-            .into_iter()
+        let last = Ulid::from_bytes([u8::MAX; 16]);
+        let sightings = self.store.sightings(std::iter::once(cookie), last).await?;
+        let addresses: Vec<RawId> = (sightings.iter())
+            .flat_map(|seen| {
+                seen.rows.iter().map(|row| RawId {
+                    block: seen.block,
+                    row: *row,
+                })
+            })
             .take(ROWS_READ_MAX)
-        {
-            let row = self.store.raw_row(raw).await?;
-            rows.extend(row.map(|row| (raw, row.row.verbatim.to_lowercase())));
-        }
-        Ok(rows)
+            .collect();
+        let rows = self.store.raw_rows(&addresses).await?;
+        let text = |(raw, stored): (RawId, StoredRow)| (raw, stored.row.verbatim.to_lowercase());
+        Ok(rows.into_iter().map(text).collect())
     }
 }
 
