@@ -21,4 +21,4 @@ mod properties;
 mod tests;
 
 pub use fold::Fold;
-pub use resolve::{Incomplete, ids_needed, resolve};
+pub use resolve::{Incomplete, ids_needed, resolve, rows_of_emails};

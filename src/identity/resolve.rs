@@ -96,6 +96,22 @@ pub fn ids_needed(graph: &Subgraph, facts: &[Fact], rules: &Rules) -> usize {
     cookies.len() + leavers + new_emails
 }
 
+/// The rows that speak of their address and not of their cookie, by the plan that these facts
+/// led to: log-ins, and what names an address that its cookie's person can't have.
+#[must_use]
+pub fn rows_of_emails(graph: &Subgraph, facts: &[Fact], rules: &Rules, plan: &Plan) -> BTreeSet<RawId> {
+    let refused: BTreeSet<(&Cookie, &Email)> = (plan.conflicts.iter())
+        .filter_map(|conflict| conflict.refused.link())
+        .collect();
+    let is_of_email = |fact: &&Fact| match Link::of(fact, graph, rules) {
+        Link::None => false,
+        Link::Tie(email) => refused.contains(&(&fact.cookie, email)),
+        Link::Login(_) => true,
+        Link::Cut(_, policy) => policy == Policy::EmailIsPerson,
+    };
+    facts.iter().filter(is_of_email).map(|fact| fact.raw).collect()
+}
+
 /// What the chunk says under each identifier, so that ten visits of one person are one write.
 #[derive(Default)]
 struct Learnt<'a> {

@@ -22,7 +22,7 @@ use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::Rules;
 use crate::domain::profile::ProfileId;
 use crate::domain::record::Reject;
-use crate::identity::{Incomplete, ids_needed, resolve};
+use crate::identity::{Incomplete, ids_needed, resolve, rows_of_emails};
 use crate::ingest::normalise::stored;
 use crate::store::commit::{BatchProgress, Commit};
 use crate::store::graph::Touched;
@@ -208,7 +208,7 @@ impl Writer {
             ..Commit::default()
         };
         commit.note_messages(&facts);
-        commit.note_sightings(&facts);
+        commit.note_sightings(&facts, &rows_of_emails(&graph, &facts, &rules, &plan));
         self.settle(&graph, plan, commit, now).await?;
         Ok(outcomes)
     }

@@ -1,6 +1,5 @@
 //! All that ever arrived of a person, and all that was decided about them, latest first.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,6 +14,7 @@ use crate::domain::profile::Profile;
 use crate::domain::record::RawId;
 use crate::store::decisions::{StoredDecision, StoredMerge};
 use crate::store::raw::StoredRow;
+use crate::store::sightings::{EmailSighting, Sighting};
 use crate::store::{Store, StoreError};
 
 /// The most entries that one page holds.
@@ -147,8 +147,8 @@ impl FromStr for Place {
 }
 
 /// What stands at a place, before it is read.
-enum Known<'a> {
-    Record(&'a Cookie),
+enum Known {
+    Record(Cookie),
     Merge(StoredMerge),
     Decision(StoredDecision),
 }
@@ -181,7 +181,7 @@ impl Timeline {
         let before: Option<Place> = before.map(str::parse).transpose()?;
         let profile = services.lookup.profile_by_id(id).await?;
         let cookies = self.cookies(&profile).await?;
-        let mut known = self.records(&cookies, before).await?;
+        let mut known = self.records(&profile, &cookies, before).await?;
         known.extend(self.judged(&profile).await?);
         known.retain(|(place, _)| before.is_none_or(|before| *place < before));
         known.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
@@ -201,27 +201,31 @@ impl Timeline {
         Ok(self.store.whole(profile).await?.cookies.into_keys().collect())
     }
 
-    async fn records<'a>(
+    async fn records(
         &self,
-        cookies: &'a [Cookie],
+        profile: &Profile,
+        cookies: &[Cookie],
         before: Option<Place>,
-    ) -> Result<Vec<(Place, Known<'a>)>, StoreError> {
+    ) -> Result<Vec<(Place, Known)>, StoreError> {
         let last = before.map_or_else(|| Ulid::from_parts(u64::MAX, u128::MAX), Place::last_of_moment);
-        let by_text: BTreeMap<&str, &Cookie> =
-            cookies.iter().map(|cookie| (cookie.as_str(), cookie)).collect();
         let mut found = Vec::new();
         for sighting in self.store.sightings(cookies.iter(), last).await? {
-            let Some(cookie) = by_text.get(sighting.cookie.as_str()) else {
-                continue;
-            };
-            let block = sighting.block;
-            let rows = sighting.rows.into_iter().map(|row| RawId { block, row });
-            found.extend(rows.map(|raw| (Place::record(raw), Known::Record(cookie))));
+            let Sighting { cookie, block, rows } = sighting;
+            let rows = rows.into_iter().map(|row| RawId { block, row });
+            found.extend(rows.map(|raw| (Place::record(raw), Known::Record(cookie.clone()))));
+        }
+        let emails = profile.facet.emails.keys();
+        for sighting in self.store.email_sightings(emails, last).await? {
+            let EmailSighting { block, rows, .. } = sighting;
+            let rows = rows
+                .into_iter()
+                .map(|(row, cookie)| (RawId { block, row }, cookie));
+            found.extend(rows.map(|(raw, cookie)| (Place::record(raw), Known::Record(cookie))));
         }
         Ok(found)
     }
 
-    async fn judged(&self, profile: &Profile) -> Result<Vec<(Place, Known<'static>)>, StoreError> {
+    async fn judged(&self, profile: &Profile) -> Result<Vec<(Place, Known)>, StoreError> {
         let (merges, profiles) = self.store.merges_of(profile.id).await?;
         let decisions = self.store.decisions_on(&profiles).await?;
         let place = |of, id: &str| Ulid::from_string(id).ok().map(|id| Place::new(of, id, 0));
@@ -233,7 +237,7 @@ impl Timeline {
     }
 
     /// Reads what stands at these places, each block once.
-    async fn read(&self, known: Vec<(Place, Known<'_>)>) -> Result<Vec<Entry>, StoreError> {
+    async fn read(&self, known: Vec<(Place, Known)>) -> Result<Vec<Entry>, StoreError> {
         let (mut asked, mut merges) = (Vec::new(), Vec::new());
         for (place, known) in &known {
             match known {
@@ -255,7 +259,7 @@ impl Timeline {
                         block: place.id,
                         row: place.row,
                     };
-                    rows.remove(&raw).map(|row| record(raw, cookie, row))
+                    rows.remove(&raw).map(|row| record(raw, &cookie, row))
                 }
                 Known::Merge(_) => merges.next().map(Event::Merge),
                 Known::Decision(decision) => Some(Event::Decision(decision.into())),

@@ -1,6 +1,6 @@
 //! Writes what one chunk changes: one text, one transaction, all or nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use surrealdb::types::{RecordId, SurrealValue, Variables};
 use ulid::Ulid;
@@ -10,7 +10,7 @@ use super::conflicts::{ConflictRow, conflict_id};
 use super::decisions::{DecisionRow, merge_id};
 use super::raw::PackedBlock;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
-use super::sightings::{Sighting, SightingRow};
+use super::sightings::{EmailSighting, EmailSightingRow, Sighting, SightingRow};
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
@@ -58,6 +58,8 @@ pub struct Commit {
     pub messages: Vec<(String, String, RawId)>,
     /// Which rows of which block are of which cookie.
     pub sightings: Vec<Sighting>,
+    /// Which rows of which block speak of which address.
+    pub email_sightings: Vec<EmailSighting>,
     /// The structured stage.
     pub plan: Plan,
     /// Identifiers that were refused before there was a link.
@@ -83,13 +85,20 @@ impl Commit {
         self.messages.extend(messages);
     }
 
-    /// Notes under which cookies facts were seen, so that a person's rows are found again.
-    pub fn note_sightings(&mut self, facts: &[Fact]) {
+    /// Notes of whom facts speak, so that a person's rows are found again: of the cookie, or of
+    /// the address where the row is among `of_emails`.
+    pub fn note_sightings(&mut self, facts: &[Fact], of_emails: &BTreeSet<RawId>) {
         let mut rows: BTreeMap<(&Cookie, Ulid), Vec<u16>> = BTreeMap::new();
+        let mut visits: BTreeMap<(&Email, Ulid), Vec<(u16, Cookie)>> = BTreeMap::new();
         for fact in facts {
-            rows.entry((&fact.cookie, fact.raw.block))
-                .or_default()
-                .push(fact.raw.row);
+            let (block, row) = (fact.raw.block, fact.raw.row);
+            match &fact.email {
+                Some(email) if of_emails.contains(&fact.raw) => {
+                    let visit = (row, fact.cookie.clone());
+                    visits.entry((email, block)).or_default().push(visit);
+                }
+                _ => rows.entry((&fact.cookie, block)).or_default().push(row),
+            }
         }
         let sightings = rows.into_iter().map(|((cookie, block), rows)| Sighting {
             cookie: cookie.clone(),
@@ -97,6 +106,12 @@ impl Commit {
             rows,
         });
         self.sightings.extend(sightings);
+        let sightings = visits.into_iter().map(|((email, block), rows)| EmailSighting {
+            email: email.clone(),
+            block,
+            rows,
+        });
+        self.email_sightings.extend(sightings);
     }
 }
 
@@ -120,6 +135,13 @@ impl Store {
         statements.over(
             "sightings",
             "INSERT INTO sighting $sightings RETURN NONE;",
+            sightings,
+        );
+        let sightings: Vec<EmailSightingRow> =
+            commit.email_sightings.iter().map(EmailSightingRow::new).collect();
+        statements.over(
+            "email_sightings",
+            "INSERT INTO email_sighting $email_sightings RETURN NONE;",
             sightings,
         );
         statements.write_plan(&commit.plan, commit.at)?;

@@ -483,6 +483,16 @@ async fn a_shared_tablet_is_whose_it_was_last_and_facts_stay_with_whom_they_are_
     .await;
     assert_eq!(id_of(&app, "cookie", "tablet").await, text(&ann["id"]));
     assert_eq!(person("ben@example.com").await.0["location"], "Rome");
+
+    // Nobody's history tells what others did at the same tablet.
+    for (who, email, visits) in [(&ann, "ann@example.com", 2), (&ben, "ben@example.com", 1)] {
+        let told = pages(&app, text(&who["id"]), 10).await;
+        assert_eq!(told.len(), visits, "{told:?}");
+        for entry in told {
+            assert_eq!(entry["record"]["cookie"], "tablet");
+            assert!(text(&entry["record"]["verbatim"]).contains(email), "{entry}");
+        }
+    }
 }
 
 /// All pages of a timeline.
