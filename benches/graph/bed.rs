@@ -268,7 +268,7 @@ fn new_people(persons: std::ops::Range<u32>, first: ProfileId) -> Commit {
         at: now(),
         ..Commit::default()
     };
-    commit.note_sightings(&facts);
+    commit.note_sightings(&facts, &BTreeSet::new());
     commit
 }
 
