@@ -55,6 +55,17 @@ impl Logins {
         self.0.contains_key(email)
     }
 
+    /// Puts an address back to a log-in before.
+    pub fn restore(&mut self, email: &Email, at: Timestamp) {
+        self.0.insert(email.clone(), at);
+    }
+
+    /// When an address logged in last.
+    #[must_use]
+    pub fn last(&self, email: &Email) -> Option<Timestamp> {
+        self.0.get(email).copied()
+    }
+
     /// Forgets an address, and tells its last log-in.
     pub fn remove(&mut self, email: &Email) -> Option<Timestamp> {
         self.0.remove(email)
@@ -180,6 +191,17 @@ pub struct Merge {
     pub policy: Policy,
 }
 
+/// Where the id of an absorbed profile leads, as it shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirect {
+    /// The absorbed profile.
+    pub id: ProfileId,
+    /// Its next revision.
+    pub rev: u32,
+    /// Whose id stands for it.
+    pub to: ProfileId,
+}
+
 /// A record and whether the store has it already.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Write<T> {
@@ -205,6 +227,8 @@ pub struct Plan {
     pub profiles: BTreeMap<ProfileId, Write<Profile>>,
     /// Profiles that are absorbed.
     pub merges: Vec<Merge>,
+    /// Ids of absorbed profiles that lead elsewhere from now on.
+    pub redirects: Vec<Redirect>,
     /// Other cookies of absorbed profiles, to be led to the survivor.
     pub moved_cookies: BTreeMap<Cookie, ProfileId>,
     /// Other addresses of absorbed profiles, to be led to the survivor.

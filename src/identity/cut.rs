@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fold::Fold;
 use crate::domain::Timestamp;
 use crate::domain::facet::Facet;
-use crate::domain::graph::{CookieNode, Cut, EmailNode, Plan, Subgraph, Whole, Write};
+use crate::domain::graph::{CookieNode, Cut, EmailNode, Plan, Redirect, Subgraph, Whole, Write};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::{Profile, ProfileId};
 
@@ -37,8 +37,11 @@ pub struct Order {
     /// Which evidence for them counts no more. Raised to what is known of each link, so that
     /// the same evidence never ties it again.
     pub cut: Cut,
-    /// Whose id one part takes back.
+    /// Whose id one part takes back: the profile whose merge is undone.
     pub restored: Option<Restored>,
+    /// The other profiles that were merged into the person. A part that has all that is left
+    /// of one takes its id back as well, so that an old id finds whom it was handed out for.
+    pub absorbed: Vec<Restored>,
 }
 
 /// The links of a person that lead into a set of identifiers from outside: what to cut to
@@ -63,9 +66,7 @@ pub fn side_of(
     emails: &BTreeSet<Email>,
     is_later: impl Fn(&Cookie, &Email) -> bool,
 ) -> (BTreeSet<Cookie>, BTreeSet<Email>) {
-    let links: Vec<(&Cookie, &Email)> = (whole.cookies.iter())
-        .flat_map(|(cookie, node)| links_of(node).map(move |email| (cookie, email)))
-        .collect();
+    let links: Vec<(&Cookie, &Email)> = links_within(whole).collect();
     // Whoever has a link from before, or none at all, was there before.
     let mut new_cookies: BTreeSet<&Cookie> = links.iter().map(|(cookie, _)| *cookie).collect();
     let mut new_emails: BTreeSet<&Email> = links.iter().map(|(_, email)| *email).collect();
@@ -100,6 +101,13 @@ pub fn side_of(
         .filter(|cookie| !rest_cookies.contains(cookie));
     let other_emails = whole.emails.keys().filter(|email| !rest_emails.contains(email));
     (other_cookies.cloned().collect(), other_emails.cloned().collect())
+}
+
+/// Every link between identifiers of the person.
+pub fn links_within(whole: &Whole) -> impl Iterator<Item = (&Cookie, &Email)> {
+    (whole.cookies.iter())
+        .flat_map(|(cookie, node)| links_of(node).map(move |email| (cookie, email)))
+        .filter(|(_, email)| whole.emails.contains_key(*email))
 }
 
 /// Every address with which the cookie was seen, whether or not that ties them today.
@@ -155,17 +163,23 @@ pub fn cut(
         && let Some(restored) = &order.restored
         && let Some(part) = take_largest(&mut parts, |part| part.is_of(restored))
     {
-        let redirect = Profile {
-            id: restored.id,
-            rev: restored.rev,
-            created_at: restored.created_at,
-            memberships: Vec::new(),
-            ..before.clone()
-        };
-        plan_part(&part, whole, &after, restored.id, Some(&redirect), now, &mut plan);
+        plan_restored(&part, whole, &after, restored, before, now, &mut plan);
     }
-    if let Some(part) = take_largest(&mut parts, |_| true) {
-        plan_part(&part, whole, &after, person, Some(before), now, &mut plan);
+    let is_own = |part: &Part<'_>| part.has_more_than(&order.absorbed);
+    let kept = take_largest(&mut parts, is_own).or_else(|| take_largest(&mut parts, |_| true));
+    if let Some(part) = &kept {
+        plan_part(part, whole, &after, person, Some(before), now, &mut plan);
+    }
+    for absorbed in &order.absorbed {
+        let is_in_one = parts
+            .iter()
+            .chain(&kept)
+            .filter(|part| part.is_of(absorbed))
+            .count()
+            == 1;
+        if is_in_one && let Some(part) = take_largest(&mut parts, |part| part.is_of(absorbed)) {
+            plan_restored(&part, whole, &after, absorbed, before, now, &mut plan);
+        }
     }
     for part in parts {
         plan_part(&part, whole, &after, next_id(), None, now, &mut plan);
@@ -173,7 +187,46 @@ pub fn cut(
     for leaf in leaves {
         plan_hand_over(&leaf, graph, &after, now, &mut plan);
     }
+    redirect_the_absorbed(order, person, &after, &mut plan);
     plan
+}
+
+/// Leads the ids of profiles that were absorbed once to where all that is left of them went.
+fn redirect_the_absorbed(order: &Order, person: ProfileId, after: &Whole, plan: &mut Plan) {
+    let new_home = |written: Option<ProfileId>, moved: Option<&ProfileId>| {
+        written.or_else(|| moved.copied()).unwrap_or(person)
+    };
+    for absorbed in &order.absorbed {
+        if plan.profiles.contains_key(&absorbed.id) {
+            continue;
+        }
+        let cookies = absorbed
+            .cookies
+            .iter()
+            .filter(|cookie| after.cookies.contains_key(*cookie));
+        let cookies = cookies.map(|cookie| {
+            let written = plan.cookies.get(cookie).map(|write| write.record.profile);
+            new_home(written, plan.moved_cookies.get(cookie))
+        });
+        let emails = absorbed
+            .emails
+            .iter()
+            .filter(|email| after.emails.contains_key(*email));
+        let emails = emails.map(|email| {
+            let written = plan.emails.get(email).map(|write| write.record.profile);
+            new_home(written, plan.moved_emails.get(email))
+        });
+        let homes: BTreeSet<ProfileId> = cookies.chain(emails).collect();
+        if let (Some(home), 1) = (homes.first(), homes.len())
+            && *home != person
+        {
+            plan.redirects.push(Redirect {
+                id: absorbed.id,
+                rev: absorbed.rev + 1,
+                to: *home,
+            });
+        }
+    }
 }
 
 /// The identifiers without the links, which are remembered as cut.
@@ -223,6 +276,13 @@ impl Part<'_> {
             .iter()
             .any(|cookie| restored.cookies.contains(*cookie))
             || self.emails.iter().any(|email| restored.emails.contains(*email))
+    }
+
+    /// Whether some identifier did not come with any of these.
+    fn has_more_than(&self, absorbed: &[Restored]) -> bool {
+        let came = |cookie: &&Cookie| absorbed.iter().any(|one| one.cookies.contains(*cookie));
+        let arrived = |email: &&Email| absorbed.iter().any(|one| one.emails.contains(*email));
+        !(self.cookies.iter().all(came) && self.emails.iter().all(arrived))
     }
 
     /// The address of another person to whom a single cookie goes back.
@@ -290,6 +350,26 @@ fn take_largest<'a>(parts: &mut Vec<Part<'a>>, among: impl Fn(&Part<'a>) -> bool
         .filter(|(_, part)| among(part))
         .min_by_key(|(at, part)| (Reverse(size(part)), *at))?;
     Some(parts.remove(at))
+}
+
+/// Makes a part the profile that was absorbed once.
+fn plan_restored(
+    part: &Part<'_>,
+    whole: &Whole,
+    after: &Whole,
+    restored: &Restored,
+    person: &Profile,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
+    let redirect = Profile {
+        id: restored.id,
+        rev: restored.rev,
+        created_at: restored.created_at,
+        memberships: Vec::new(),
+        ..person.clone()
+    };
+    plan_part(part, whole, after, restored.id, Some(&redirect), now, plan);
 }
 
 /// Makes a part a profile of its own. `before` is what stood under the id.

@@ -8,9 +8,9 @@ use crate::domain::identifier::Cookie;
 use crate::domain::profile::ProfileId;
 
 /// Every way in which `plan` would break the graph that `graph` was read from; none if it
-/// is sound. `restored` is the profile that takes the place of a redirect, if one does.
+/// is sound. `restored` are the profiles that take the place of redirects.
 #[must_use]
-pub fn violations(graph: &Subgraph, plan: &Plan, restored: Option<ProfileId>) -> Vec<String> {
+pub fn violations(graph: &Subgraph, plan: &Plan, restored: &BTreeSet<ProfileId>) -> Vec<String> {
     let mut found = Vec::new();
     let absorbed: BTreeSet<ProfileId> = plan.merges.iter().map(|merge| merge.absorbed).collect();
     profiles_are_written_once_and_in_order(graph, plan, &absorbed, restored, &mut found);
@@ -24,7 +24,7 @@ fn profiles_are_written_once_and_in_order(
     graph: &Subgraph,
     plan: &Plan,
     absorbed: &BTreeSet<ProfileId>,
-    restored: Option<ProfileId>,
+    restored: &BTreeSet<ProfileId>,
     found: &mut Vec<String>,
 ) {
     for (id, write) in &plan.profiles {
@@ -36,7 +36,7 @@ fn profiles_are_written_once_and_in_order(
         if absorbed.contains(id) {
             found.push(format!("{id} is both written and absorbed"));
         }
-        let is_in_order = if restored == Some(*id) {
+        let is_in_order = if restored.contains(id) {
             !write.new && before.is_none()
         } else {
             write.new == before.is_none() && profile.rev == before.map_or(1, |known| known.rev + 1)

@@ -10,7 +10,7 @@ use super::links::{self, CookieLogins, Judged, Link};
 use crate::domain::Timestamp;
 use crate::domain::conflict::{Conflict, Refused};
 use crate::domain::fact::Fact;
-use crate::domain::graph::Subgraph;
+use crate::domain::graph::{Logins, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::{Caps, Policy, Rules};
 use crate::domain::profile::ProfileId;
@@ -75,7 +75,7 @@ pub fn partition<'a>(graph: &Subgraph, facts: &[Judged<'a>], rules: &Rules) -> P
     for (cookie, here) in &mut logins {
         let known = graph.cookies.get(*cookie);
         if !tied.contains(cookie) && known.is_none_or(|node| node.facet.emails.is_empty()) {
-            let before = known.and_then(|node| node.logins.owner());
+            let before = known.map(|node| &node.logins);
             give_to_owner(cookie, here, before, &mut forest, &mut refused);
         }
     }
@@ -92,12 +92,12 @@ pub fn partition<'a>(graph: &Subgraph, facts: &[Judged<'a>], rules: &Rules) -> P
 fn give_to_owner<'a>(
     cookie: &'a Cookie,
     here: &mut CookieLogins<'a>,
-    before: Option<&Email>,
+    before: Option<&Logins>,
     forest: &mut Forest<'a, '_>,
     refused: &mut BTreeMap<(&'a Cookie, &'a Email), Conflict>,
 ) {
     while let Some(owner) = here.logins.owner().cloned() {
-        if before == Some(&owner) {
+        if before.and_then(Logins::owner) == Some(&owner) {
             if let Some(home) = here.leaves {
                 let at_home = forest.node(Node::Profile(home));
                 forest.join(cookie, at_home, None);
@@ -112,7 +112,12 @@ fn give_to_owner<'a>(
             Ok(()) => return,
             Err(cap) => {
                 refused.insert((cookie, *email), cap.conflict(fact, email, Policy::EmailIsPerson));
+                // As if it had not come; what came before it did.
                 here.logins.remove(&owner);
+                if let Some(at) = before.and_then(|logins| logins.last(&owner)) {
+                    here.logins.restore(&owner, at);
+                }
+                here.proofs.remove(&owner);
             }
         }
     }

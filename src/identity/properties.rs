@@ -86,10 +86,10 @@ impl World {
 
     pub fn ingest(&mut self, facts: &[Fact]) {
         let (graph, plan) = self.plan_over(facts);
-        self.apply(&graph, plan, None);
+        self.apply(&graph, plan, &BTreeSet::new());
     }
 
-    fn apply(&mut self, graph: &Subgraph, plan: Plan, restored: Option<ProfileId>) {
+    fn apply(&mut self, graph: &Subgraph, plan: Plan, restored: &BTreeSet<ProfileId>) {
         assert_eq!(
             invariants::violations(graph, &plan, restored),
             Vec::<String>::new()
@@ -114,6 +114,10 @@ impl World {
         for (id, write) in plan.profiles {
             self.redirects.remove(&id);
             self.profiles.insert(id, write.record);
+        }
+        for redirect in plan.redirects {
+            let before = self.redirects.insert(redirect.id, (redirect.to, redirect.rev));
+            assert_eq!(before.map(|(_, rev)| rev + 1), Some(redirect.rev));
         }
         for merge in plan.merges {
             self.profiles.remove(&merge.absorbed);
@@ -165,6 +169,7 @@ impl World {
             pairs,
             cut,
             restored: None,
+            absorbed: self.absorbed_by(person, None),
         };
         self.cut_all(person, &order);
         Some(self.cookies[cookie].cuts[email])
@@ -187,25 +192,44 @@ impl World {
             taken += 1;
             ProfileId(self.next + taken)
         });
-        let is_back = |restored: &Restored| plan.profiles.contains_key(&restored.id);
-        let restored = order
-            .restored
-            .as_ref()
-            .filter(|restored| is_back(restored))
-            .map(|restored| restored.id);
-        self.apply(&graph, plan, restored);
+        let is_back = |id: &ProfileId| plan.profiles.contains_key(id);
+        let candidates = order.restored.iter().chain(&order.absorbed);
+        let restored: BTreeSet<ProfileId> = candidates.map(|one| one.id).filter(is_back).collect();
+        self.apply(&graph, plan, &restored);
     }
 
-    /// Undoes a merge, all of whose links were made before it, and tells what was cut.
-    pub fn undo(&mut self, merge: &Merge) -> Cuts {
-        let person = self.follow(merge.absorbed);
-        let restored = Restored {
+    /// The profiles whose ids lead to a person because of a merge that stands.
+    fn absorbed_by(&self, person: ProfileId, but: Option<ProfileId>) -> Vec<Restored> {
+        let standing = |merge: &&Merge| {
+            self.redirects.contains_key(&merge.absorbed)
+                && but != Some(merge.absorbed)
+                && self.follow(merge.absorbed) == person
+        };
+        let mut absorbed: Vec<Restored> = (self.merges.iter())
+            .filter(standing)
+            .map(|merge| self.restored(merge))
+            .collect();
+        // Of several merges of one profile the last one stands.
+        absorbed.reverse();
+        let mut met = BTreeSet::new();
+        absorbed.retain(|one| met.insert(one.id));
+        absorbed
+    }
+
+    fn restored(&self, merge: &Merge) -> Restored {
+        Restored {
             id: merge.absorbed,
             rev: self.redirects[&merge.absorbed].1,
             created_at: merge.absorbed_created_at,
             cookies: merge.cookies.iter().cloned().collect(),
             emails: merge.emails.iter().cloned().collect(),
-        };
+        }
+    }
+
+    /// Undoes a merge, all of whose links were made before it, and tells what was cut.
+    pub fn undo(&mut self, merge: &Merge) -> Cuts {
+        let person = self.follow(merge.absorbed);
+        let restored = self.restored(merge);
         let whole = self.whole(person);
         let pairs = cut::crossing(&whole, &restored.cookies, &restored.emails);
         let cut = Cut::Until(moment(self.clock));
@@ -213,6 +237,7 @@ impl World {
             pairs,
             cut,
             restored: Some(restored),
+            absorbed: self.absorbed_by(person, Some(merge.absorbed)),
         };
         self.cut_all(person, &order);
         let until = |(cookie, email): &(Cookie, Email)| self.cookies[cookie].cuts[email];
@@ -494,6 +519,25 @@ fn ingested<'a>(chunks: impl Iterator<Item = &'a [Fact]>) -> World {
     world
 }
 
+/// The id of a profile that was absorbed finds whoever has all that is left of it.
+fn check_absorbed(world: &World) -> Result<(), TestCaseError> {
+    for (id, _) in &world.redirects {
+        let merge = world
+            .merges
+            .iter()
+            .rev()
+            .find(|merge| merge.absorbed == *id)
+            .unwrap();
+        let cookies = merge.cookies.iter().map(|cookie| world.cookies[cookie].profile);
+        let emails = merge.emails.iter().map(|email| world.emails[email].profile);
+        let homes: BTreeSet<ProfileId> = cookies.chain(emails).collect();
+        if homes.len() == 1 {
+            prop_assert_eq!(Some(&world.follow(*id)), homes.first());
+        }
+    }
+    Ok(())
+}
+
 /// A stream, the same stream in another order with some of it repeated, and a chunk size.
 fn any_retelling() -> impl Strategy<Value = (Vec<Fact>, Vec<Fact>, usize)> {
     any_stream().prop_flat_map(|facts| {
@@ -631,6 +675,7 @@ proptest! {
                     if let Some(cut) = world.cut(cookie, email, cut) {
                         cuts.insert((cookie.clone(), email.clone()), cut);
                     }
+                    check_absorbed(&world)?;
                 }
             }
             check_whole(&world)?;

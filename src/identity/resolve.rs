@@ -93,7 +93,11 @@ pub fn ids_needed(graph: &Subgraph, facts: &[Fact], rules: &Rules) -> usize {
         .into_iter()
         .filter(|email| !graph.emails.contains_key(*email))
         .count();
-    cookies.len() + leavers + new_emails
+    // A component whose identifiers lead to no profile gets one, torn as the graph then is.
+    let is_torn = |id: ProfileId| !graph.profiles.contains_key(&id);
+    let cookies_torn = graph.cookies.values().filter(|node| is_torn(node.profile));
+    let emails_torn = graph.emails.values().filter(|node| is_torn(node.profile));
+    cookies.len() + leavers + new_emails + cookies_torn.count() + emails_torn.count()
 }
 
 /// The rows that speak of their address and not of their cookie, by the plan that these facts

@@ -12,9 +12,9 @@ use super::writer::Writer;
 use crate::domain::Timestamp;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::fact::Fact;
-use crate::domain::graph::{Cut, Plan, Subgraph};
+use crate::domain::graph::{Cut, Plan, Subgraph, Whole};
 use crate::domain::identifier::{Cookie, Email};
-use crate::domain::policy::{Caps, Policy, Rules};
+use crate::domain::policy::{Caps, Rules};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::identity::cut::{self, Order, Pair, Restored};
 use crate::ingest::normalise::stored;
@@ -114,6 +114,10 @@ impl Writer {
         };
         case.decision.by.clone_from(&judgement.by);
         case.decision.profiles = case.plan.profiles.keys().copied().collect();
+        if case.decision.profiles.is_empty() {
+            case.decision.profiles = case.graph.profiles.keys().copied().collect();
+        }
+        let undone_merges = self.taken_apart(&case).await?;
         let judged = Judged {
             profiles: case.decision.profiles.clone(),
             links: case.decision.links.clone(),
@@ -121,11 +125,24 @@ impl Writer {
         let kind = case.decision.kind.name();
         let commit = Commit {
             decision: Some(case.decision),
+            undone_merges,
             ..Commit::default()
         };
         self.settle(&case.graph, case.plan, commit, now).await?;
         metrics::counter!("cdp_decisions_total", "kind" => kind).increment(1);
         Ok(judged)
+    }
+
+    /// The merges whose absorbed profiles are themselves again.
+    async fn taken_apart(&self, case: &Case) -> Result<Vec<String>, StoreError> {
+        let mut undone = Vec::new();
+        for (id, write) in &case.plan.profiles {
+            if !write.new && !case.graph.profiles.contains_key(id) {
+                let merges = self.store.merges_absorbing(*id).await?;
+                undone.extend(merges.into_iter().filter(|merge| merge.undone.is_none()));
+            }
+        }
+        Ok(undone.into_iter().map(|merge| merge.id).collect())
     }
 
     async fn undo(&mut self, merge: &StoredMerge, now: Timestamp) -> Result<Case, PipelineError> {
@@ -150,15 +167,13 @@ impl Writer {
         if cookies.is_empty() && emails.is_empty() {
             return Err(Objection::NothingLeft.into());
         }
-        // A link is later than the merge if the row that proves it arrived later.
-        let edges = self.store.edges(whole.cookies.keys()).await?;
-        let later: BTreeSet<(&Cookie, &Email)> = (edges.iter())
-            .filter(|edge| Timestamp::from(edge.raw.block.datetime()) > merge.at)
-            .map(|edge| (&edge.cookie, &edge.email))
-            .collect();
+        let (merges, _) = self.store.merges_of(profile.id).await?;
+        let later = self.later_than(merge, &merges, whole).await?;
         let (cookies, emails) = cut::side_of(whole, &cookies, &emails, |cookie, email| {
-            later.contains(&(cookie, email))
+            later.contains(&(cookie.clone(), email.clone()))
         });
+        let others = merges.iter().filter(|other| other.absorbed != merge.absorbed);
+        let absorbed = self.absorbed(others).await?;
         let order = Order {
             pairs: cut::crossing(whole, &cookies, &emails),
             cut: Cut::Until(now),
@@ -169,6 +184,7 @@ impl Writer {
                 cookies,
                 emails,
             }),
+            absorbed,
         };
         if order.pairs.is_empty() {
             return Err(Objection::NothingLeft.into());
@@ -192,11 +208,14 @@ impl Writer {
             .await?
             .ok_or(Objection::Nobody)?;
         let graph = self.whole_graph(profile.clone()).await?;
-        let cookies = graph.whole.get(&profile.id).map(|whole| &whole.cookies);
-        let pairs: BTreeSet<Pair> = (cookies.into_iter().flatten())
-            .filter(|(of, _)| cookie.is_none_or(|cookie| cookie == *of))
-            .flat_map(|(of, node)| cut::links_of(node).map(move |to| (of.clone(), to.clone())))
-            .filter(|(_, to)| email.is_none_or(|email| email == to))
+        let links = graph
+            .whole
+            .get(&profile.id)
+            .into_iter()
+            .flat_map(cut::links_within);
+        let pairs: BTreeSet<Pair> = links
+            .filter(|(of, to)| cookie.is_none_or(|one| one == *of) && email.is_none_or(|one| one == *to))
+            .map(|(of, to)| (of.clone(), to.clone()))
             .collect();
         if pairs.is_empty() {
             return Err(Objection::NotLinked.into());
@@ -205,6 +224,7 @@ impl Writer {
             pairs,
             cut: Cut::Until(now),
             restored: None,
+            absorbed: self.absorbed_by(profile.id).await?,
         };
         self.cut_case(graph, profile.id, &order, DecisionKind::Cut, now)
             .await
@@ -222,6 +242,7 @@ impl Writer {
             pairs: BTreeSet::from([(cookie.clone(), email.clone())]),
             cut: Cut::ForGood,
             restored: None,
+            absorbed: self.absorbed_by(profile.id).await?,
         };
         let kind = DecisionKind::KeepApart {
             conflict: conflict.id.clone(),
@@ -254,7 +275,7 @@ impl Writer {
             interests: BTreeMap::new(),
         };
         let rules = Rules {
-            policy: Policy::Union,
+            policy: conflict.conflict.policy,
             sources: BTreeMap::new(),
             caps: Caps::NONE,
         };
@@ -272,6 +293,56 @@ impl Writer {
             plan,
             decision,
         })
+    }
+
+    /// The links of a person that came after a merge: those that were stored later, and all of
+    /// the profiles that were merged in later. Of the merge's own commit, all but the guilty one.
+    async fn later_than(
+        &self,
+        merge: &StoredMerge,
+        merges: &[StoredMerge],
+        whole: &Whole,
+    ) -> Result<BTreeSet<Pair>, StoreError> {
+        let edges = self.store.dated_edges(whole.cookies.keys()).await?;
+        let is_later = |other: &&StoredMerge| other.id != merge.id && other.at >= merge.at;
+        let came_later: Vec<&StoredMerge> = merges.iter().filter(is_later).collect();
+        let is_of_later = |cookie: &Cookie, email: &Email| {
+            let brought =
+                |other: &&StoredMerge| other.cookies.contains(cookie) && other.emails.contains(email);
+            came_later.iter().any(brought)
+        };
+        let later = edges.into_iter().filter(|(edge, stored_at)| {
+            let is_guilty = edge.raw == merge.raw;
+            !is_guilty && (*stored_at >= merge.at || is_of_later(&edge.cookie, &edge.email))
+        });
+        Ok(later.map(|(edge, _)| (edge.cookie, edge.email)).collect())
+    }
+
+    /// What was merged into a person, and stands.
+    async fn absorbed_by(&self, person: ProfileId) -> Result<Vec<Restored>, StoreError> {
+        let (merges, _) = self.store.merges_of(person).await?;
+        self.absorbed(merges.iter()).await
+    }
+
+    /// What these merges absorbed, as far as they stand; what was absorbed last comes first.
+    async fn absorbed<'m>(
+        &self,
+        merges: impl DoubleEndedIterator<Item = &'m StoredMerge>,
+    ) -> Result<Vec<Restored>, StoreError> {
+        let mut standing: Vec<&StoredMerge> = merges.rev().filter(|merge| merge.undone.is_none()).collect();
+        let mut met = BTreeSet::new();
+        standing.retain(|merge| met.insert(merge.absorbed));
+        let revs = self.store.redirect_revs(met.into_iter()).await?;
+        let restored = |merge: &StoredMerge| {
+            Some(Restored {
+                id: merge.absorbed,
+                rev: *revs.get(&merge.absorbed)?,
+                created_at: merge.absorbed_created_at.unwrap_or(merge.at),
+                cookies: merge.cookies.iter().cloned().collect(),
+                emails: merge.emails.iter().cloned().collect(),
+            })
+        };
+        Ok(standing.into_iter().filter_map(restored).collect())
     }
 
     async fn whole_graph(&self, profile: Profile) -> Result<Subgraph, StoreError> {

@@ -6,7 +6,7 @@ use surrealdb::types::{RecordId, SurrealValue, Variables};
 use ulid::Ulid;
 
 use super::batches::{BatchRow, MessageRow, RejectRow};
-use super::conflicts::{ConflictRow, conflict_id};
+use super::conflicts::{ConflictRow, conflict_id, conflict_of};
 use super::decisions::{DecisionRow, merge_id};
 use super::raw::PackedBlock;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
@@ -17,10 +17,14 @@ use crate::domain::change::Transition;
 use crate::domain::conflict::Conflict;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::fact::Fact;
-use crate::domain::graph::{Edge, Merge, Plan};
+use crate::domain::graph::{Edge, Merge, Plan, Redirect};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, RawId, Reject};
+
+/// What is counted for an identifier that is led elsewhere, in bytes: the engine writes its
+/// whole record anew, whose size is not known here.
+const MOVED_BYTES: usize = 2 * 1024;
 
 /// Where a batch stands after this commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub struct Commit {
     pub conflicts: Vec<Conflict>,
     /// The decision of somebody that this carries out.
     pub decision: Option<Decision>,
+    /// The merges that it takes apart.
+    pub undone_merges: Vec<String>,
     /// The segmented stage.
     pub transitions: Vec<Transition>,
     /// The batches that this commit takes a step further.
@@ -152,7 +158,7 @@ impl Store {
             conflicts.map(ConflictRow::new).collect(),
         );
         if let Some(decision) = &commit.decision {
-            statements.write_decision(decision, commit.at);
+            statements.write_decision(decision, &commit.undone_merges, commit.at);
         }
         statements.write_members(commit.transitions, commit.at);
         if statements.bytes > self.transaction_bytes_max {
@@ -243,7 +249,7 @@ impl Statements {
             known,
         );
         // A cookie forgets old log-ins, so an edge may be there already.
-        let edges: Vec<EdgeRow> = plan.edges.iter().map(EdgeRow::new).collect();
+        let edges: Vec<EdgeRow> = plan.edges.iter().map(|edge| EdgeRow::new(edge, at)).collect();
         self.over(
             "edges",
             "INSERT RELATION IGNORE INTO seen_with $edges RETURN NONE;",
@@ -270,7 +276,8 @@ impl Statements {
             "FOR $row IN $profiles { UPDATE $row.id CONTENT $row RETURN NONE };",
             known,
         );
-        self.write_merges(&plan.merges, at);
+        self.write_merges(&plan.merges, &plan.redirects, at);
+        self.bytes += MOVED_BYTES * (plan.moved_cookies.len() + plan.moved_emails.len());
         let moved = (plan.moved_cookies.iter())
             .map(|(cookie, id)| (rows::cookie_id(cookie), *id))
             .chain(
@@ -292,13 +299,19 @@ impl Statements {
     }
 
     /// An absorbed profile stays as a redirect, so that its id still finds the person.
-    fn write_merges(&mut self, merges: &[Merge], at: Timestamp) {
+    fn write_merges(&mut self, merges: &[Merge], others: &[Redirect], at: Timestamp) {
+        let others = others.iter().map(|redirect| RedirectRow {
+            id: rows::profile_id(redirect.id),
+            rev: redirect.rev,
+            merged_into: rows::profile_id(redirect.to),
+        });
         let redirects = (merges.iter())
             .map(|merge| RedirectRow {
                 id: rows::profile_id(merge.absorbed),
                 rev: merge.absorbed_rev + 1,
                 merged_into: rows::profile_id(merge.survivor),
             })
+            .chain(others)
             .collect();
         self.over(
             "redirects",
@@ -309,37 +322,40 @@ impl Statements {
         self.over("merges", "INSERT INTO merge $merges RETURN NONE;", records);
     }
 
-    fn write_decision(&mut self, decision: &Decision, at: Timestamp) {
+    fn write_decision(&mut self, decision: &Decision, undone: &[String], at: Timestamp) {
         let row = DecisionRow::new(decision, at);
         self.over(
             "decision",
             "INSERT INTO decision $decision RETURN NONE;",
             vec![row],
         );
-        let judged = JudgedRow {
+        let judged = |id| JudgedRow {
+            id,
             by: decision.by.clone(),
             at,
             verdict: decision.verdict().map(|verdict| verdict.name().to_owned()),
-            id: match &decision.kind {
-                DecisionKind::Undo { merge } => Some(merge_id(merge)),
-                DecisionKind::Allow { conflict } | DecisionKind::KeepApart { conflict } => {
-                    Some(conflict_id(conflict))
-                }
-                DecisionKind::Cut => None,
-            },
         };
-        match decision.kind {
-            DecisionKind::Cut => {}
-            DecisionKind::Undo { .. } => self.over(
+        let undone = undone.iter().map(|id| judged(merge_id(id))).collect();
+        self.over(
+            "undone",
+            "FOR $row IN $undone { UPDATE $row.id SET undone_at = $row.at, undone_by = $row.by RETURN NONE };",
+            undone,
+        );
+        match &decision.kind {
+            DecisionKind::Allow { conflict } | DecisionKind::KeepApart { conflict } => self.over(
                 "judged",
-                "UPDATE $judged[0].id SET undone_at = $judged[0].at, undone_by = $judged[0].by RETURN NONE;",
-                vec![judged],
+                "FOR $row IN $judged { UPDATE $row.id SET verdict = $row.verdict, judged_at = $row.at, judged_by = $row.by RETURN NONE };",
+                vec![judged(conflict_id(conflict))],
             ),
-            DecisionKind::Allow { .. } | DecisionKind::KeepApart { .. } => self.over(
-                "judged",
-                "UPDATE $judged[0].id SET verdict = $judged[0].verdict, judged_at = $judged[0].at, judged_by = $judged[0].by RETURN NONE;",
-                vec![judged],
-            ),
+            // A link that was allowed and is cut may be refused again, for somebody to judge.
+            DecisionKind::Undo { .. } | DecisionKind::Cut => {
+                let links = decision.links.iter().map(|(cookie, email)| conflict_of(cookie, email));
+                self.over(
+                    "reopened",
+                    "UPDATE $reopened SET verdict = 'open', judged_at = NONE, judged_by = NONE WHERE verdict = 'allowed' RETURN NONE;",
+                    links.collect(),
+                );
+            }
         }
     }
 
@@ -372,6 +388,7 @@ pub(super) struct EdgeRow {
     raw: String,
     at: Timestamp,
     policy: String,
+    stored_at: Timestamp,
 }
 
 pub(super) fn edge_id(cookie: &Cookie, email: &Email) -> RecordId {
@@ -383,7 +400,7 @@ pub(super) fn edge_id(cookie: &Cookie, email: &Email) -> RecordId {
 }
 
 impl EdgeRow {
-    pub(super) fn new(edge: &Edge) -> Self {
+    pub(super) fn new(edge: &Edge, stored_at: Timestamp) -> Self {
         Self {
             id: edge_id(&edge.cookie, &edge.email),
             r#in: rows::cookie_id(&edge.cookie),
@@ -391,13 +408,14 @@ impl EdgeRow {
             raw: edge.raw.to_string(),
             at: edge.at,
             policy: edge.policy.name().to_owned(),
+            stored_at,
         }
     }
 }
 
 #[derive(SurrealValue)]
 struct JudgedRow {
-    id: Option<RecordId>,
+    id: RecordId,
     verdict: Option<String>,
     by: String,
     at: Timestamp,

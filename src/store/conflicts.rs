@@ -8,6 +8,7 @@ use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::conflict::{Conflict, Refused, Verdict};
+use crate::domain::identifier::{Cookie, Email};
 
 /// A conflict as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,15 @@ fn texts(refused: &Refused) -> (Option<&str>, Option<&str>) {
 /// The same link is one conflict, whichever bound it met first; so is the same placeholder.
 fn id_of(refused: &Refused) -> String {
     let (cookie, email) = texts(refused);
+    hash(cookie, email)
+}
+
+/// The record of a link's conflict, if it ever was one.
+pub(super) fn conflict_of(cookie: &Cookie, email: &Email) -> RecordId {
+    conflict_id(&hash(Some(cookie.as_str()), Some(email.as_str())))
+}
+
+fn hash(cookie: Option<&str>, email: Option<&str>) -> String {
     let mut hash = Sha256::new();
     for text in [cookie, email] {
         let text = text.unwrap_or_default();

@@ -127,10 +127,22 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn edges(&self, cookies: impl Iterator<Item = &Cookie>) -> Result<Vec<Edge>, StoreError> {
+        let edges = self.dated_edges(cookies).await?;
+        Ok(edges.into_iter().map(|(edge, _)| edge).collect())
+    }
+
+    /// The same, each with the moment of the commit that wrote it.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn dated_edges(
+        &self,
+        cookies: impl Iterator<Item = &Cookie>,
+    ) -> Result<Vec<(Edge, Timestamp)>, StoreError> {
         let cookies: Vec<RecordId> = cookies.map(rows::cookie_id).collect();
         let parameters = bind([("cookies", cookies.into_value())]);
         let found: Vec<EdgeRow> = self.select("read edges", EDGES, parameters).await?;
-        found.into_iter().map(EdgeRow::into_domain).collect()
+        found.into_iter().map(EdgeRow::into_dated).collect()
     }
 
     /// The profile that a cookie or an address leads to, by the link alone.
@@ -147,6 +159,23 @@ impl Store {
             )
             .await?;
         found.first().map(rows::profile_key).transpose()
+    }
+
+    /// The revisions of those of these ids that are redirects.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn redirect_revs(
+        &self,
+        ids: impl Iterator<Item = ProfileId>,
+    ) -> Result<BTreeMap<ProfileId, u32>, StoreError> {
+        let ids: Vec<RecordId> = ids.map(rows::profile_id).collect();
+        let parameters = bind([("ids", ids.into_value())]);
+        let text = "SELECT id, rev, merged_into FROM $ids WHERE merged_into != NONE";
+        let found: Vec<MaybeProfileRow> = self.select("read redirects", text, parameters).await?;
+        (found.iter())
+            .map(|row| Ok((rows::profile_key(&row.id)?, row.rev)))
+            .collect()
     }
 
     /// The revision of the redirect that stands under an absorbed profile's id; none if the id
@@ -191,8 +220,10 @@ const WHOLE: &str = "
 const WHOLE_LISTED: &str = "SELECT * FROM $listed; SELECT * FROM $emails;";
 
 /// Found by a step of the graph from the cookies.
-const EDGES: &str =
-    "SELECT in, out, raw, at, policy FROM array::flatten((SELECT VALUE ->seen_with FROM $cookies))";
+const EDGES: &str = "
+    SELECT in, out, raw, at, policy, stored_at
+    FROM array::flatten((SELECT VALUE ->seen_with FROM $cookies))
+";
 
 #[derive(SurrealValue)]
 pub(super) struct EdgeRow {
@@ -202,9 +233,18 @@ pub(super) struct EdgeRow {
     at: Timestamp,
     /// None of edges by earlier versions, which knew one policy only.
     policy: Option<String>,
+    /// None of edges by earlier versions; then it is taken to be when the row arrived.
+    stored_at: Option<Timestamp>,
 }
 
 impl EdgeRow {
+    fn into_dated(self) -> Result<(Edge, Timestamp), StoreError> {
+        let stored_at = self.stored_at;
+        let edge = self.into_domain()?;
+        let arrived_at = Timestamp::from(edge.raw.block.datetime());
+        Ok((edge, stored_at.unwrap_or(arrived_at)))
+    }
+
     pub(super) fn into_domain(self) -> Result<Edge, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt(format!("an edge has no {what}"));
         let policy = self.policy.map(|name| name.parse()).transpose();

@@ -55,7 +55,7 @@ impl Store {
     /// When the store fails.
     pub async fn add_edges(&self, edges: &[Edge]) -> Result<(), StoreError> {
         for some in edges.chunks(WRITTEN_AT_ONCE) {
-            let edges: Vec<EdgeRow> = some.iter().map(EdgeRow::new).collect();
+            let edges: Vec<EdgeRow> = some.iter().map(|edge| EdgeRow::new(edge, edge.at)).collect();
             let text = "INSERT RELATION IGNORE INTO seen_with $edges RETURN NONE".to_owned();
             self.run_to_end("added edges", text, bind([("edges", edges.into_value())]))
                 .await?;

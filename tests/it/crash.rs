@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::support::environment;
 use crate::support::people::{Asked, Record, Walk, check_cohorts, check_people, people_of, to_json};
-use crate::support::server::{Client, Server};
+use crate::support::server::{Client, Server, program, run, store_url};
 
 /// How often the server is killed, unless the environment says how often.
 const ROUNDS: u64 = 20;
@@ -114,6 +114,37 @@ async fn half_a_record_in_the_log_takes_nothing_along_that_follows() {
         let cookie = Record::of_nobody_else(name).cookie;
         let found = client.asked("/api/user", &[("cookie", &cookie)]).await;
         assert!(found.is_some(), "{name}");
+    }
+}
+
+/// The engine deletes the older part of its log once that is elsewhere on disk. Here it does so
+/// every few hundred records.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_where_the_log_goes_on_in_a_new_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_url(folder.path());
+    let settings = [("CDP_STORE__WRITE_BUFFER_MIB", "2")];
+    let mut names = Vec::new();
+    for round in 0..3 {
+        let server = Server::over(&store, &settings).await;
+        let client = Client::log_in(&server.url).await;
+        for request in 0..40 {
+            let records: Vec<Record> = (0..50)
+                .map(|number| Record::of_nobody_else(&format!("rotated-{round}-{request}-{number}")))
+                .collect();
+            client.ingest(&to_json(&records)).await.unwrap();
+            names.extend(records.into_iter().map(|record| record.cookie));
+        }
+        server.kill().await;
+        let doctor = run(&mut program(&["doctor", "--store", &store])).await;
+        let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert!(doctor.status.success(), "{said}");
+    }
+    let server = Server::over(&store, &settings).await;
+    let client = Client::log_in(&server.url).await;
+    for cookie in &names {
+        let found = client.asked("/api/user", &[("cookie", cookie)]).await;
+        assert!(found.is_some(), "{cookie}");
     }
 }
 

@@ -11,7 +11,7 @@ use super::normalise;
 use crate::domain::Timestamp;
 use crate::domain::conflict::Refused;
 use crate::domain::fact::{Attribute, Fact, Value};
-use crate::domain::identifier::{Cookie, Email, IdentifierError};
+use crate::domain::identifier::{COOKIE_BYTES_MAX, Cookie, Email, IdentifierError};
 use crate::domain::interest::{Interest, InterestKey};
 use crate::domain::placeholder::Placeholders;
 use crate::domain::record::{Finding, Origin, RawId};
@@ -139,8 +139,7 @@ impl Draft<'_> {
             return;
         };
         if self.placeholders.contains(&text) && !text.trim().is_empty() {
-            self.refused
-                .push(Refused::PlaceholderCookie(text.trim().to_lowercase()));
+            self.refused.push(Refused::PlaceholderCookie(shown(&text)));
             return self.find(
                 fields::COOKIE,
                 "placeholder",
@@ -163,8 +162,7 @@ impl Draft<'_> {
         };
         if self.placeholders.contains(&text) {
             if !text.trim().is_empty() {
-                self.refused
-                    .push(Refused::PlaceholderEmail(text.trim().to_lowercase()));
+                self.refused.push(Refused::PlaceholderEmail(shown(&text)));
             }
             return;
         }
@@ -373,6 +371,13 @@ fn interest_texts(value: Json) -> Option<Vec<String>> {
         Json::String(text) => Some(text.split([';', '|']).map(str::to_owned).collect()),
         _ => None,
     }
+}
+
+/// A placeholder as it is kept, cut to what an identifier may have.
+fn shown(placeholder: &str) -> String {
+    let mut text = placeholder.trim().to_lowercase();
+    text.truncate(text.floor_char_boundary(COOKIE_BYTES_MAX));
+    text
 }
 
 const fn identifier_code(error: IdentifierError) -> &'static str {
