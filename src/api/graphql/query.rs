@@ -144,7 +144,7 @@ impl Query {
     }
 
     /// All that arrived of somebody and was decided about them, latest first; null when nobody
-    /// has the id. Records are those of the cookies that are theirs today.
+    /// has the id. Records are those of the cookies and addresses that are theirs today.
     #[graphql(
         guard = "Needs(Permission::Read)",
         complexity = "page::cost(limit, ENTRY_COST + child_complexity)"

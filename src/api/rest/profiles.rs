@@ -199,7 +199,7 @@ impl ProfilesApi {
 
     /// All that arrived of somebody and was decided about them, latest first
     ///
-    /// Records are those of the cookies that are the person's today.
+    /// Records are those of the cookies and addresses that are the person's today.
     #[oai(
         path = "/profiles/:id/timeline",
         method = "get",
