@@ -426,6 +426,70 @@ async fn a_placeholder_is_shown_with_its_row_and_not_to_be_judged() {
     }
 }
 
+/// Undoes the merge that absorbed a profile.
+async fn undo_of(app: &TestApp, absorbed: &str) {
+    let merges = app.get("/api/merges").await["merges"].clone();
+    let merge = (merges.as_array().unwrap().iter()).find(|merge| merge["absorbed"] == absorbed);
+    let path = format!("/api/merges/{}/undo", text(&merge.unwrap()["id"]));
+    post(app, &path, Value::Null).await.ok();
+}
+
+fn pair(cookie: &str, name: &str) -> Value {
+    json!({ "cookie": cookie, "email": format!("{name}@example.com") })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undoing_leaves_the_right_links_that_came_in_the_same_batch_as_the_wrong_one() {
+    let app = TestApp::start().await;
+    app.ingest(pair("device-1", "ann")).await;
+    app.ingest(pair("device-2", "bob")).await;
+    let bob = id_of(&app, "cookie", "device-2").await;
+    app.ingest(json!([pair("device-3", "bob"), pair("device-1", "bob")]))
+        .await;
+    undo_of(&app, &bob).await;
+    for device in ["device-2", "device-3"] {
+        assert_eq!(id_of(&app, "cookie", device).await, bob, "{device}");
+    }
+    assert_eq!(id_of(&app, "email", "bob@example.com").await, bob);
+    assert_ne!(id_of(&app, "cookie", "device-1").await, bob);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undoing_takes_along_who_was_merged_later_by_way_of_the_wrong_side() {
+    let app = TestApp::start().await;
+    let mut ids = Vec::new();
+    for (device, name) in [("device-1", "ann"), ("device-2", "bob"), ("device-3", "bobby")] {
+        app.ingest(pair(device, name)).await;
+        ids.push(id_of(&app, "cookie", device).await);
+    }
+    app.ingest(pair("device-1", "bob")).await;
+    app.ingest(pair("device-3", "bob")).await;
+    undo_of(&app, &ids[1]).await;
+    for device in ["device-2", "device-3"] {
+        assert_eq!(id_of(&app, "cookie", device).await, ids[1], "{device}");
+    }
+    assert_eq!(id_of(&app, "cookie", "device-1").await, ids[0]);
+    // The id of whoever came later leads to whom they came to.
+    let found = graph(&app, &ids[2]).await;
+    assert_eq!(found["id"], ids[1].as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_part_takes_the_id_back_that_it_had_before_it_was_merged() {
+    let app = TestApp::start().await;
+    app.ingest(pair("device-1", "ann")).await;
+    app.ingest(pair("device-2", "bob")).await;
+    let bob = id_of(&app, "cookie", "device-2").await;
+    app.ingest(pair("device-1", "bob")).await;
+    let ann = id_of(&app, "cookie", "device-1").await;
+    post(&app, &format!("/api/profiles/{ann}/cut"), pair("device-1", "bob"))
+        .await
+        .ok();
+    assert_eq!(id_of(&app, "cookie", "device-2").await, bob);
+    assert_eq!(id_of(&app, "cookie", "device-1").await, ann);
+    assert_eq!(app.get("/api/merges").await["merges"][0]["undone_by"], "admin");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_tablet_is_whose_it_was_last_and_facts_stay_with_whom_they_are_of() {
     let mut config = config();
