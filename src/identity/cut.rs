@@ -48,9 +48,7 @@ pub struct Order {
 /// have the set apart.
 #[must_use]
 pub fn crossing(whole: &Whole, cookies: &BTreeSet<Cookie>, emails: &BTreeSet<Email>) -> BTreeSet<Pair> {
-    let links =
-        (whole.cookies.iter()).flat_map(|(cookie, node)| links_of(node).map(move |email| (cookie, email)));
-    links
+    links_within(whole)
         .filter(|(cookie, email)| cookies.contains(*cookie) != emails.contains(*email))
         .map(|(cookie, email)| (cookie.clone(), email.clone()))
         .collect()
@@ -103,19 +101,16 @@ pub fn side_of(
     (other_cookies.cloned().collect(), other_emails.cloned().collect())
 }
 
-/// Every link between identifiers of the person.
+/// Every link between identifiers of the person, whether or not it ties them today. A log-in
+/// of somebody else is none.
 pub fn links_within(whole: &Whole) -> impl Iterator<Item = (&Cookie, &Email)> {
     (whole.cookies.iter())
-        .flat_map(|(cookie, node)| links_of(node).map(move |email| (cookie, email)))
+        .flat_map(|(cookie, node)| {
+            let logins = node.logins.iter().map(|(email, _)| email);
+            let emails = node.facet.emails.keys().chain(logins);
+            emails.map(move |email| (cookie, email))
+        })
         .filter(|(_, email)| whole.emails.contains_key(*email))
-}
-
-/// Every address with which the cookie was seen, whether or not that ties them today.
-pub fn links_of(node: &CookieNode) -> impl Iterator<Item = &Email> {
-    node.facet
-        .emails
-        .keys()
-        .chain(node.logins.iter().map(|(email, _)| email))
 }
 
 /// The addresses of other people that the cookies of `pairs` go to once these are cut: those
@@ -159,72 +154,65 @@ pub fn cut(
     let (leaves, mut parts): (Vec<_>, Vec<_>) = parts_of(&after)
         .into_iter()
         .partition(|part| part.owner_elsewhere(&after).is_some());
+    // Which part lives on under which id.
+    let mut placed: Vec<(ProfileId, Part<'_>)> = Vec::new();
     if parts.len() > 1
         && let Some(restored) = &order.restored
         && let Some(part) = take_largest(&mut parts, |part| part.is_of(restored))
     {
         plan_restored(&part, whole, &after, restored, before, now, &mut plan);
+        placed.push((restored.id, part));
     }
     let is_own = |part: &Part<'_>| part.has_more_than(&order.absorbed);
     let kept = take_largest(&mut parts, is_own).or_else(|| take_largest(&mut parts, |_| true));
-    if let Some(part) = &kept {
-        plan_part(part, whole, &after, person, Some(before), now, &mut plan);
+    if let Some(part) = kept {
+        plan_part(&part, whole, &after, person, Some(before), now, &mut plan);
+        placed.push((person, part));
     }
     for absorbed in &order.absorbed {
-        let is_in_one = parts
+        let is_with_the_person = placed
             .iter()
-            .chain(&kept)
-            .filter(|part| part.is_of(absorbed))
-            .count()
-            == 1;
-        if is_in_one && let Some(part) = take_largest(&mut parts, |part| part.is_of(absorbed)) {
+            .any(|(id, part)| *id == person && part.is_of(absorbed));
+        let is_in_one = parts.iter().filter(|part| part.is_of(absorbed)).count() == 1;
+        if is_in_one
+            && !is_with_the_person
+            && let Some(part) = take_largest(&mut parts, |part| part.is_of(absorbed))
+        {
             plan_restored(&part, whole, &after, absorbed, before, now, &mut plan);
+            placed.push((absorbed.id, part));
         }
     }
     for part in parts {
-        plan_part(&part, whole, &after, next_id(), None, now, &mut plan);
+        let id = next_id();
+        plan_part(&part, whole, &after, id, None, now, &mut plan);
+        placed.push((id, part));
     }
     for leaf in leaves {
-        plan_hand_over(&leaf, graph, &after, now, &mut plan);
+        if let Some(id) = plan_hand_over(&leaf, graph, &after, now, &mut plan) {
+            placed.push((id, leaf));
+        }
     }
-    redirect_the_absorbed(order, person, &after, &mut plan);
+    redirect_the_absorbed(&order.absorbed, person, &placed, &mut plan);
     plan
 }
 
 /// Leads the ids of profiles that were absorbed once to where all that is left of them went.
-fn redirect_the_absorbed(order: &Order, person: ProfileId, after: &Whole, plan: &mut Plan) {
-    let new_home = |written: Option<ProfileId>, moved: Option<&ProfileId>| {
-        written.or_else(|| moved.copied()).unwrap_or(person)
-    };
-    for absorbed in &order.absorbed {
-        if plan.profiles.contains_key(&absorbed.id) {
-            continue;
-        }
-        let cookies = absorbed
-            .cookies
-            .iter()
-            .filter(|cookie| after.cookies.contains_key(*cookie));
-        let cookies = cookies.map(|cookie| {
-            let written = plan.cookies.get(cookie).map(|write| write.record.profile);
-            new_home(written, plan.moved_cookies.get(cookie))
-        });
-        let emails = absorbed
-            .emails
-            .iter()
-            .filter(|email| after.emails.contains_key(*email));
-        let emails = emails.map(|email| {
-            let written = plan.emails.get(email).map(|write| write.record.profile);
-            new_home(written, plan.moved_emails.get(email))
-        });
-        let homes: BTreeSet<ProfileId> = cookies.chain(emails).collect();
-        if let (Some(home), 1) = (homes.first(), homes.len())
-            && *home != person
+fn redirect_the_absorbed(
+    absorbed: &[Restored],
+    person: ProfileId,
+    placed: &[(ProfileId, Part<'_>)],
+    plan: &mut Plan,
+) {
+    for one in absorbed {
+        let having = placed.iter().filter(|(_, part)| part.is_of(one));
+        let homes: BTreeSet<ProfileId> = having.map(|(id, _)| *id).collect();
+        let home = homes.first().filter(|_| homes.len() == 1);
+        if let Some(to) = home.copied()
+            && to != person
+            && !plan.profiles.contains_key(&one.id)
         {
-            plan.redirects.push(Redirect {
-                id: absorbed.id,
-                rev: absorbed.rev + 1,
-                to: *home,
-            });
+            let (id, rev) = (one.id, one.rev + 1);
+            plan.redirects.push(Redirect { id, rev, to });
         }
     }
 }
@@ -243,10 +231,8 @@ fn without(whole: &Whole, order: &Order, plan: &mut Plan) -> Whole {
             (Cut::Until(at), Some(known)) => Cut::Until(at.max(known)),
             (cut, _) => cut,
         };
-        let before = node.cuts.insert(email.clone(), cut);
-        if let Some(before) = before.filter(|before| *before > cut) {
-            node.cuts.insert(email.clone(), before);
-        }
+        let cut = node.cuts.get(email).map_or(cut, |before| cut.max(*before));
+        node.cuts.insert(email.clone(), cut);
         if known.is_some() {
             plan.cut_edges.push((cookie.clone(), email.clone()));
         }
@@ -254,10 +240,8 @@ fn without(whole: &Whole, order: &Order, plan: &mut Plan) -> Whole {
         // it was named.
         if let (Some(seen), Some(node)) = (tied, after.emails.get_mut(email)) {
             let mention = Facet::span(seen).with_email(email, seen);
-            node.facet = Some(match node.facet.take() {
-                Some(facet) => facet.join(mention),
-                None => mention,
-            });
+            let facets = node.facet.take().into_iter().chain([mention]);
+            node.facet = facets.reduce(Facet::join);
         }
     }
     after
@@ -426,17 +410,18 @@ fn plan_part(
     }
 }
 
-/// Gives a single cookie to the person who logged in under it before.
-fn plan_hand_over(leaf: &Part<'_>, graph: &Subgraph, after: &Whole, now: Timestamp, plan: &mut Plan) {
-    let owner = leaf
-        .owner_elsewhere(after)
-        .and_then(|email| graph.emails.get(email));
-    let (Some(owner), [cookie]) = (owner, &leaf.cookies[..]) else {
-        return;
-    };
-    let (Some(profile), Some(node)) = (graph.profiles.get(&owner.profile), after.cookies.get(*cookie)) else {
-        return;
-    };
+/// Gives a single cookie to the person who logged in under it before, and tells who that is.
+fn plan_hand_over(
+    leaf: &Part<'_>,
+    graph: &Subgraph,
+    after: &Whole,
+    now: Timestamp,
+    plan: &mut Plan,
+) -> Option<ProfileId> {
+    let [cookie] = leaf.cookies[..] else { return None };
+    let owner = graph.emails.get(leaf.owner_elsewhere(after)?)?;
+    let profile = graph.profiles.get(&owner.profile)?;
+    let node = after.cookies.get(cookie)?;
     let mut fold = Fold::default();
     fold.add_profile(
         plan.profiles
@@ -448,9 +433,8 @@ fn plan_hand_over(leaf: &Part<'_>, graph: &Subgraph, after: &Whole, now: Timesta
         profile: profile.id,
         ..node.clone()
     };
-    plan.cookies
-        .insert((*cookie).clone(), Write { new: false, record });
-    if let Some(record) = fold.into_profile(profile.id, Some(profile), now) {
-        plan.profiles.insert(profile.id, Write { new: false, record });
-    }
+    plan.cookies.insert(cookie.clone(), Write { new: false, record });
+    let record = fold.into_profile(profile.id, Some(profile), now)?;
+    plan.profiles.insert(profile.id, Write { new: false, record });
+    Some(profile.id)
 }

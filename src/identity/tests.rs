@@ -2,6 +2,8 @@
 
 use super::properties::{KIOSK, World, fact_of};
 use crate::domain::fact::{Attribute, Value};
+use crate::domain::graph::Cut;
+use crate::domain::identifier::{Cookie, Email};
 
 /// Feeds visits `cookie[:email]`, one at a time, and compares the people: each as
 /// `primary key = cookies / emails`. A visit `kiosk cookie[:email]` is one where an address
@@ -326,4 +328,39 @@ fn a_merge_names_the_row_that_tied_two_people_and_not_one_before() {
         .map(|merge| (merge.cookies[0].to_string(), merge.raw.row))
         .collect();
     assert_eq!(blamed, [("c2".to_owned(), 5), ("c3".to_owned(), 7)]);
+}
+
+#[test]
+fn undoing_a_merge_leaves_a_log_in_of_somebody_else_alone() {
+    let mut world = World::new();
+    let mut login = fact_of("tablet", Some("zoe@x.com"), 1);
+    KIOSK.clone_into(&mut login.source);
+    world.ingest(&[fact_of("phone", Some("ann@x.com"), 0)]);
+    world.ingest(&[login]);
+    world.ingest(&[fact_of("tablet", Some("bob@x.com"), 2)]);
+    world.ingest(&[fact_of("phone", Some("bob@x.com"), 3)]);
+    let merge = world.merges.last().unwrap().clone();
+    world.undo(&merge);
+    assert_eq!(
+        world.people(),
+        [
+            "ann@x.com = phone / ann@x.com",
+            "bob@x.com = tablet / bob@x.com",
+            "zoe@x.com =  / zoe@x.com",
+        ]
+    );
+    // Without its address the tablet goes back to whoever logged in before.
+    let (tablet, bob) = (
+        Cookie::parse("tablet").unwrap(),
+        Email::parse("bob@x.com").unwrap(),
+    );
+    world.cut(&tablet, &bob, Cut::ForGood);
+    assert_eq!(
+        world.people(),
+        [
+            "ann@x.com = phone / ann@x.com",
+            "bob@x.com =  / bob@x.com",
+            "zoe@x.com = tablet / zoe@x.com",
+        ]
+    );
 }
