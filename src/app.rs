@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::services::seeds::{SeedError, parse_seeds};
 use crate::services::{Services, interests};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// The cohorts of a new platform.
 const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
@@ -136,7 +136,7 @@ impl App {
         auth::install_crypto();
         let secret = secret(config)?;
         let issuer = TokenIssuer::new(&secret, Duration::from_secs(config.auth.token_ttl_s))?;
-        make_folder(&config.store.url)?;
+        make_folder(&config.store)?;
         let store = Store::connect(&config.store).await?;
         store.add_cohorts(&parse_seeds(COHORT_SEEDS)?).await?;
         let classifier = match classifier {
@@ -206,12 +206,8 @@ fn secret(config: &Config) -> Result<SecretString, StartError> {
 }
 
 /// The embedded engine makes its own folder, but not the one around it.
-fn make_folder(url: &str) -> Result<(), StartError> {
-    let Some(path) = url.strip_prefix("surrealkv://") else {
-        return Ok(());
-    };
-    let path = PathBuf::from(path.split('?').next().unwrap_or(path));
-    let Some(folder) = path.parent() else {
+fn make_folder(settings: &store::Settings) -> Result<(), StartError> {
+    let Some(folder) = settings.folder().and_then(Path::parent) else {
         return Ok(());
     };
     std::fs::create_dir_all(folder).map_err(|source| StartError::Folder {

@@ -54,6 +54,13 @@ pub struct Statement {
     pub raw: RawId,
 }
 
+impl Statement {
+    /// What decides between two values.
+    const fn order(&self) -> (Timestamp, &Value) {
+        (self.at, &self.value)
+    }
+}
+
 /// The most values that are remembered of one attribute.
 pub const STATEMENTS_MAX: usize = 8;
 
@@ -114,18 +121,14 @@ impl Statements {
         } else {
             self.lost.push(new);
         }
-        let mut all = std::mem::take(&mut self.lost);
-        let latest = (all.iter().enumerate())
-            .max_by(|(_, a), (_, b)| (a.at, &a.value).cmp(&(b.at, &b.value)))
-            .map(|(at, _)| at);
-        if let Some(at) = latest
-            && (all[at].at, &all[at].value) > (self.survivor.at, &self.survivor.value)
+        self.lost.sort_by(|a, b| b.order().cmp(&a.order()));
+        if let Some(first) = self.lost.first_mut()
+            && first.order() > self.survivor.order()
         {
-            std::mem::swap(&mut self.survivor, &mut all[at]);
+            // Whoever survived so far comes before all others that lost.
+            std::mem::swap(&mut self.survivor, first);
         }
-        all.sort_by(|a, b| (b.at, &b.value).cmp(&(a.at, &a.value)));
-        all.truncate(STATEMENTS_MAX - 1);
-        self.lost = all;
+        self.lost.truncate(STATEMENTS_MAX - 1);
     }
 }
 
@@ -242,10 +245,15 @@ impl Facet {
 /// Joins two maps key by key.
 pub fn join_maps<K: Ord, V>(into: &mut BTreeMap<K, V>, from: BTreeMap<K, V>, join: impl Fn(V, V) -> V) {
     for (key, theirs) in from {
-        let joined = match into.remove(&key) {
-            Some(ours) => join(ours, theirs),
-            None => theirs,
-        };
-        into.insert(key, joined);
+        join_entry(into, key, theirs, &join);
     }
+}
+
+/// Joins one more value into a map.
+pub fn join_entry<K: Ord, V>(into: &mut BTreeMap<K, V>, key: K, theirs: V, join: impl Fn(V, V) -> V) {
+    let joined = match into.remove(&key) {
+        Some(ours) => join(ours, theirs),
+        None => theirs,
+    };
+    into.insert(key, joined);
 }

@@ -41,6 +41,16 @@ impl<'a> Link<'a> {
             Policy::EmailIsPerson => Self::Login(email),
         }
     }
+
+    /// The address that the fact speaks of, where that is not its cookie: of a log-in, and of
+    /// what names an address that its cookie's person can't have.
+    pub fn speaks_of(self, is_refused: impl FnOnce(&'a Email) -> bool) -> Option<&'a Email> {
+        match self {
+            Self::Tie(email) => is_refused(email).then_some(email),
+            Self::Login(email) | Self::Cut(email, Policy::EmailIsPerson) => Some(email),
+            Self::None | Self::Cut(_, Policy::Union) => None,
+        }
+    }
 }
 
 /// A fact with what it says of its identifiers.

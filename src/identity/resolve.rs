@@ -15,7 +15,7 @@ use super::fold::Fold;
 use super::links::{Judged, Link};
 use super::partition::{Cause, Component, Partition, partition};
 use crate::domain::Timestamp;
-use crate::domain::facet::{Facet, Seen};
+use crate::domain::facet::{Facet, Seen, join_entry};
 use crate::domain::fact::Fact;
 use crate::domain::graph::{CookieNode, Edge, EmailNode, Logins, Merge, Plan, Subgraph, Write};
 use crate::domain::identifier::{Cookie, Email};
@@ -101,17 +101,15 @@ pub fn ids_needed(graph: &Subgraph, facts: &[Fact], rules: &Rules) -> usize {
 }
 
 /// The rows that speak of their address and not of their cookie, by the plan that these facts
-/// led to: log-ins, and what names an address that its cookie's person can't have.
+/// led to.
 #[must_use]
 pub fn rows_of_emails(graph: &Subgraph, facts: &[Fact], rules: &Rules, plan: &Plan) -> BTreeSet<RawId> {
     let refused: BTreeSet<(&Cookie, &Email)> = (plan.conflicts.iter())
         .filter_map(|conflict| conflict.refused.link())
         .collect();
-    let is_of_email = |fact: &&Fact| match Link::of(fact, graph, rules) {
-        Link::None => false,
-        Link::Tie(email) => refused.contains(&(&fact.cookie, email)),
-        Link::Login(_) => true,
-        Link::Cut(_, policy) => policy == Policy::EmailIsPerson,
+    let is_of_email = |fact: &&Fact| {
+        let is_refused = |email| refused.contains(&(&fact.cookie, email));
+        Link::of(fact, graph, rules).speaks_of(is_refused).is_some()
     };
     facts.iter().filter(is_of_email).map(|fact| fact.raw).collect()
 }
@@ -135,34 +133,20 @@ impl<'a> Learnt<'a> {
         for (fact, link) in facts {
             let seen = Seen::at(fact.at);
             let is_refused = |email| parts.refused.contains_key(&(&fact.cookie, email));
-            // A record is of its cookie, unless it is of its address: a log-in is, and so is
-            // what names an address that its cookie's person can't have.
-            let (of_cookie, of_email) = match *link {
-                Link::None => (Facet::of(fact), None),
-                Link::Tie(email) if is_refused(email) => {
-                    (Facet::mention(fact), Some((email, Facet::of(fact))))
-                }
-                Link::Tie(email) => (Facet::of(fact).with_email(email, seen), None),
-                Link::Login(email) | Link::Cut(email, Policy::EmailIsPerson) => {
-                    (Facet::mention(fact), Some((email, Facet::of(fact))))
-                }
-                Link::Cut(email, Policy::Union) => (Facet::of(fact), Some((email, Facet::span(seen)))),
+            let (of_cookie, of_email) = match (link.speaks_of(is_refused), *link) {
+                (Some(email), _) => (Facet::mention(fact), Some((email, Facet::of(fact)))),
+                (None, Link::Tie(email)) => (Facet::of(fact).with_email(email, seen), None),
+                (None, Link::Cut(email, _)) => (Facet::of(fact), Some((email, Facet::span(seen)))),
+                (None, _) => (Facet::of(fact), None),
             };
-            join_into(&mut learnt.cookies, &fact.cookie, of_cookie);
+            join_entry(&mut learnt.cookies, &fact.cookie, of_cookie, Facet::join);
             if let Some((email, facet)) = of_email {
-                join_into(&mut learnt.emails, email, facet.with_email(email, seen));
+                let facet = facet.with_email(email, seen);
+                join_entry(&mut learnt.emails, email, facet, Facet::join);
             }
         }
         learnt
     }
-}
-
-fn join_into<K: Ord>(facets: &mut BTreeMap<K, Facet>, key: K, facet: Facet) {
-    let joined = match facets.remove(&key) {
-        Some(before) => before.join(facet),
-        None => facet,
-    };
-    facets.insert(key, joined);
 }
 
 /// For each pair of a cookie and an address that the graph has not seen, the row that proves

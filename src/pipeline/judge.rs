@@ -85,7 +85,25 @@ pub enum Objection {
 struct Case {
     graph: Subgraph,
     plan: Plan,
-    decision: Decision,
+    kind: DecisionKind,
+    /// The links that are cut or made.
+    links: Vec<Pair>,
+    /// The merges that made the person, where they may be taken apart.
+    merges: Vec<StoredMerge>,
+}
+
+impl Case {
+    /// The merges that stand no more: what they absorbed is itself again.
+    fn undone(&self) -> Vec<String> {
+        let is_back = |merge: &&StoredMerge| {
+            let id = &merge.absorbed;
+            merge.undone.is_none()
+                && self.plan.profiles.contains_key(id)
+                && !self.graph.profiles.contains_key(id)
+        };
+        let back = self.merges.iter().filter(is_back);
+        back.map(|merge| merge.id.clone()).collect()
+    }
 }
 
 impl Writer {
@@ -102,7 +120,7 @@ impl Writer {
 
     async fn attempt_judgement(&mut self, judgement: &Judgement) -> Result<Judged, PipelineError> {
         let now = stored(Utc::now());
-        let mut case = match &judgement.verdict {
+        let case = match &judgement.verdict {
             Verdict::Undo(merge) => self.undo(merge, now).await?,
             Verdict::Cut {
                 profile,
@@ -112,20 +130,23 @@ impl Writer {
             Verdict::Allow(conflict) => self.allow(conflict, now).await?,
             Verdict::KeepApart(conflict) => self.keep_apart(conflict, now).await?,
         };
-        case.decision.by.clone_from(&judgement.by);
-        case.decision.profiles = case.plan.profiles.keys().copied().collect();
-        if case.decision.profiles.is_empty() {
-            case.decision.profiles = case.graph.profiles.keys().copied().collect();
+        let mut profiles: Vec<ProfileId> = case.plan.profiles.keys().copied().collect();
+        if profiles.is_empty() {
+            profiles = case.graph.profiles.keys().copied().collect();
         }
-        let undone_merges = self.taken_apart(&case).await?;
         let judged = Judged {
-            profiles: case.decision.profiles.clone(),
-            links: case.decision.links.clone(),
+            profiles: profiles.clone(),
+            links: case.links.clone(),
         };
-        let kind = case.decision.kind.name();
+        let kind = case.kind.name();
         let commit = Commit {
-            decision: Some(case.decision),
-            undone_merges,
+            undone_merges: case.undone(),
+            decision: Some(Decision {
+                kind: case.kind,
+                profiles,
+                links: case.links,
+                by: judgement.by.clone(),
+            }),
             ..Commit::default()
         };
         self.settle(&case.graph, case.plan, commit, now).await?;
@@ -133,24 +154,9 @@ impl Writer {
         Ok(judged)
     }
 
-    /// The merges whose absorbed profiles are themselves again.
-    async fn taken_apart(&self, case: &Case) -> Result<Vec<String>, StoreError> {
-        let mut undone = Vec::new();
-        for (id, write) in &case.plan.profiles {
-            if !write.new && !case.graph.profiles.contains_key(id) {
-                let merges = self.store.merges_absorbing(*id).await?;
-                undone.extend(merges.into_iter().filter(|merge| merge.undone.is_none()));
-            }
-        }
-        Ok(undone.into_iter().map(|merge| merge.id).collect())
-    }
-
     async fn undo(&mut self, merge: &StoredMerge, now: Timestamp) -> Result<Case, PipelineError> {
-        let redirect = self
-            .store
-            .redirect(merge.absorbed)
-            .await?
-            .ok_or(Objection::Undone)?;
+        let mut redirects = self.store.redirects(std::iter::once(merge.absorbed)).await?;
+        let redirect = redirects.remove(&merge.absorbed).ok_or(Objection::Undone)?;
         let profile = self
             .store
             .profile_by_id(redirect.to)
@@ -192,7 +198,7 @@ impl Writer {
         let kind = DecisionKind::Undo {
             merge: merge.id.clone(),
         };
-        self.cut_case(graph, profile.id, &order, kind, now).await
+        self.cut_case(graph, profile.id, &order, kind, merges, now).await
     }
 
     async fn cut(
@@ -220,13 +226,14 @@ impl Writer {
         if pairs.is_empty() {
             return Err(Objection::NotLinked.into());
         }
+        let (merges, _) = self.store.merges_of(profile.id).await?;
         let order = Order {
             pairs,
             cut: Cut::Until(now),
             restored: None,
-            absorbed: self.absorbed_by(profile.id).await?,
+            absorbed: self.absorbed(merges.iter()).await?,
         };
-        self.cut_case(graph, profile.id, &order, DecisionKind::Cut, now)
+        self.cut_case(graph, profile.id, &order, DecisionKind::Cut, merges, now)
             .await
     }
 
@@ -238,16 +245,17 @@ impl Writer {
             .await?
             .ok_or(Objection::Nobody)?;
         let graph = self.whole_graph(profile.clone()).await?;
+        let (merges, _) = self.store.merges_of(profile.id).await?;
         let order = Order {
             pairs: BTreeSet::from([(cookie.clone(), email.clone())]),
             cut: Cut::ForGood,
             restored: None,
-            absorbed: self.absorbed_by(profile.id).await?,
+            absorbed: self.absorbed(merges.iter()).await?,
         };
         let kind = DecisionKind::KeepApart {
             conflict: conflict.id.clone(),
         };
-        self.cut_case(graph, profile.id, &order, kind, now).await
+        self.cut_case(graph, profile.id, &order, kind, merges, now).await
     }
 
     async fn allow(&mut self, conflict: &StoredConflict, now: Timestamp) -> Result<Case, PipelineError> {
@@ -280,18 +288,14 @@ impl Writer {
             caps: Caps::NONE,
         };
         let plan = self.resolve(&mut graph, &[fact], &rules, now).await?;
-        let decision = Decision {
-            kind: DecisionKind::Allow {
-                conflict: conflict.id.clone(),
-            },
-            profiles: Vec::new(),
-            links: vec![(cookie.clone(), email.clone())],
-            by: String::new(),
-        };
         Ok(Case {
             graph,
             plan,
-            decision,
+            kind: DecisionKind::Allow {
+                conflict: conflict.id.clone(),
+            },
+            links: vec![(cookie.clone(), email.clone())],
+            merges: Vec::new(),
         })
     }
 
@@ -318,12 +322,6 @@ impl Writer {
         Ok(later.map(|(edge, _)| (edge.cookie, edge.email)).collect())
     }
 
-    /// What was merged into a person, and stands.
-    async fn absorbed_by(&self, person: ProfileId) -> Result<Vec<Restored>, StoreError> {
-        let (merges, _) = self.store.merges_of(person).await?;
-        self.absorbed(merges.iter()).await
-    }
-
     /// What these merges absorbed, as far as they stand; what was absorbed last comes first.
     async fn absorbed<'m>(
         &self,
@@ -332,11 +330,11 @@ impl Writer {
         let mut standing: Vec<&StoredMerge> = merges.rev().filter(|merge| merge.undone.is_none()).collect();
         let mut met = BTreeSet::new();
         standing.retain(|merge| met.insert(merge.absorbed));
-        let revs = self.store.redirect_revs(met.into_iter()).await?;
+        let redirects = self.store.redirects(met.into_iter()).await?;
         let restored = |merge: &StoredMerge| {
             Some(Restored {
                 id: merge.absorbed,
-                rev: *revs.get(&merge.absorbed)?,
+                rev: redirects.get(&merge.absorbed)?.rev,
                 created_at: merge.absorbed_created_at.unwrap_or(merge.at),
                 cookies: merge.cookies.iter().cloned().collect(),
                 emails: merge.emails.iter().cloned().collect(),
@@ -360,6 +358,7 @@ impl Writer {
         person: ProfileId,
         order: &Order,
         kind: DecisionKind,
+        merges: Vec<StoredMerge>,
         now: Timestamp,
     ) -> Result<Case, PipelineError> {
         let mut identifiers = 0;
@@ -379,16 +378,12 @@ impl Writer {
         }
         self.ids.reserve(&self.store, identifiers).await?;
         let plan = cut::cut(&graph, person, order, now, &mut || self.ids.take());
-        let decision = Decision {
-            kind,
-            profiles: Vec::new(),
-            links: order.pairs.iter().cloned().collect(),
-            by: String::new(),
-        };
         Ok(Case {
             graph,
             plan,
-            decision,
+            kind,
+            links: order.pairs.iter().cloned().collect(),
+            merges,
         })
     }
 }

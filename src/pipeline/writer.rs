@@ -20,7 +20,7 @@ use crate::domain::fact::Fact;
 use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::Rules;
-use crate::domain::profile::ProfileId;
+use crate::domain::profile::{Profile, ProfileId};
 use crate::domain::record::Reject;
 use crate::identity::{Incomplete, ids_needed, resolve, rows_of_emails};
 use crate::ingest::normalise::stored;
@@ -149,12 +149,12 @@ impl Writer {
                 Ok(plan) => return Ok(plan),
                 Err(Incomplete(missing)) => missing,
             };
+            let profiles: Vec<&Profile> = missing.iter().filter_map(|id| graph.profiles.get(id)).collect();
+            let wholes = timed("read", self.store.wholes(&profiles)).await?;
+            graph.whole.extend(wholes);
+            // Of a profile that is not there, nothing is all there is to read.
             for id in missing {
-                let Some(profile) = graph.profiles.get(&id) else {
-                    continue;
-                };
-                let whole = timed("read", self.store.whole(profile)).await?;
-                graph.whole.insert(id, whole);
+                graph.whole.entry(id).or_default();
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::checked_limit;
 use super::view::UserProfile;
 use crate::domain::cohort::{Cohort, CohortSlug};
 use crate::domain::error::Error;
@@ -134,12 +135,7 @@ impl Cohorts {
     /// that no page gave.
     pub async fn members(&self, cohort: &str, from: &From, limit: u32) -> Result<MemberPage, Error> {
         let slug = self.names.find(cohort)?;
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(Error::bad_request(
-                "limit",
-                format!("must be between 1 and {PAGE_MAX}"),
-            ));
-        }
+        checked_limit(limit, PAGE_MAX)?;
         let page = match from {
             From::Offset(offset) => self.pipeline.rosters().page(&slug, *offset, limit),
             From::Cursor(cursor) => self.pipeline.rosters().page_after(&slug, after(cursor)?, limit),

@@ -8,7 +8,6 @@ use super::{checked_limit, lookup};
 use crate::domain::Timestamp;
 use crate::domain::conflict::{Refused, Verdict as Became};
 use crate::domain::error::Error;
-use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
 use crate::pipeline::Pipeline;
 use crate::pipeline::judge::{Judged, Judgement, Objection, Verdict};
@@ -199,10 +198,8 @@ impl Judge {
                 "give a `cookie`, an `email`, or both",
             ));
         }
-        let wrong = |error| Error::bad_request("cookie", format!("the cookie {error}"));
-        let cookie = cookie.map(Cookie::parse).transpose().map_err(wrong)?;
-        let wrong = |error| Error::bad_request("email", format!("the email {error}"));
-        let email = email.map(Email::parse).transpose().map_err(wrong)?;
+        let cookie = cookie.map(lookup::parse_cookie).transpose()?;
+        let email = email.map(lookup::parse_email).transpose()?;
         let verdict = Verdict::Cut {
             profile,
             cookie,

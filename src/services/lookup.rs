@@ -108,17 +108,25 @@ impl Lookup {
 
     async fn by_cookie(&self, cookie: Option<&str>) -> Result<Option<Option<Profile>>, Error> {
         let Some(cookie) = cookie else { return Ok(None) };
-        let wrong = |error| Error::bad_request("cookie", format!("the cookie {error}"));
-        let cookie = Cookie::parse(cookie).map_err(wrong)?;
+        let cookie = parse_cookie(cookie)?;
         Ok(Some(self.store.profile_by_cookie(&cookie).await?))
     }
 
     async fn by_email(&self, email: Option<&str>) -> Result<Option<Option<Profile>>, Error> {
         let Some(email) = email else { return Ok(None) };
-        let wrong = |error| Error::bad_request("email", format!("the email {error}"));
-        let email = Email::parse(email).map_err(wrong)?;
+        let email = parse_email(email)?;
         Ok(Some(self.store.profile_by_email(&email).await?))
     }
+}
+
+/// Reads a cookie as an argument.
+pub(super) fn parse_cookie(cookie: &str) -> Result<Cookie, Error> {
+    Cookie::parse(cookie).map_err(|error| Error::bad_request("cookie", format!("the cookie {error}")))
+}
+
+/// Reads an address as an argument.
+pub(super) fn parse_email(email: &str) -> Result<Email, Error> {
+    Email::parse(email).map_err(|error| Error::bad_request("email", format!("the email {error}")))
 }
 
 /// Reads an id, and names the argument that it is of when it is none.

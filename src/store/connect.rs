@@ -45,6 +45,15 @@ pub struct Settings {
     pub write_buffer_mib: u64,
 }
 
+impl Settings {
+    /// The folder of a store on disk; none of any other.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        let path = self.url.strip_prefix("surrealkv://")?;
+        Some(Path::new(path.split('?').next().unwrap_or(path)))
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -153,8 +162,8 @@ async fn use_database(client: &Surreal<Any>) -> Result<(), surrealdb::Error> {
 /// be bounded: the SDK passes no configuration on, and an embedded engine reads no
 /// environment.
 async fn open_embedded(settings: &Settings) -> Result<Surreal<Db>, OpenError> {
-    if let Some(path) = settings.url.strip_prefix("surrealkv://") {
-        log::seal(Path::new(path.split('?').next().unwrap_or(path)))?;
+    if let Some(folder) = settings.folder() {
+        log::seal(folder)?;
     }
     let config = ConfigMap::empty()
         .with_key_value(

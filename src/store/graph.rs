@@ -89,37 +89,63 @@ impl Store {
         })
     }
 
-    /// Reads every identifier of a profile. That it is still so when a plan is applied, is for
-    /// the profile's revision to tell.
+    /// Reads every identifier of a profile.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn whole(&self, profile: &Profile) -> Result<Whole, StoreError> {
-        let emails: Vec<RecordId> = profile.facet.emails.keys().map(rows::email_id).collect();
-        let listed: Vec<RecordId> = profile.cookies.listed.keys().map(rows::cookie_id).collect();
-        let parameters = bind([
-            ("emails", emails.into_value()),
-            ("listed", listed.into_value()),
-            ("profile", rows::profile_id(profile.id).into_value()),
-        ]);
-        let text = if profile.cookies.is_listed() {
-            WHOLE_LISTED
-        } else {
-            WHOLE
+        let mut wholes = self.wholes(&[profile]).await?;
+        Ok(wholes.remove(&profile.id).unwrap_or_default())
+    }
+
+    /// Reads every identifier of each of these profiles, in one question. That it is still so
+    /// when a plan is applied, is for the profiles' revisions to tell.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn wholes(&self, profiles: &[&Profile]) -> Result<BTreeMap<ProfileId, Whole>, StoreError> {
+        let (listing, searched): (Vec<&Profile>, Vec<&Profile>) =
+            profiles.iter().partition(|profile| profile.cookies.is_listed());
+        let listed = listing.iter().flat_map(|profile| profile.cookies.listed.keys());
+        let emails_of = |profiles: &[&Profile]| -> Vec<RecordId> {
+            let emails = profiles.iter().flat_map(|profile| profile.facet.emails.keys());
+            emails.map(rows::email_id).collect()
         };
-        let mut results = self.results("read a whole person", text, parameters).await?;
-        let cookies: Vec<CookieRow> = take(&mut results, 0)?;
-        let emails: Vec<EmailRow> = take(&mut results, 1)?;
-        Ok(Whole {
-            cookies: cookies
-                .into_iter()
-                .map(CookieRow::into_domain)
-                .collect::<Result<_, _>>()?,
-            emails: emails
-                .into_iter()
-                .map(EmailRow::into_domain)
-                .collect::<Result<_, _>>()?,
-        })
+        let owners: Vec<RecordId> = searched
+            .iter()
+            .map(|profile| rows::profile_id(profile.id))
+            .collect();
+        let parameters = bind([
+            (
+                "listed",
+                listed.map(rows::cookie_id).collect::<Vec<_>>().into_value(),
+            ),
+            ("searched", emails_of(&searched).into_value()),
+            ("owners", owners.into_value()),
+            ("emails", emails_of(profiles).into_value()),
+        ]);
+        let mut results = self.results("read whole people", WHOLES, parameters).await?;
+        let mut wholes: BTreeMap<ProfileId, Whole> = profiles
+            .iter()
+            .map(|profile| (profile.id, Whole::default()))
+            .collect();
+        for index in [0, 1] {
+            let cookies: Vec<CookieRow> = take(&mut results, index)?;
+            for row in cookies {
+                let (cookie, node) = row.into_domain()?;
+                if let Some(whole) = wholes.get_mut(&node.profile) {
+                    whole.cookies.insert(cookie, node);
+                }
+            }
+        }
+        let emails: Vec<EmailRow> = take(&mut results, 2)?;
+        for row in emails {
+            let (email, node) = row.into_domain()?;
+            if let Some(whole) = wholes.get_mut(&node.profile) {
+                whole.emails.insert(email, node);
+            }
+        }
+        Ok(wholes)
     }
 
     /// The edges of these cookies: which addresses each was seen with, and which row proves it.
@@ -145,79 +171,46 @@ impl Store {
         found.into_iter().map(EdgeRow::into_dated).collect()
     }
 
-    /// The profile that a cookie or an address leads to, by the link alone.
+    /// Those of these ids that are redirects.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn owner_of_cookie(&self, cookie: &Cookie) -> Result<Option<ProfileId>, StoreError> {
-        let parameters = bind([("id", rows::cookie_id(cookie).into_value())]);
-        let found: Vec<RecordId> = self
-            .select(
-                "read a cookie's link",
-                "SELECT VALUE profile FROM $id",
-                parameters,
-            )
-            .await?;
-        found.first().map(rows::profile_key).transpose()
-    }
-
-    /// The revisions of those of these ids that are redirects.
-    ///
-    /// # Errors
-    /// When the store fails, or holds what it should not.
-    pub async fn redirect_revs(
+    pub async fn redirects(
         &self,
         ids: impl Iterator<Item = ProfileId>,
-    ) -> Result<BTreeMap<ProfileId, u32>, StoreError> {
+    ) -> Result<BTreeMap<ProfileId, Standing>, StoreError> {
         let ids: Vec<RecordId> = ids.map(rows::profile_id).collect();
         let parameters = bind([("ids", ids.into_value())]);
         let text = "SELECT id, rev, merged_into FROM $ids WHERE merged_into != NONE";
         let found: Vec<MaybeProfileRow> = self.select("read redirects", text, parameters).await?;
-        (found.iter())
-            .map(|row| Ok((rows::profile_key(&row.id)?, row.rev)))
-            .collect()
-    }
-
-    /// The revision of the redirect that stands under an absorbed profile's id; none if the id
-    /// is no redirect.
-    ///
-    /// # Errors
-    /// When the store fails, or holds what it should not.
-    pub async fn redirect(&self, id: ProfileId) -> Result<Option<Redirect>, StoreError> {
-        let parameters = bind([("id", rows::profile_id(id).into_value())]);
-        let found: Vec<MaybeProfileRow> = self
-            .select("read a redirect", "SELECT * FROM $id", parameters)
-            .await?;
-        let Some(row) = found.into_iter().next() else {
-            return Ok(None);
-        };
-        let rev = row.rev;
-        Ok(match StoredProfile::try_from(row)? {
-            StoredProfile::Whole(_) => None,
-            StoredProfile::MergedInto(to) => Some(Redirect { to, rev }),
-        })
+        let mut redirects = BTreeMap::new();
+        for row in found {
+            let (id, rev) = (rows::profile_key(&row.id)?, row.rev);
+            if let StoredProfile::MergedInto(to) = StoredProfile::try_from(row)? {
+                redirects.insert(id, Standing { to, rev });
+            }
+        }
+        Ok(redirects)
     }
 }
 
 /// What stands under the id of an absorbed profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Redirect {
+pub struct Standing {
     /// Where it leads.
     pub to: ProfileId,
     /// Its revision.
     pub rev: u32,
 }
 
-/// The cookies of somebody with many are found through the addresses: whoever has more than
-/// one cookie has an address, and each cookie has an edge to one of theirs.
-const WHOLE: &str = "
-    SELECT * FROM array::distinct(array::flatten((SELECT VALUE <-seen_with<-cookie FROM $emails)))
-        WHERE profile = $profile;
+/// Few cookies are listed. Those of somebody with many are found through the addresses: whoever
+/// has more than one cookie has an address, and each cookie has an edge to one of theirs.
+const WHOLES: &str = "
+    SELECT * FROM $listed;
+    SELECT * FROM array::distinct(array::flatten((SELECT VALUE <-seen_with<-cookie FROM $searched)))
+        WHERE profile IN $owners;
     SELECT * FROM $emails;
 ";
-
-/// Those of somebody with few are listed.
-const WHOLE_LISTED: &str = "SELECT * FROM $listed; SELECT * FROM $emails;";
 
 /// Found by a step of the graph from the cookies.
 const EDGES: &str = "

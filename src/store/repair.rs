@@ -82,20 +82,6 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a profile a redirect to another.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when another writer changed it since it was read.
-    pub async fn redirect_to(&self, id: ProfileId, rev: u32, to: ProfileId) -> Result<(), StoreError> {
-        let parameters = bind([
-            ("id", rows::profile_id(id).into_value()),
-            ("rev", (rev + 1).into_value()),
-            ("to", rows::profile_id(to).into_value()),
-        ]);
-        let text = "UPDATE $id CONTENT { rev: $rev, merged_into: $to } RETURN NONE".to_owned();
-        self.run_to_end("made a redirect", text, parameters).await
-    }
-
     /// Sees to it that no id up to here is given again.
     ///
     /// # Errors

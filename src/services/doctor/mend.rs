@@ -11,7 +11,7 @@ use super::walk::{Walk, adopt, with_unlisted};
 use crate::domain::Timestamp;
 use crate::domain::cohort::{Cohort, CohortSlug};
 use crate::domain::fault::{Fault, Identifier, Subject};
-use crate::domain::graph::{CookieNode, Edge, Plan, Whole, Write};
+use crate::domain::graph::{CookieNode, Edge, Plan, Redirect, Whole, Write};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::interest::{InterestKey, Score};
 use crate::domain::policy::Policy;
@@ -111,9 +111,24 @@ impl<'a> Mender<'a> {
         let standing = merges.iter().rev().filter(|merge| merge.undone.is_none());
         let survivors = standing.filter_map(|merge| self.living_end(merge.survivor));
         match { survivors }.next() {
-            Some(survivor) => self.store.redirect_to(id, rev, survivor).await,
+            Some(survivor) => self.redirect(id, rev, survivor).await,
             None => Ok(()),
         }
+    }
+
+    /// Makes an id whose record has a revision a redirect.
+    async fn redirect(&self, id: ProfileId, rev: u32, to: ProfileId) -> Result<(), StoreError> {
+        let rev = rev + 1;
+        let plan = Plan {
+            redirects: vec![Redirect { id, rev, to }],
+            ..Plan::default()
+        };
+        let commit = Commit {
+            plan,
+            at: self.now,
+            ..Commit::default()
+        };
+        self.store.commit(commit).await
     }
 
     /// Redirects, edges, members and the counter, by what people are now.
@@ -346,7 +361,7 @@ impl<'a> Mender<'a> {
         let of_cookies = nodes.whole.cookies.values().map(|node| node.profile);
         let heir = (of_emails.chain(of_cookies)).find(|id| *id != profile.id && self.living.contains(id.0));
         match heir {
-            Some(heir) => self.store.redirect_to(profile.id, profile.rev, heir).await,
+            Some(heir) => self.redirect(profile.id, profile.rev, heir).await,
             None => Ok(()),
         }
     }

@@ -94,11 +94,8 @@ impl Doctor {
     /// # Errors
     /// When it is not there, or a server has it open.
     pub async fn open(settings: &Settings) -> Result<Self, DoctorError> {
-        if let Some(rest) = settings.url.strip_prefix("surrealkv://") {
-            let path = PathBuf::from(rest.split('?').next().unwrap_or(rest));
-            if !path.is_dir() {
-                return Err(DoctorError::NoStore(path));
-            }
+        if let Some(folder) = settings.folder().filter(|folder| !folder.is_dir()) {
+            return Err(DoctorError::NoStore(folder.to_owned()));
         }
         let store = Store::connect(settings).await?;
         Ok(Self { store })
