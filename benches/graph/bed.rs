@@ -264,7 +264,7 @@ fn new_people(persons: std::ops::Range<u32>, first: ProfileId) -> Commit {
     let packed = PackedBlock::pack(block, &origin(block), &rows);
     let mut commit = Commit {
         raw: packed.into_iter().collect(),
-        plan: plan.unwrap_or_default(),
+        plan: plan.unwrap_or_default().into(),
         at: now(),
         ..Commit::default()
     };

@@ -7,6 +7,7 @@ use super::Timestamp;
 use super::identifier::{Cookie, Email};
 use super::interest::{Interest, InterestKey};
 use super::record::RawId;
+use super::trail::MessageMark;
 
 /// One thing that can be known of a person. The order is that of the API's documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,4 +111,13 @@ pub struct Fact {
     pub attributes: BTreeMap<Attribute, Value>,
     /// The interests named, each once.
     pub interests: BTreeMap<InterestKey, Interest>,
+}
+
+impl Fact {
+    /// What its message is remembered by, if its sender gave it an id.
+    #[must_use]
+    pub fn message(&self) -> Option<MessageMark> {
+        let id = self.message_id.as_deref()?;
+        Some(MessageMark::of(&self.source, id))
+    }
 }

@@ -11,6 +11,7 @@ use super::identifier::{Cookie, Email};
 use super::policy::Policy;
 use super::profile::{Profile, ProfileId};
 use super::record::RawId;
+use super::trail::{Step, Trail};
 
 /// How many log-ins a cookie remembers.
 pub const LOGINS_MAX: usize = 8;
@@ -105,6 +106,8 @@ pub struct CookieNode {
     pub logins: Logins,
     /// The addresses that it is kept apart from.
     pub cuts: BTreeMap<Email, Cut>,
+    /// The latest rows that came under it.
+    pub trail: Trail,
     /// Whose cookie it is.
     pub profile: ProfileId,
 }
@@ -218,6 +221,8 @@ pub struct Plan {
     pub cookies: BTreeMap<Cookie, Write<CookieNode>>,
     /// Addresses that are new, know more than before, or belong to someone else.
     pub emails: BTreeMap<Email, Write<EmailNode>>,
+    /// Rows that cookies don't remember themselves any more.
+    pub shed: BTreeMap<Cookie, BTreeMap<RawId, Step>>,
     /// Edges that are new; a log-in's may be known.
     pub edges: Vec<Edge>,
     /// Edges that are cut.

@@ -3,9 +3,9 @@
 //! Nothing here knows a database, a web framework or a model: only the standard
 //! library, time and ids. In reading order: an [`identifier`] names a visitor, a
 //! [`record`] is what arrived, a [`fact`] is what was valid in it, a [`facet`] is
-//! what one cookie knows, a [`profile`] is the person, a [`graph`] is the part of
-//! the store that one decision rests on and the decision itself, made by a [`policy`];
-//! a [`conflict`] is what it refused. An [`interest`] is classified into a [`cohort`],
+//! what one cookie knows, a [`profile`] is the person, a [`trail`]
+//! is where the cookie's rows are, a [`graph`] is the part of the store that one decision rests
+//! on and the decision itself, made by a [`policy`]; a [`conflict`] is what it refused. An [`interest`] is classified into a [`cohort`],
 //! and a [`change`] tells what a commit did. A [`fault`] is where what is stored contradicts
 //! itself.
 
@@ -25,6 +25,7 @@ pub mod policy;
 pub mod profile;
 pub mod record;
 pub mod role;
+pub mod trail;
 
 /// A point in time, UTC, as every stage stores and compares it.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

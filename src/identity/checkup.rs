@@ -11,6 +11,7 @@ use crate::domain::fault::{Fault, Identifier};
 use crate::domain::graph::{CookieNode, EmailNode, Logins, Whole};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::{Profile, ProfileId};
+use crate::domain::trail::Trail;
 
 /// What is wrong with a profile, given all identifiers that lead to it.
 #[must_use]
@@ -79,6 +80,7 @@ pub fn recalled_cookie(
         facet,
         logins: Logins::default(),
         cuts: BTreeMap::new(),
+        trail: Trail::unknown(),
         profile: profile.id,
     })
 }

@@ -10,6 +10,7 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use ulid::Ulid;
 
+use super::ahead::advance;
 use super::cut::{self, Order, Restored};
 use super::{Fold, Incomplete, ids_needed, invariants, resolve, survivorship};
 use crate::domain::Timestamp;
@@ -86,7 +87,20 @@ impl World {
 
     pub fn ingest(&mut self, facts: &[Fact]) {
         let (graph, plan) = self.plan_over(facts);
-        self.apply(&graph, plan, &BTreeSet::new());
+        let before = self.clone();
+        self.apply(&graph, plan.clone(), &BTreeSet::new());
+        self.check_ahead(&before, &plan);
+    }
+
+    /// What is read before a plan is stored, and advanced by it, is what is read after; and
+    /// advancing that changes nothing.
+    fn check_ahead(&self, before: &Self, plan: &Plan) {
+        let (cookies, emails) = (self.cookies.keys().collect(), self.emails.keys().collect());
+        let after = self.graph_of(&cookies, &emails);
+        for mut read in [before.graph_of(&cookies, &emails), after.clone()] {
+            advance(&mut read, &cookies, &emails, plan);
+            assert_eq!(read, after);
+        }
     }
 
     fn apply(&mut self, graph: &Subgraph, plan: Plan, restored: &BTreeSet<ProfileId>) {
@@ -129,15 +143,19 @@ impl World {
 
     /// Reads what the store would: the named identifiers, and the profiles they lead to.
     fn subgraph(&self, facts: &[Fact]) -> Subgraph {
-        let cookies = facts.iter().map(|fact| &fact.cookie);
-        let emails = facts.iter().filter_map(|fact| fact.email.as_ref());
+        let cookies = facts.iter().map(|fact| &fact.cookie).collect();
+        let emails = facts.iter().filter_map(|fact| fact.email.as_ref()).collect();
+        self.graph_of(&cookies, &emails)
+    }
+
+    fn graph_of(&self, cookies: &BTreeSet<&Cookie>, emails: &BTreeSet<&Email>) -> Subgraph {
         let mut graph = Subgraph {
-            cookies: cookies
-                .filter_map(|cookie| self.cookies.get_key_value(cookie))
+            cookies: (cookies.iter())
+                .filter_map(|cookie| self.cookies.get_key_value(*cookie))
                 .map(|(cookie, node)| (cookie.clone(), node.clone()))
                 .collect(),
-            emails: emails
-                .filter_map(|email| self.emails.get_key_value(email))
+            emails: (emails.iter())
+                .filter_map(|email| self.emails.get_key_value(*email))
                 .map(|(email, node)| (email.clone(), node.clone()))
                 .collect(),
             ..Subgraph::default()

@@ -22,6 +22,7 @@ use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::{Policy, Rules};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::domain::record::RawId;
+use crate::domain::trail::{Step, Trail};
 
 /// How many more identifiers than the oldest profile another must have to keep its id in the
 /// oldest one's place. Whoever is absorbed is walked, identifier by identifier, and that
@@ -120,6 +121,7 @@ struct Learnt<'a> {
     cookies: BTreeMap<&'a Cookie, Facet>,
     emails: BTreeMap<&'a Email, Facet>,
     logins: BTreeMap<&'a Cookie, Logins>,
+    trails: BTreeMap<&'a Cookie, Trail>,
 }
 
 impl<'a> Learnt<'a> {
@@ -133,7 +135,17 @@ impl<'a> Learnt<'a> {
         for (fact, link) in facts {
             let seen = Seen::at(fact.at);
             let is_refused = |email| parts.refused.contains_key(&(&fact.cookie, email));
-            let (of_cookie, of_email) = match (link.speaks_of(is_refused), *link) {
+            let speaks_of = link.speaks_of(is_refused);
+            let step = Step {
+                message: fact.message(),
+                is_of_email: speaks_of.is_some(),
+            };
+            learnt
+                .trails
+                .entry(&fact.cookie)
+                .or_default()
+                .note(fact.raw, step);
+            let (of_cookie, of_email) = match (speaks_of, *link) {
                 (Some(email), _) => (Facet::mention(fact), Some((email, Facet::of(fact)))),
                 (None, Link::Tie(email)) => (Facet::of(fact).with_email(email, seen), None),
                 (None, Link::Cut(email, _)) => (Facet::of(fact), Some((email, Facet::span(seen)))),
@@ -266,10 +278,14 @@ fn plan_person<'a>(
     let mut cookies = BTreeMap::new();
     for cookie in &component.cookies {
         let known = graph.cookies.get(*cookie);
-        if let Some(record) = cookie_after(graph, cookie, learnt, id)
+        if let Some(mut record) = cookie_after(graph, cookie, learnt, id)
             && known != Some(&record)
         {
             let new = known.is_none();
+            let shed = record.trail.shed();
+            if !shed.is_empty() {
+                plan.shed.insert((*cookie).clone(), shed);
+            }
             cookies.insert((*cookie).clone(), Write { new, record });
         }
     }
@@ -342,10 +358,15 @@ fn cookie_after<'a>(
         .into_iter()
         .chain(learnt.cookies.remove(cookie));
     let known_logins = || known.map(|node| node.logins.clone()).unwrap_or_default();
+    let known_trail = known.map(|node| node.trail.clone()).unwrap_or_default();
     Some(CookieNode {
         facet: facets.reduce(Facet::join)?,
         logins: learnt.logins.remove(cookie).unwrap_or_else(known_logins),
         cuts: known.map(|node| node.cuts.clone()).unwrap_or_default(),
+        trail: match learnt.trails.remove(cookie) {
+            Some(new) => known_trail.join(new),
+            None => known_trail,
+        },
         profile,
     })
 }

@@ -260,15 +260,8 @@ impl Writer {
 
     async fn allow(&mut self, conflict: &StoredConflict, now: Timestamp) -> Result<Case, PipelineError> {
         let (cookie, email) = conflict.conflict.refused.link().ok_or(Objection::NoLink)?;
-        let touched = self
-            .store
-            .touched(
-                &BTreeSet::from([cookie]),
-                &BTreeSet::from([email]),
-                &BTreeSet::new(),
-            )
-            .await?;
-        let mut graph = touched.graph;
+        let (cookies, emails) = (BTreeSet::from([cookie]), BTreeSet::from([email]));
+        let mut graph = self.store.touched(&cookies, &emails).await?;
         let node = graph.cookies.get_mut(cookie).ok_or(Objection::Nobody)?;
         node.cuts.remove(email);
         // The row that was refused ties the two; what it says was stored when it came.
@@ -287,7 +280,8 @@ impl Writer {
             sources: BTreeMap::new(),
             caps: Caps::NONE,
         };
-        let plan = self.resolve(&mut graph, &[fact], &rules, now).await?;
+        let plan = self.resolve(&mut graph, &[fact], &rules, now, true).await?;
+        let plan = plan.unwrap_or_default();
         Ok(Case {
             graph,
             plan,
@@ -367,11 +361,7 @@ impl Writer {
             let fallbacks = cut::fallbacks(whole, &order.pairs);
             if !fallbacks.is_empty() {
                 let asked = fallbacks.iter().collect();
-                let others = self
-                    .store
-                    .touched(&BTreeSet::new(), &asked, &BTreeSet::new())
-                    .await?
-                    .graph;
+                let others = self.store.touched(&BTreeSet::new(), &asked).await?;
                 graph.emails.extend(others.emails);
                 graph.profiles.extend(others.profiles);
             }

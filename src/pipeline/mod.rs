@@ -12,6 +12,7 @@
 //! one transaction. After the commit, and before the answer, [`rosters`] follow. What people
 //! decide by hand goes through the same writer: [`judge`].
 
+mod ids;
 pub mod judge;
 pub mod raw;
 mod retry;

@@ -1,14 +1,22 @@
-//! The one writer: it takes all chunks that wait into one transaction, so that a hundred
-//! small requests cost one commit, and nobody in this process decides about a person
-//! while someone else does. Writers of other processes are met by conflict and retry.
+//! The one writer: what must see the graph as it is, and change it. It takes all chunks that
+//! wait into one transaction, so that the cost of making it durable is shared, and their
+//! rows are never resolved against a graph that misses each other's.
+//!
+//! While one group's transaction is on its way to the disk, the next group is read and decided
+//! on top of it ([`crate::identity::ahead`]). Should the first not arrive, what was decided on
+//! top of it is thrown away. Groups become durable in their order.
+//!
+//! Other processes may write to the same store. A plan rests on what was read; if that
+//! changed, the store says so, and the writer reads and decides again (see [`super::retry`]).
 
-use std::collections::{BTreeSet, VecDeque};
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::Utc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
+use super::ids::IdPool;
 use super::judge::{Judged, Judgement};
 use super::retry::Retry;
 use super::rosters::Rosters;
@@ -16,16 +24,18 @@ use super::segmented::Scores;
 use super::structured::Structured;
 use super::{Outcome, PipelineError, measured, timed};
 use crate::domain::Timestamp;
+use crate::domain::change::Transition;
 use crate::domain::fact::Fact;
 use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::Rules;
-use crate::domain::profile::{Profile, ProfileId};
-use crate::domain::record::Reject;
+use crate::domain::profile::Profile;
+use crate::domain::record::{RawId, Reject};
+use crate::domain::trail::{MessageMark, Step};
+use crate::identity::ahead::advance;
 use crate::identity::{Incomplete, ids_needed, resolve, rows_of_emails};
 use crate::ingest::normalise::stored;
 use crate::store::commit::{BatchProgress, Commit};
-use crate::store::graph::Touched;
 use crate::store::{Store, StoreError};
 
 /// How many rows go into one transaction, unless a single chunk holds more. Enough for
@@ -34,10 +44,6 @@ const ROWS_MAX: usize = 2_000;
 
 /// How many bytes of payload go into one transaction, unless a single chunk holds more.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// How many profile ids are reserved at once; what is left at the end of the process is
-/// never used.
-const IDS_RESERVED: u32 = 1_000;
 
 /// A chunk that waits for the writer.
 pub struct Submission {
@@ -49,6 +55,31 @@ pub struct Submission {
 pub enum Work {
     Chunk(Submission),
     Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
+}
+
+/// What a group changes, decided and segmented, and not yet stored.
+struct Decided {
+    commit: Commit,
+    news: News,
+    outcomes: Vec<Outcome>,
+}
+
+/// What is told once a commit is durable.
+struct News {
+    transitions: Vec<Transition>,
+    merges: u64,
+    refused: Vec<&'static str>,
+}
+
+/// A group whose transaction is on its way.
+struct Flight {
+    group: Vec<Submission>,
+    plan: Arc<Plan>,
+    news: News,
+    outcomes: Vec<Outcome>,
+    landing: JoinHandle<Result<(), StoreError>>,
+    /// Told when it has landed.
+    landed: Arc<Notify>,
 }
 
 pub struct Writer {
@@ -72,55 +103,117 @@ impl Writer {
 
     /// Serves until nobody can submit any more.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Work>) {
-        let mut ahead = None;
-        while let Some(work) = match ahead.take() {
-            Some(work) => Some(work),
-            None => queue.recv().await,
-        } {
+        let mut ahead: Option<Work> = None;
+        let mut flight: Option<Flight> = None;
+        loop {
+            let work = match (ahead.take(), &flight) {
+                (Some(work), _) => Some(work),
+                (None, None) => queue.recv().await,
+                (None, Some(under_way)) => tokio::select! {
+                    work = queue.recv() => work,
+                    () = under_way.landed.notified() => {
+                        self.land(&mut flight).await;
+                        continue;
+                    }
+                },
+            };
             match work {
-                Work::Judgement(judgement, reply) => {
+                Some(Work::Chunk(first)) => {
+                    let (group, next) = gather(first, &mut queue);
+                    ahead = next;
+                    flight = self.take_off(group, flight).await;
+                }
+                Some(Work::Judgement(judgement, reply)) => {
+                    self.land(&mut flight).await;
                     // Whoever asked may have gone; what was decided is decided.
                     let _ = reply.send(self.judge(&judgement).await);
                 }
-                Work::Chunk(first) => {
-                    let (group, next) = gather(first, &mut queue);
-                    ahead = next;
-                    self.write_group(group).await;
+                None => {
+                    self.land(&mut flight).await;
+                    return;
                 }
             }
         }
+    }
+
+    /// Decides a group while the one before is on its way, and sends it after. Where that does
+    /// not work out the group is written by itself.
+    async fn take_off(&mut self, group: Vec<Submission>, before: Option<Flight>) -> Option<Flight> {
+        let mut before = before;
+        let chunks: Vec<&Structured> = group.iter().map(|submission| &submission.structured).collect();
+        let decided = self.decide(&chunks, before.as_ref()).await;
+        let has_arrived = self.land(&mut before).await;
+        if let Ok(Some(decided)) = decided
+            && has_arrived
+        {
+            return Some(self.send(group, decided));
+        }
+        self.write_group(group).await;
+        None
+    }
+
+    fn send(&self, group: Vec<Submission>, decided: Decided) -> Flight {
+        let Decided {
+            commit,
+            news,
+            outcomes,
+        } = decided;
+        let (store, plan) = (self.store.clone(), Arc::clone(&commit.plan));
+        let landed = Arc::new(Notify::new());
+        let committing = {
+            let landed = Arc::clone(&landed);
+            async move {
+                let done = timed("commit", store.commit(commit)).await;
+                landed.notify_one();
+                done
+            }
+        };
+        Flight {
+            group,
+            plan,
+            news,
+            outcomes,
+            landing: tokio::spawn(committing),
+            landed,
+        }
+    }
+
+    /// Waits until a group is durable, and answers. One that is not is written by itself; then
+    /// nothing that was decided on top of it holds.
+    async fn land(&mut self, flight: &mut Option<Flight>) -> bool {
+        let Some(flight) = flight.take() else {
+            return true;
+        };
+        if let Ok(Ok(())) = flight.landing.await {
+            self.tell(flight.news);
+            answer(flight.group, flight.outcomes);
+            return true;
+        }
+        self.write_group(flight.group).await;
+        false
     }
 
     /// Writes a group as one transaction. Should that fail, each chunk has its own try: a
     /// chunk that can't be stored must not take its neighbours along.
     async fn write_group(&mut self, group: Vec<Submission>) {
-        let (chunks, replies): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .map(|submission| (submission.structured, submission.reply))
-            .unzip();
+        let chunks: Vec<&Structured> = group.iter().map(|submission| &submission.structured).collect();
         match self.write(&chunks).await {
-            Ok(outcomes) => {
-                for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                    // Whoever asked may have gone; the rows are stored all the same.
-                    let _ = reply.send(Ok(outcome));
-                }
-            }
-            Err(error) if chunks.len() == 1 => {
-                if let Some(reply) = replies.into_iter().next() {
-                    let _ = reply.send(Err(error));
+            Ok(outcomes) => answer(group, outcomes),
+            Err(error) if group.len() == 1 => {
+                if let Some(submission) = group.into_iter().next() {
+                    let _ = submission.reply.send(Err(error));
                 }
             }
             Err(_) => {
-                for (chunk, reply) in chunks.iter().zip(replies) {
-                    let outcome = self.write(std::slice::from_ref(chunk)).await;
-                    let only = outcome.map(|mut outcomes| outcomes.remove(0));
-                    let _ = reply.send(only);
+                for Submission { structured, reply } in group {
+                    let outcome = self.write(&[&structured]).await;
+                    let _ = reply.send(outcome.map(|mut outcomes| outcomes.remove(0)));
                 }
             }
         }
     }
 
-    async fn write(&mut self, chunks: &[Structured]) -> Result<Vec<Outcome>, PipelineError> {
+    async fn write(&mut self, chunks: &[&Structured]) -> Result<Vec<Outcome>, PipelineError> {
         let mut retry = Retry::default();
         loop {
             match self.attempt(chunks).await {
@@ -130,14 +223,72 @@ impl Writer {
         }
     }
 
-    /// Reads on until the facts can be resolved.
+    async fn attempt(&mut self, chunks: &[&Structured]) -> Result<Vec<Outcome>, PipelineError> {
+        let decided = self.decide(chunks, None).await?;
+        let decided = decided.ok_or(StoreError::Conflict)?;
+        timed("commit", self.store.commit(decided.commit)).await?;
+        self.tell(decided.news);
+        Ok(decided.outcomes)
+    }
+
+    /// Read, plan, segment. None if that takes reading people whom the flight before may change.
+    async fn decide(
+        &mut self,
+        chunks: &[&Structured],
+        before: Option<&Flight>,
+    ) -> Result<Option<Decided>, PipelineError> {
+        let named = Named::of(chunks);
+        let mut graph = timed("read", self.store.touched(&named.cookies, &named.emails)).await?;
+        if let Some(flight) = before {
+            advance(&mut graph, &named.cookies, &named.emails, &flight.plan);
+        }
+        let doubtful: Vec<&Fact> = (facts_of(chunks))
+            .filter(|fact| is_doubtful(fact, &graph))
+            .collect();
+        let mut known = BTreeSet::new();
+        if !doubtful.is_empty() {
+            known = timed("read", self.store.known_messages(&doubtful)).await?;
+            // What the flight before sheds may not be there yet.
+            let shed = before.iter().flat_map(|flight| flight.plan.shed.iter());
+            known.extend(shed.flat_map(|(cookie, steps)| repeated(&doubtful, cookie, steps)));
+        }
+        let (facts, duplicates) = without_duplicates(chunks, &graph, &known);
+        let now = stored(Utc::now());
+        let rules = self.rules.clone();
+        let Some(plan) = self
+            .resolve(&mut graph, &facts, &rules, now, before.is_none())
+            .await?
+        else {
+            return Ok(None);
+        };
+        let outcomes = outcomes(chunks, &duplicates);
+        let mut commit = Commit {
+            raw: chunks.iter().map(|chunk| chunk.block.clone()).collect(),
+            rejects: chunks.iter().flat_map(|chunk| rejects_of(chunk)).collect(),
+            conflicts: chunks.iter().flat_map(|chunk| chunk.refused.clone()).collect(),
+            batches: (chunks.iter().zip(&outcomes))
+                .map(|(chunk, outcome)| (chunk.origin.clone(), outcome.progress.clone()))
+                .collect(),
+            ..Commit::default()
+        };
+        commit.note_sightings(&facts, &rows_of_emails(&graph, &facts, &rules, &plan));
+        let (commit, news) = self.segmented(&graph, plan, commit, now).await?;
+        Ok(Some(Decided {
+            commit,
+            news,
+            outcomes,
+        }))
+    }
+
+    /// Resolves the facts, reading on where that is allowed until they can be; else none.
     pub(super) async fn resolve(
         &mut self,
         graph: &mut Subgraph,
         facts: &[Fact],
         rules: &Rules,
         now: Timestamp,
-    ) -> Result<Plan, StoreError> {
+        may_read: bool,
+    ) -> Result<Option<Plan>, StoreError> {
         self.ids
             .reserve(&self.store, ids_needed(graph, facts, rules))
             .await?;
@@ -146,7 +297,8 @@ impl Writer {
                 resolve(graph, facts, rules, now, &mut || self.ids.take())
             });
             let missing = match planned {
-                Ok(plan) => return Ok(plan),
+                Ok(plan) => return Ok(Some(plan)),
+                Err(Incomplete(_)) if !may_read => return Ok(None),
                 Err(Incomplete(missing)) => missing,
             };
             let profiles: Vec<&Profile> = missing.iter().filter_map(|id| graph.profiles.get(id)).collect();
@@ -159,58 +311,60 @@ impl Writer {
         }
     }
 
-    /// Segments what a plan touches, commits it all, and lets the rosters follow.
-    pub(super) async fn settle(
+    /// Segments what a plan touches.
+    async fn segmented(
         &self,
         graph: &Subgraph,
         mut plan: Plan,
         commit: Commit,
         now: Timestamp,
-    ) -> Result<(), PipelineError> {
+    ) -> Result<(Commit, News), PipelineError> {
         let known = self.scores.of_plan(&plan).await?;
         let transitions = measured("segment", || self.scores.segment(&mut plan, graph, &known, now));
-        let merges = plan.merges.len() as u64;
-        let refused: Vec<&'static str> = (plan.conflicts.iter().chain(&commit.conflicts))
-            .map(|conflict| conflict.refused.kind())
-            .collect();
-        let commit = Commit {
-            plan,
+        let news = News {
+            merges: plan.merges.len() as u64,
+            refused: (plan.conflicts.iter().chain(&commit.conflicts))
+                .map(|conflict| conflict.refused.kind())
+                .collect(),
             transitions: transitions.clone(),
+        };
+        let commit = Commit {
+            plan: Arc::new(plan),
+            transitions,
             at: now,
             ..commit
         };
+        Ok((commit, news))
+    }
+
+    /// Segments what a plan touches, commits it all, and lets the rosters follow.
+    pub(super) async fn settle(
+        &self,
+        graph: &Subgraph,
+        plan: Plan,
+        commit: Commit,
+        now: Timestamp,
+    ) -> Result<(), PipelineError> {
+        let (commit, news) = self.segmented(graph, plan, commit, now).await?;
         timed("commit", self.store.commit(commit)).await?;
-        metrics::counter!("cdp_merges_total").increment(merges);
-        for kind in refused {
-            metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
-        }
-        self.rosters.follow(&transitions);
+        self.tell(news);
         Ok(())
     }
 
-    /// Read, plan, segment, commit.
-    async fn attempt(&mut self, chunks: &[Structured]) -> Result<Vec<Outcome>, PipelineError> {
-        let named = Named::of(chunks);
-        let reading = self.store.touched(&named.cookies, &named.emails, &named.messages);
-        let touched = timed("read", reading).await?;
-        let (facts, duplicates) = without_duplicates(chunks, &touched);
-        let now = stored(Utc::now());
-        let (mut graph, rules) = (touched.graph, self.rules.clone());
-        let plan = self.resolve(&mut graph, &facts, &rules, now).await?;
-        let outcomes = outcomes(chunks, &duplicates);
-        let mut commit = Commit {
-            raw: chunks.iter().map(|chunk| chunk.block.clone()).collect(),
-            rejects: chunks.iter().flat_map(rejects_of).collect(),
-            conflicts: chunks.iter().flat_map(|chunk| chunk.refused.clone()).collect(),
-            batches: (chunks.iter().zip(&outcomes))
-                .map(|(chunk, outcome)| (chunk.origin.clone(), outcome.progress.clone()))
-                .collect(),
-            ..Commit::default()
-        };
-        commit.note_messages(&facts);
-        commit.note_sightings(&facts, &rows_of_emails(&graph, &facts, &rules, &plan));
-        self.settle(&graph, plan, commit, now).await?;
-        Ok(outcomes)
+    /// Counts what was stored, and lets the rosters follow.
+    fn tell(&self, news: News) {
+        metrics::counter!("cdp_merges_total").increment(news.merges);
+        for kind in news.refused {
+            metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
+        }
+        self.rosters.follow(&news.transitions);
+    }
+}
+
+/// Answers whoever sent these chunks. They may have gone; the rows are stored all the same.
+fn answer(group: Vec<Submission>, outcomes: Vec<Outcome>) {
+    for (submission, outcome) in group.into_iter().zip(outcomes) {
+        let _ = submission.reply.send(Ok(outcome));
     }
 }
 
@@ -236,53 +390,72 @@ fn gather(first: Submission, queue: &mut mpsc::Receiver<Work>) -> (Vec<Submissio
     (group, None)
 }
 
-/// Every identifier and message id that the chunks name.
+/// Every identifier that the chunks name.
 struct Named<'a> {
     cookies: BTreeSet<&'a Cookie>,
     emails: BTreeSet<&'a Email>,
-    messages: BTreeSet<(&'a str, &'a str)>,
 }
 
 impl<'a> Named<'a> {
-    fn of(chunks: &'a [Structured]) -> Self {
-        let facts = || chunks.iter().flat_map(|chunk| &chunk.facts);
+    fn of(chunks: &[&'a Structured]) -> Self {
         Self {
-            cookies: facts().map(|fact| &fact.cookie).collect(),
-            emails: facts().filter_map(|fact| fact.email.as_ref()).collect(),
-            messages: facts().filter_map(message).collect(),
+            cookies: facts_of(chunks).map(|fact| &fact.cookie).collect(),
+            emails: facts_of(chunks).filter_map(|fact| fact.email.as_ref()).collect(),
         }
     }
 }
 
-fn message(fact: &Fact) -> Option<(&str, &str)> {
-    fact.message_id.as_deref().map(|id| (fact.source.as_str(), id))
+fn facts_of<'a>(chunks: &[&'a Structured]) -> impl Iterator<Item = &'a Fact> {
+    chunks.iter().flat_map(|chunk| &chunk.facts)
 }
 
-/// The facts whose message was not seen before, and how many each chunk had seen.
-fn without_duplicates(chunks: &[Structured], touched: &Touched) -> (Vec<Fact>, Vec<u64>) {
-    let known = &touched.known_messages;
-    let mut seen: BTreeSet<(&str, &str)> = known
-        .iter()
-        .map(|(source, id)| (source.as_str(), id.as_str()))
-        .collect();
+/// Whether a message may have come before, and its cookie does not remember that far back.
+fn is_doubtful(fact: &Fact, graph: &Subgraph) -> bool {
+    let trail = graph.cookies.get(&fact.cookie).map(|node| &node.trail);
+    fact.message_id.is_some() && trail.is_some_and(|trail| !trail.is_complete)
+}
+
+/// Which of these messages of a cookie are among the rows that it sheds.
+fn repeated<'f>(
+    facts: &'f [&Fact],
+    cookie: &'f Cookie,
+    shed: &'f BTreeMap<RawId, Step>,
+) -> impl Iterator<Item = RawId> {
+    let is_shed =
+        |fact: &&&Fact| fact.cookie == *cookie && shed.values().any(|step| step.message == fact.message());
+    facts.iter().filter(is_shed).map(|fact| fact.raw)
+}
+
+/// The facts whose message was not seen before under their cookie, and how many of each chunk
+/// were. `known` are the rows that the store knows to be repetitions.
+fn without_duplicates(
+    chunks: &[&Structured],
+    graph: &Subgraph,
+    known: &BTreeSet<RawId>,
+) -> (Vec<Fact>, Vec<u64>) {
+    let mut seen: BTreeSet<(&Cookie, MessageMark)> = BTreeSet::new();
     let mut facts = Vec::new();
     let mut duplicates = Vec::with_capacity(chunks.len());
     for chunk in chunks {
         let before = facts.len();
-        facts.extend(
-            chunk
-                .facts
-                .iter()
-                .filter(|fact| message(fact).is_none_or(|id| seen.insert(id)))
-                .cloned(),
-        );
+        for fact in &chunk.facts {
+            let trail = graph.cookies.get(&fact.cookie).map(|node| &node.trail);
+            let is_new = fact.message().is_none_or(|mark| {
+                !known.contains(&fact.raw)
+                    && !trail.is_some_and(|trail| trail.has(mark))
+                    && seen.insert((&fact.cookie, mark))
+            });
+            if is_new {
+                facts.push(fact.clone());
+            }
+        }
         duplicates.push((chunk.facts.len() - (facts.len() - before)) as u64);
     }
     (facts, duplicates)
 }
 
-fn outcomes(chunks: &[Structured], duplicates: &[u64]) -> Vec<Outcome> {
-    let outcome = |(chunk, duplicates): (&Structured, &u64)| {
+fn outcomes(chunks: &[&Structured], duplicates: &[u64]) -> Vec<Outcome> {
+    let outcome = |(chunk, duplicates): (&&Structured, &u64)| {
         let progress = &chunk.progress;
         let duplicates = progress.duplicates + duplicates;
         Outcome {
@@ -301,35 +474,4 @@ fn rejects_of(chunk: &Structured) -> impl Iterator<Item = (ulid::Ulid, Reject)> 
         .rejects
         .iter()
         .map(|reject| (chunk.origin.batch, reject.clone()))
-}
-
-/// Profile ids that this process has reserved and not yet used.
-#[derive(Default)]
-pub struct IdPool {
-    free: VecDeque<Range<u32>>,
-}
-
-impl IdPool {
-    /// Sees to it that `count` ids can be taken.
-    pub async fn reserve(&mut self, store: &Store, count: usize) -> Result<(), StoreError> {
-        let free: usize = self.free.iter().map(ExactSizeIterator::len).sum();
-        if free < count {
-            let missing = u32::try_from(count - free).unwrap_or(u32::MAX).max(IDS_RESERVED);
-            let first = store.reserve_profile_ids(missing).await?.0;
-            self.free.push_back(first..first + missing);
-        }
-        Ok(())
-    }
-
-    /// The next id. What was not reserved is never handed out, so this asks for no more than
-    /// [`IdPool::reserve`] was told.
-    pub fn take(&mut self) -> ProfileId {
-        while let Some(range) = self.free.front_mut() {
-            if let Some(id) = range.next() {
-                return ProfileId(id);
-            }
-            self.free.pop_front();
-        }
-        unreachable!("more ids were taken than were reserved")
-    }
 }

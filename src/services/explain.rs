@@ -226,11 +226,8 @@ impl Explain {
         if parted.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let touched = self
-            .store
-            .touched(&parted, &BTreeSet::new(), &BTreeSet::new())
-            .await?;
-        Ok(touched.graph.cookies)
+        let graph = self.store.touched(&parted, &BTreeSet::new()).await?;
+        Ok(graph.cookies)
     }
 }
 

@@ -185,6 +185,8 @@ impl Timeline {
         known.extend(self.judged(&profile).await?);
         known.retain(|(place, _)| before.is_none_or(|before| *place < before));
         known.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
+        // A row whose link was refused and then allowed speaks of both its ends.
+        known.dedup_by_key(|(place, _)| *place);
         let has_more = known.len() > limit;
         known.truncate(limit);
         let last = known.last().map(|(place, _)| place.to_string());
@@ -210,9 +212,9 @@ impl Timeline {
         let last = before.map_or_else(|| Ulid::from_parts(u64::MAX, u128::MAX), Place::last_of_moment);
         let mut found = Vec::new();
         for sighting in self.store.sightings(cookies.iter(), last).await? {
-            let Sighting { cookie, block, rows } = sighting;
-            let rows = rows.into_iter().map(|row| RawId { block, row });
-            found.extend(rows.map(|raw| (Place::record(raw), Known::Record(cookie.clone()))));
+            let Sighting { cookie, rows } = sighting;
+            let known = |raw| (Place::record(raw), Known::Record(cookie.clone()));
+            found.extend(rows.into_iter().map(known));
         }
         let emails = profile.facet.emails.keys();
         for sighting in self.store.email_sightings(emails, last).await? {

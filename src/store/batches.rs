@@ -1,6 +1,8 @@
 //! What each request brought and what became of it: batches, their rejects, and the
 //! messages seen.
 
+use std::collections::{BTreeSet, HashMap};
+
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
@@ -9,7 +11,10 @@ use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
+use crate::domain::fact::Fact;
+use crate::domain::identifier::Cookie;
 use crate::domain::record::{Finding, Origin, RawId, RawRow, Reject};
+use crate::domain::trail::MessageMark;
 
 /// The most rejects that one page holds.
 pub const REJECTS_PAGE_MAX: u64 = 1_000;
@@ -109,26 +114,30 @@ pub(super) struct MessageRow {
 }
 
 impl MessageRow {
-    pub(super) fn new(source: &str, id: &str, raw: RawId) -> Self {
+    pub(super) fn new(cookie: &Cookie, message: MessageMark, raw: RawId) -> Self {
         Self {
-            id: message_id(source, id),
+            id: message_id(cookie.as_str(), &hex_of(message)),
             raw: raw.to_string(),
         }
     }
 }
 
-pub(super) fn message_id(source: &str, id: &str) -> RecordId {
-    let key: Array = vec![source.to_owned().into_value(), id.to_owned().into_value()].into();
+fn hex_of(MessageMark(mark): MessageMark) -> String {
+    format!("{mark:016x}")
+}
+
+fn message_id(first: &str, second: &str) -> RecordId {
+    let key: Array = vec![first.to_owned().into_value(), second.to_owned().into_value()].into();
     RecordId::new("message", key)
 }
 
-/// The source and message id of a message's record.
-pub(super) fn message_key(id: &RecordId) -> Result<(String, String), StoreError> {
+/// Both parts of a message's key.
+fn message_key(id: &RecordId) -> Result<(String, String), StoreError> {
     let RecordIdKey::Array(parts) = &id.key else {
         return Err(StoreError::Corrupt("a message's key is not a pair".to_owned()));
     };
     match &parts[..] {
-        [Value::String(source), Value::String(id)] => Ok((source.clone(), id.clone())),
+        [Value::String(first), Value::String(second)] => Ok((first.clone(), second.clone())),
         _ => Err(StoreError::Corrupt(
             "a message's key is not a pair of texts".to_owned(),
         )),
@@ -136,6 +145,40 @@ pub(super) fn message_key(id: &RecordId) -> Result<(String, String), StoreError>
 }
 
 impl Store {
+    /// Which of these facts are messages that came before under the same cookie, and are not on
+    /// its trail any more. Facts that are no messages are none of them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn known_messages(&self, facts: &[&Fact]) -> Result<BTreeSet<RawId>, StoreError> {
+        let mut asked: HashMap<(String, String), Vec<RawId>> = HashMap::new();
+        for fact in facts {
+            let (Some(mark), Some(id)) = (fact.message(), &fact.message_id) else {
+                continue;
+            };
+            let key = (fact.cookie.to_string(), hex_of(mark));
+            asked.entry(key).or_default().push(fact.raw);
+            // As earlier versions remembered it.
+            let key = (fact.source.clone(), id.clone());
+            asked.entry(key).or_default().push(fact.raw);
+        }
+        if asked.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let ids: Vec<RecordId> = (asked.keys())
+            .map(|(first, second)| message_id(first, second))
+            .collect();
+        let parameters = bind([("messages", ids.into_value())]);
+        let found: Vec<RecordId> = self
+            .select("read messages", "SELECT VALUE id FROM $messages", parameters)
+            .await?;
+        let mut known = BTreeSet::new();
+        for id in &found {
+            known.extend(asked.get(&message_key(id)?).into_iter().flatten());
+        }
+        Ok(known)
+    }
+
     /// Where a batch stands; none if there is no such batch.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Writes what one chunk changes: one text, one transaction, all or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use surrealdb::types::{RecordId, SurrealValue, Variables};
 use ulid::Ulid;
@@ -10,7 +11,7 @@ use super::conflicts::{ConflictRow, conflict_id, conflict_of};
 use super::decisions::{DecisionRow, merge_id};
 use super::raw::PackedBlock;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
-use super::sightings::{EmailSighting, EmailSightingRow, Sighting, SightingRow};
+use super::sightings::{EmailSighting, EmailSightingRow, SightingRow};
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
@@ -21,6 +22,7 @@ use crate::domain::graph::{Edge, Merge, Plan, Redirect};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, RawId, Reject};
+use crate::domain::trail::Step;
 
 /// What is counted for an identifier that is led elsewhere, in bytes: the engine writes its
 /// whole record anew, whose size is not known here.
@@ -58,14 +60,10 @@ pub struct Commit {
     pub raw: Vec<PackedBlock>,
     /// Rows that were refused, each with its batch.
     pub rejects: Vec<(Ulid, Reject)>,
-    /// Messages seen for the first time: source, message id, and the row.
-    pub messages: Vec<(String, String, RawId)>,
-    /// Which rows of which block are of which cookie.
-    pub sightings: Vec<Sighting>,
     /// Which rows of which block speak of which address.
     pub email_sightings: Vec<EmailSighting>,
     /// The structured stage.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// Identifiers that were refused before there was a link.
     pub conflicts: Vec<Conflict>,
     /// The decision of somebody that this carries out.
@@ -81,37 +79,17 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// Notes the message ids of facts that are stored for the first time.
-    pub fn note_messages(&mut self, facts: &[Fact]) {
-        let messages = facts.iter().filter_map(|fact| {
-            fact.message_id
-                .as_ref()
-                .map(|id| (fact.source.clone(), id.clone(), fact.raw))
-        });
-        self.messages.extend(messages);
-    }
-
-    /// Notes of whom facts speak, so that a person's rows are found again: of the cookie, or of
-    /// the address where the row is among `of_emails`.
+    /// Notes which facts speak of their address, so that its rows are found again. The others
+    /// are found by the trails of their cookies.
     pub fn note_sightings(&mut self, facts: &[Fact], of_emails: &BTreeSet<RawId>) {
-        let mut rows: BTreeMap<(&Cookie, Ulid), Vec<u16>> = BTreeMap::new();
         let mut visits: BTreeMap<(&Email, Ulid), Vec<(u16, Cookie)>> = BTreeMap::new();
-        for fact in facts {
+        for fact in facts.iter().filter(|fact| of_emails.contains(&fact.raw)) {
             let (block, row) = (fact.raw.block, fact.raw.row);
-            match &fact.email {
-                Some(email) if of_emails.contains(&fact.raw) => {
-                    let visit = (row, fact.cookie.clone());
-                    visits.entry((email, block)).or_default().push(visit);
-                }
-                _ => rows.entry((&fact.cookie, block)).or_default().push(row),
+            if let Some(email) = &fact.email {
+                let visit = (row, fact.cookie.clone());
+                visits.entry((email, block)).or_default().push(visit);
             }
         }
-        let sightings = rows.into_iter().map(|((cookie, block), rows)| Sighting {
-            cookie: cookie.clone(),
-            block,
-            rows,
-        });
-        self.sightings.extend(sightings);
         let sightings = visits.into_iter().map(|((email, block), rows)| EmailSighting {
             email: email.clone(),
             block,
@@ -136,13 +114,8 @@ impl Store {
             .map(|(_, reject)| reject.row.verbatim.len())
             .sum::<usize>();
         statements.over("raw", "INSERT INTO raw $raw RETURN NONE;", commit.raw);
-        statements.write_batches(commit.batches, commit.rejects, commit.messages);
-        let sightings: Vec<SightingRow> = commit.sightings.iter().map(SightingRow::new).collect();
-        statements.over(
-            "sightings",
-            "INSERT INTO sighting $sightings RETURN NONE;",
-            sightings,
-        );
+        statements.write_batches(commit.batches, commit.rejects);
+        statements.write_shed(&commit.plan.shed);
         let sightings: Vec<EmailSightingRow> =
             commit.email_sightings.iter().map(EmailSightingRow::new).collect();
         statements.over(
@@ -190,12 +163,7 @@ impl Statements {
         }
     }
 
-    fn write_batches(
-        &mut self,
-        batches: Vec<(Origin, BatchProgress)>,
-        rejects: Vec<(Ulid, Reject)>,
-        messages: Vec<(String, String, RawId)>,
-    ) {
+    fn write_batches(&mut self, batches: Vec<(Origin, BatchProgress)>, rejects: Vec<(Ulid, Reject)>) {
         let batches: Vec<_> = batches
             .into_iter()
             .map(|(origin, progress)| BatchRow::new(origin, progress))
@@ -203,10 +171,6 @@ impl Statements {
         let rejects: Vec<_> = rejects
             .into_iter()
             .map(|(batch, reject)| RejectRow::new(batch, reject))
-            .collect();
-        let messages: Vec<_> = messages
-            .into_iter()
-            .map(|(source, id, raw)| MessageRow::new(&source, &id, raw))
             .collect();
         self.over(
             "batches",
@@ -218,7 +182,26 @@ impl Statements {
             "INSERT IGNORE INTO reject $rejects RETURN NONE;",
             rejects,
         );
-        self.over("messages", "INSERT INTO message $messages RETURN NONE;", messages);
+    }
+
+    /// Rows that cookies don't remember themselves any more, and the messages that they were.
+    fn write_shed(&mut self, shed: &BTreeMap<Cookie, BTreeMap<RawId, Step>>) {
+        let sightings = (shed.iter()).filter_map(|(cookie, steps)| SightingRow::new(cookie, steps));
+        self.over(
+            "sightings",
+            "INSERT INTO sighting $sightings RETURN NONE;",
+            sightings.collect(),
+        );
+        let messages = shed.iter().flat_map(|(cookie, steps)| {
+            steps
+                .iter()
+                .filter_map(|(raw, step)| Some(MessageRow::new(cookie, step.message?, *raw)))
+        });
+        self.over(
+            "messages",
+            "INSERT IGNORE INTO message $messages RETURN NONE;",
+            messages.collect(),
+        );
     }
 
     fn write_plan(&mut self, plan: &Plan, at: Timestamp) -> Result<(), StoreError> {

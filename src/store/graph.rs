@@ -14,15 +14,6 @@ use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::Policy;
 use crate::domain::profile::{Profile, ProfileId};
 
-/// What a chunk's facts touch.
-#[derive(Debug, Default)]
-pub struct Touched {
-    /// The part of the graph.
-    pub graph: Subgraph,
-    /// Which of the asked messages were stored before, as (source, message id).
-    pub known_messages: BTreeSet<(String, String)>,
-}
-
 /// One transaction, so that identifiers and profiles are of one moment. The profiles are
 /// found through the identifiers' links, so that all is one question.
 const TOUCHED: &str = "
@@ -33,12 +24,11 @@ const TOUCHED: &str = "
     $known_cookies;
     $known_emails;
     SELECT * FROM $people;
-    SELECT VALUE id FROM $messages;
     COMMIT;
 ";
 
 impl Store {
-    /// Reads all that facts with these identifiers and message ids rest on, in one question.
+    /// Reads all that facts with these identifiers rest on, in one question.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
@@ -46,18 +36,12 @@ impl Store {
         &self,
         cookies: &BTreeSet<&Cookie>,
         emails: &BTreeSet<&Email>,
-        messages: &BTreeSet<(&str, &str)>,
-    ) -> Result<Touched, StoreError> {
+    ) -> Result<Subgraph, StoreError> {
         let cookie_ids: Vec<RecordId> = cookies.iter().map(|cookie| rows::cookie_id(cookie)).collect();
         let email_ids: Vec<RecordId> = emails.iter().map(|email| rows::email_id(email)).collect();
-        let message_ids: Vec<RecordId> = messages
-            .iter()
-            .map(|(source, id)| super::batches::message_id(source, id))
-            .collect();
         let parameters = bind([
             ("cookies", cookie_ids.into_value()),
             ("emails", email_ids.into_value()),
-            ("messages", message_ids.into_value()),
         ]);
         let mut results = self
             .results("read the touched graph", TOUCHED, parameters)
@@ -65,27 +49,20 @@ impl Store {
         let cookies: Vec<CookieRow> = take(&mut results, 4)?;
         let emails: Vec<EmailRow> = take(&mut results, 5)?;
         let profiles: Vec<MaybeProfileRow> = take(&mut results, 6)?;
-        let messages: Vec<RecordId> = take(&mut results, 7)?;
-        Ok(Touched {
-            graph: Subgraph {
-                cookies: cookies
-                    .into_iter()
-                    .map(CookieRow::into_domain)
-                    .collect::<Result<_, _>>()?,
-                emails: emails
-                    .into_iter()
-                    .map(EmailRow::into_domain)
-                    .collect::<Result<_, _>>()?,
-                profiles: profiles
-                    .into_iter()
-                    .map(living_profile)
-                    .collect::<Result<_, _>>()?,
-                whole: BTreeMap::new(),
-            },
-            known_messages: messages
-                .iter()
-                .map(super::batches::message_key)
+        Ok(Subgraph {
+            cookies: cookies
+                .into_iter()
+                .map(CookieRow::into_domain)
                 .collect::<Result<_, _>>()?,
+            emails: emails
+                .into_iter()
+                .map(EmailRow::into_domain)
+                .collect::<Result<_, _>>()?,
+            profiles: profiles
+                .into_iter()
+                .map(living_profile)
+                .collect::<Result<_, _>>()?,
+            whole: BTreeMap::new(),
         })
     }
 

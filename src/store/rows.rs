@@ -23,6 +23,8 @@ use crate::domain::graph::{CookieNode, Cut, EmailNode, Logins};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::interest::InterestKey;
 use crate::domain::profile::{CookieSet, Profile, ProfileId};
+use crate::domain::record::RawId;
+use crate::domain::trail::{MessageMark, Step, Trail};
 
 /// Times are whole microseconds since 1970.
 #[derive(Serialize, Deserialize)]
@@ -101,6 +103,15 @@ struct LinksDoc {
     cuts: BTreeMap<String, CutDoc>,
 }
 
+/// The JSON text in `cookie.trail`.
+#[derive(Default, Serialize, Deserialize)]
+struct TrailDoc {
+    complete: bool,
+    /// Each row's address; behind a space `e` if it speaks of its address, and the mark of its
+    /// message in hexadecimal.
+    rows: Vec<String>,
+}
+
 /// The folded view of a person, as the JSON text in `profile.document`.
 #[derive(Serialize, Deserialize)]
 struct ProfileDoc {
@@ -121,6 +132,8 @@ pub struct CookieRow {
     pub profile: RecordId,
     pub facet: String,
     pub links: Option<String>,
+    /// None of cookies by earlier versions, all of whose rows are sightings.
+    pub trail: Option<String>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -356,6 +369,7 @@ impl CookieRow {
             profile: profile_id(node.profile),
             facet: write_facet(&node.facet)?,
             links: has_links.then(|| write(&links)).transpose()?,
+            trail: Some(write(&TrailDoc::from(&node.trail))?),
         })
     }
 
@@ -375,10 +389,55 @@ impl CookieRow {
             cuts: (links.cuts.into_iter())
                 .map(|(email, cut)| Ok((email_of(&email)?, cut.into())))
                 .collect::<Result<_, StoreError>>()?,
+            trail: trail_of(self.trail.as_deref())?,
             profile: profile_key(&self.profile)?,
         };
         Ok((cookie, node))
     }
+}
+
+impl From<&Trail> for TrailDoc {
+    fn from(trail: &Trail) -> Self {
+        let row = |(raw, step): (RawId, Step)| {
+            let of = if step.is_of_email { "e" } else { "" };
+            match step.message {
+                Some(MessageMark(mark)) => format!("{raw} {of}{mark:016x}"),
+                None if step.is_of_email => format!("{raw} e"),
+                None => raw.to_string(),
+            }
+        };
+        Self {
+            complete: trail.is_complete,
+            rows: trail.iter().map(row).collect(),
+        }
+    }
+}
+
+/// The trail that a cookie's record holds; the rows of one without are elsewhere.
+pub fn trail_of(text: Option<&str>) -> Result<Trail, StoreError> {
+    let Some(text) = text else {
+        return Ok(Trail::unknown());
+    };
+    let doc: TrailDoc = read(text)?;
+    let mut trail = if doc.complete {
+        Trail::default()
+    } else {
+        Trail::unknown()
+    };
+    let corrupt = || StoreError::Corrupt("a cookie's trail names no raw row".to_owned());
+    for row in &doc.rows {
+        let (raw, rest) = row.split_once(' ').unwrap_or((row, ""));
+        let (is_of_email, mark) = match rest.strip_prefix('e') {
+            // A mark has sixteen digits, the first of which may be an `e`.
+            Some(mark) if rest.len() != 16 => (true, mark),
+            _ => (false, rest),
+        };
+        let mark = (!mark.is_empty()).then(|| u64::from_str_radix(mark, 16));
+        let message = mark.transpose().map_err(|_| corrupt())?.map(MessageMark);
+        let step = Step { message, is_of_email };
+        trail.note(raw.parse().map_err(|_| corrupt())?, step);
+    }
+    Ok(trail)
 }
 
 impl From<Cut> for CutDoc {

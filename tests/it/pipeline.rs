@@ -9,6 +9,7 @@ use cdp::cli::demo::truth::{Kind, Truth};
 use cdp::cli::demo::{generate, visits::Visit};
 use cdp::domain::Timestamp;
 use cdp::domain::fact::{Attribute, Fact, Value as Known};
+use cdp::domain::graph::Subgraph;
 use cdp::domain::identifier::{Cookie, Email};
 use cdp::domain::policy::Rules;
 use cdp::domain::profile::ProfileId;
@@ -17,7 +18,6 @@ use cdp::domain::role::Role;
 use cdp::identity::resolve;
 use cdp::services::ingest::{Format, Payload};
 use cdp::store::commit::Commit;
-use cdp::store::graph::Touched;
 use cdp::store::{Settings, Store, StoreError};
 use chrono::DateTime;
 use rand::SeedableRng;
@@ -428,20 +428,20 @@ fn fact(cookie: &str, email: &str, age: i64) -> Fact {
     }
 }
 
-async fn read(store: &Store, fact: &Fact) -> Touched {
+async fn read(store: &Store, fact: &Fact) -> Subgraph {
     let cookies = BTreeSet::from([&fact.cookie]);
     let emails = fact.email.iter().collect();
-    store.touched(&cookies, &emails, &BTreeSet::new()).await.unwrap()
+    store.touched(&cookies, &emails).await.unwrap()
 }
 
 /// Decides by what was read, however long ago that was.
-async fn decide_and_write(store: &Store, seen: &Touched, fact: Fact, id: u32) -> Result<(), StoreError> {
+async fn decide_and_write(store: &Store, seen: &Subgraph, fact: Fact, id: u32) -> Result<(), StoreError> {
     let now = DateTime::from_timestamp(1_780_000_000, 0).unwrap();
     let rules = Rules::default();
-    let plan = resolve(&seen.graph, &[fact], &rules, now, &mut || ProfileId(id)).unwrap();
+    let plan = resolve(seen, &[fact], &rules, now, &mut || ProfileId(id)).unwrap();
     store
         .commit(Commit {
-            plan,
+            plan: plan.into(),
             at: now,
             ..Commit::default()
         })

@@ -124,7 +124,7 @@ impl<'a> Mender<'a> {
             ..Plan::default()
         };
         let commit = Commit {
-            plan,
+            plan: Arc::new(plan),
             at: self.now,
             ..Commit::default()
         };
@@ -272,7 +272,7 @@ impl<'a> Mender<'a> {
             }
         }
         let commit = Commit {
-            plan,
+            plan: Arc::new(plan),
             at: self.now,
             ..Commit::default()
         };
@@ -418,13 +418,8 @@ impl<'a> Mender<'a> {
     async fn rows_of(&self, cookie: &Cookie) -> Result<Vec<(RawId, String)>, StoreError> {
         let last = Ulid::from_bytes([u8::MAX; 16]);
         let sightings = self.store.sightings(std::iter::once(cookie), last).await?;
-        let addresses: Vec<RawId> = (sightings.iter())
-            .flat_map(|seen| {
-                seen.rows.iter().map(|row| RawId {
-                    block: seen.block,
-                    row: *row,
-                })
-            })
+        let addresses: Vec<RawId> = (sightings.into_iter())
+            .flat_map(|seen| seen.rows)
             .take(ROWS_READ_MAX)
             .collect();
         let rows = self.store.raw_rows(&addresses).await?;

@@ -191,6 +191,10 @@ impl<'a> Walk<'a> {
             let of_cookies = whole.cookies.values().map(|node| (node.profile, &node.facet));
             let of_emails =
                 (whole.emails.values()).filter_map(|node| Some((node.profile, node.facet.as_ref()?)));
+            for node in whole.cookies.values() {
+                let trail = node.trail.iter();
+                named.extend(trail.map(|(raw, _)| (raw, Subject::Profile(node.profile))));
+            }
             for (id, facet) in of_cookies.chain(of_emails) {
                 let stated = facet.attributes.values().flat_map(Statements::iter);
                 named.extend(stated.map(|statement| (statement.raw, Subject::Profile(id))));
@@ -322,16 +326,12 @@ impl<'a> Walk<'a> {
             self.report.edges += edges.len() as u64;
             self.check_edges(edges).await?;
             let sightings = self.store.sightings_in(window).await?;
-            let row = |sighting: &crate::store::sightings::Sighting| {
-                let last = sighting.rows.iter().max().copied()?;
-                let subject = Subject::Record(format!("a sighting in block {}", sighting.block));
-                let raw = RawId {
-                    block: sighting.block,
-                    row: last,
-                };
-                Some((raw, subject))
-            };
-            self.check_raw(sightings.iter().filter_map(row).collect()).await?;
+            let rows = sightings.into_iter().flat_map(|sighting| sighting.rows);
+            let named = rows.map(|raw| {
+                let subject = Subject::Record(format!("a sighting in block {}", raw.block));
+                (raw, subject)
+            });
+            self.check_raw(named.collect()).await?;
             self.tell("edges", done + 1, windows.len());
         }
         Ok(())
