@@ -99,6 +99,8 @@ impl Encoder for Blank {
 /// A store on disk, and the road to it.
 pub struct Bed {
     pub store: Store,
+    /// Where the store lies.
+    pub path: PathBuf,
     pipeline: Pipeline,
     /// Held, so that the folder stays; none of a store that is kept.
     _folder: Option<tempfile::TempDir>,
@@ -125,6 +127,7 @@ impl Bed {
             let pipeline = Pipeline::start(store.clone(), Arc::new(classifier), &settings).await;
             Self {
                 store,
+                path,
                 pipeline: pipeline.unwrap_or_else(|error| panic!("no road: {error}")),
                 _folder: folder,
             }
