@@ -99,8 +99,6 @@ impl Encoder for Blank {
 /// A store on disk, and the road to it.
 pub struct Bed {
     pub store: Store,
-    /// Where the store lies.
-    pub path: PathBuf,
     pipeline: Pipeline,
     /// Held, so that the folder stays; none of a store that is kept.
     _folder: Option<tempfile::TempDir>,
@@ -110,8 +108,16 @@ impl Bed {
     /// A store of so many people, of one cookie and one address each.
     pub fn of(people: u32) -> Self {
         let (path, folder) = place(people);
+        Self {
+            _folder: folder,
+            ..Self::at(&path, people)
+        }
+    }
+
+    /// The same in a folder that the caller keeps.
+    pub fn at(path: &Path, people: u32) -> Self {
         RUNTIME.block_on(async {
-            let store = open(&path).await;
+            let store = open(path).await;
             fill(&store, people).await;
             let settings = pipeline::Settings {
                 cookies_max: u32::MAX,
@@ -127,9 +133,8 @@ impl Bed {
             let pipeline = Pipeline::start(store.clone(), Arc::new(classifier), &settings).await;
             Self {
                 store,
-                path,
                 pipeline: pipeline.unwrap_or_else(|error| panic!("no road: {error}")),
-                _folder: folder,
+                _folder: None,
             }
         })
     }
@@ -194,7 +199,7 @@ fn origin(batch: Ulid) -> Origin {
 
 /// A folder that goes away; with `STORE_FOLDER` one that is found again, since a large store
 /// takes minutes to fill.
-fn place(people: u32) -> (PathBuf, Option<tempfile::TempDir>) {
+pub fn place(people: u32) -> (PathBuf, Option<tempfile::TempDir>) {
     if let Some(folder) = std::env::var_os("STORE_FOLDER") {
         let path = Path::new(&folder).join(people.to_string());
         fs::create_dir_all(&path).unwrap_or_else(|error| panic!("no folder: {error}"));

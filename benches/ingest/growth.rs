@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use super::bed::{Bed, fact, line};
+use super::bed::{Bed, fact, line, place};
 use super::server::{disk_bytes, peak_memory};
 use super::table::Figures;
 
@@ -23,21 +23,22 @@ const KNOWN: u32 = 800;
 pub fn measure() {
     let beds = PEOPLE.map(|people| {
         let started = Instant::now();
-        let bed = Bed::of(people);
+        let (path, folder) = place(people);
+        let bed = Bed::at(&path, people);
         println!("{people} people in {:.0} s", started.elapsed().as_secs_f64());
         println!(
             "  on disk: {} bytes a profile",
-            disk_bytes(&bed.path) / u64::from(people)
+            disk_bytes(&path) / u64::from(people)
         );
         println!(
             "  memory at its most, so far: {} MB",
             peak_memory("self") / 1_000_000
         );
-        (people, bed)
+        (people, bed, folder)
     });
     let mut figures = Figures::default();
     for number in 0..CHUNKS {
-        for (people, bed) in &beds {
+        for (people, bed, _) in &beds {
             let lines = chunk(*people, number);
             let started = Instant::now();
             bed.ingest(&lines);

@@ -153,7 +153,7 @@ async fn in_postgres(visits: &Arc<Visits>, known: &Known, people: &People, figur
     figures.note_rate(STRAIGHT, visits.count, took);
     people.expect_same(STRAIGHT, &baseline::people::<Straight>().await);
     for connections in CONNECTIONS {
-        let name = format!("PostgreSQL, best, {connections} connections");
+        let name = format!("PostgreSQL, best, connections: {connections}");
         let took = baseline::ingest::<Best>(visits, known, connections).await;
         figures.note_rate(&name, visits.count, took);
         people.expect_same(&name, &baseline::people::<Best>().await);
