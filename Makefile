@@ -18,10 +18,10 @@ deny := $(CDP_TOOLS_DIR)/bin/cargo-deny
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fmt bench clean
+.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fmt bench bench-ingest clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 setup: ## Check what building needs, install what is missing
 	@scripts/setup run
@@ -67,8 +67,11 @@ test-remote: setup model web ## Two servers over one SurrealDB; apart from `test
 fmt: ## Format the code
 	cargo fmt
 
-bench: model ## Measure
-	cargo bench --locked
+bench: model ## Measure the parts
+	cargo bench --locked --bench road --bench graph
+
+bench-ingest: model web ## Measure ingestion beside PostgreSQL; `parts="road growth"` for some of it
+	scripts/postgres-server cargo bench --locked --bench ingest -- $(parts)
 
 clean: ## Remove what was built; ./data stays, it may be someone's
 	rm -rf web-playground/dist web-playground/node_modules

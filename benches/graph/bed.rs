@@ -108,8 +108,16 @@ impl Bed {
     /// A store of so many people, of one cookie and one address each.
     pub fn of(people: u32) -> Self {
         let (path, folder) = place(people);
+        Self {
+            _folder: folder,
+            ..Self::at(&path, people)
+        }
+    }
+
+    /// The same in a folder that the caller keeps.
+    pub fn at(path: &Path, people: u32) -> Self {
         RUNTIME.block_on(async {
-            let store = open(&path).await;
+            let store = open(path).await;
             fill(&store, people).await;
             let settings = pipeline::Settings {
                 cookies_max: u32::MAX,
@@ -126,7 +134,7 @@ impl Bed {
             Self {
                 store,
                 pipeline: pipeline.unwrap_or_else(|error| panic!("no road: {error}")),
-                _folder: folder,
+                _folder: None,
             }
         })
     }
@@ -191,7 +199,7 @@ fn origin(batch: Ulid) -> Origin {
 
 /// A folder that goes away; with `STORE_FOLDER` one that is found again, since a large store
 /// takes minutes to fill.
-fn place(people: u32) -> (PathBuf, Option<tempfile::TempDir>) {
+pub fn place(people: u32) -> (PathBuf, Option<tempfile::TempDir>) {
     if let Some(folder) = std::env::var_os("STORE_FOLDER") {
         let path = Path::new(&folder).join(people.to_string());
         fs::create_dir_all(&path).unwrap_or_else(|error| panic!("no folder: {error}"));
