@@ -18,6 +18,7 @@ use super::CommandError;
 use super::token::{Server, ServerError};
 use crate::app::say;
 use crate::ingest::decode::{DecodeError, Format};
+use crate::ingest::fields::{RenameError, Renames};
 use read::read_parts;
 use rejects::RejectsFile;
 use send::Sender;
@@ -25,12 +26,15 @@ use send::Sender;
 /// Files to send, and where to
 #[derive(Debug, clap::Args)]
 pub struct ImportArgs {
-    /// Files of records: .csv, .json, .ndjson or .jsonl
+    /// Files of records: .csv, .tsv, .json, .ndjson or .jsonl; packed, with .gz or .zst behind it, or not
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// What the records come from, to tell shop from app later
     #[arg(long, default_value = "import")]
     source: String,
+    /// What a column is, such as `Kundennummer=cookie`; may be given again
+    #[arg(long = "map", value_name = "COLUMN=FIELD")]
+    maps: Vec<String>,
     /// How many requests are under way at once
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     parallel: u8,
@@ -42,8 +46,13 @@ pub struct ImportArgs {
 /// Why a file was not imported to its end.
 #[derive(Debug, thiserror::Error)]
 enum ImportError {
-    #[error("`{}` has an unknown ending; .csv, .json, .ndjson and .jsonl are read", .0.display())]
+    #[error(
+        "`{}` has an unknown ending; .csv, .tsv, .json, .ndjson and .jsonl are read, with .gz or .zst behind it or not",
+        .0.display()
+    )]
     Format(PathBuf),
+    #[error("a --map can't be used")]
+    Map(#[from] RenameError),
     #[error("`{}` can't be opened, read or written", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("`{}` can't be read any further", path.display())]
@@ -67,15 +76,22 @@ struct Totals {
 pub fn run(args: &ImportArgs) -> Result<ExitCode, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let sender = Sender::log_in(args).await?;
+        let maps = args.maps.iter().map(String::as_str);
+        let renames = Renames::parse(maps, '=').map_err(ImportError::from)?;
+        let sender = Sender::log_in(args, &renames).await?;
         for file in &args.files {
-            import(&sender, args, file).await?;
+            import(&sender, args, &renames, file).await?;
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-async fn import(sender: &Sender<'_>, args: &ImportArgs, path: &Path) -> Result<(), CommandError> {
+async fn import(
+    sender: &Sender<'_>,
+    args: &ImportArgs,
+    renames: &Renames,
+    path: &Path,
+) -> Result<(), CommandError> {
     let name = path.to_string_lossy();
     let format = Format::of_file_name(&name).ok_or_else(|| ImportError::Format(path.to_owned()))?;
     let failed = |source| ImportError::File {
@@ -88,8 +104,8 @@ async fn import(sender: &Sender<'_>, args: &ImportArgs, path: &Path) -> Result<(
     let (started, mut totals) = (Instant::now(), Totals::default());
     let (parts, received) = mpsc::channel(usize::from(args.parallel));
     let reading = tokio::task::spawn_blocking({
-        let path = path.to_owned();
-        move || read_parts(&path, format, &parts)
+        let (path, renames) = (path.to_owned(), renames.clone());
+        move || read_parts(&path, format, renames, &parts)
     });
     let parts = stream::unfold(received, async |mut received| {
         received.recv().await.map(|part| (part, received))

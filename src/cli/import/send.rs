@@ -10,6 +10,7 @@ use super::read::Part;
 use super::{ImportArgs, ServerError};
 use crate::cli::token::refused;
 use crate::domain::record::{Finding, RawRow};
+use crate::ingest::fields::Renames;
 
 /// Tries of one part while the server is busy or away.
 const TRIES_MAX: u32 = 8;
@@ -47,14 +48,23 @@ impl RowError {
 pub struct Sender<'a> {
     client: Client,
     args: &'a ImportArgs,
+    /// The query of each request.
+    query: Vec<(&'static str, String)>,
     token: Mutex<String>,
 }
 
 impl<'a> Sender<'a> {
-    pub async fn log_in(args: &'a ImportArgs) -> Result<Self, ServerError> {
+    pub async fn log_in(args: &'a ImportArgs, renames: &Renames) -> Result<Self, ServerError> {
         let client = Client::new();
         let token = Mutex::new(args.server.log_in(&client).await?);
-        Ok(Self { client, args, token })
+        let mut query = vec![("source", args.source.clone())];
+        query.extend(renames.iter().map(|(from, to)| ("map", format!("{from}:{to}"))));
+        Ok(Self {
+            client,
+            args,
+            query,
+            token,
+        })
     }
 
     /// Sends a part until the server takes it: while it is busy or away, again and again,
@@ -104,7 +114,7 @@ impl<'a> Sender<'a> {
         let token = self.token.lock().await.clone();
         self.client
             .post(format!("{}/api/ingest", self.args.server.url))
-            .query(&[("source", &self.args.source)])
+            .query(&self.query)
             .bearer_auth(token)
             .header(reqwest::header::CONTENT_TYPE, part.media_type)
             .body(part.body.clone())
