@@ -111,14 +111,11 @@ async fn what_is_packed_is_unpacked_whatever_it_is_called() {
 #[tokio::test(flavor = "multi_thread")]
 async fn packed_data_that_is_damaged_is_told_and_the_chunks_before_it_are_stored() {
     let app = TestApp::start().await;
-    let rows: String = (0..6_000_u64)
-        .map(|row| {
-            format!(
-                "{{\"cookie\":\"dam-{row}\",\"note\":\"{:x}\"}}\n",
-                row.wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            )
-        })
-        .collect();
+    let row = |row: u64| {
+        let note = row.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        format!("{{\"cookie\":\"dam-{row}\",\"note\":\"{note:x}\"}}\n")
+    };
+    let rows: String = (0..6_000).map(row).collect();
     let packed = gzip(&rows);
     let half = packed[..packed.len() / 2].to_vec();
     let said = format!("the gzip data breaks off at byte {}", half.len());
@@ -175,7 +172,8 @@ async fn a_form_brings_one_file() {
         assert_eq!(report["status"], "success", "{report}");
         assert!(is_known(&app, cookie).await, "{cookie}");
     }
-    let rows: String = (0..5_000).map(|row| format!("big-{row}\n")).collect();
+    let row = |row| format!("big-{row}\n");
+    let rows: String = (0..5_000).map(row).collect();
     let report = send_form(&app, &[file("big.csv", format!("cookie\n{rows}"))])
         .await
         .ok();

@@ -1,6 +1,7 @@
 //! A body in one of the formats that are ingested, or a form with a file of one, handed on as
 //! a stream.
 
+use std::fmt::Display;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,10 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::stream;
-use poem::error::ParseMultipartError;
 use poem::http::header;
 use poem::web::{Field, Multipart};
-use poem::{Body, FromRequest as _, Request, RequestBody, Result};
+use poem::{Body, FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
@@ -129,6 +129,14 @@ fn unread_media_type(field: &str) -> ApiError {
         .into()
 }
 
+fn unread_form(error: impl Display) -> ApiError {
+    Error::new(
+        ErrorCode::Unparseable,
+        format!("the form can't be read ({error})"),
+    )
+    .into()
+}
+
 /// The one file of a form. Nothing of it is kept: it is read on as its bytes come.
 async fn of_form(request: &Request, body: Body) -> Result<IngestPayload> {
     let left = Arc::new(AtomicU64::new(FORM_MARGIN_BYTES_MAX));
@@ -138,16 +146,10 @@ async fn of_form(request: &Request, body: Body) -> Result<IngestPayload> {
         was_ready: false,
     };
     let mut body = RequestBody::new(Body::from_async_read(gate));
-    let unread = |error: ParseMultipartError| {
-        let message = format!("the form can't be read ({error})");
-        ApiError::from(Error::new(ErrorCode::Unparseable, message))
-    };
-    let form = Multipart::from_request(request, &mut body).await;
-    let mut form = form.map_err(|error| {
-        let message = format!("the form can't be read ({error})");
-        ApiError::from(Error::new(ErrorCode::Unparseable, message))
-    })?;
-    let Some(file) = form.next_field().await.map_err(unread)? else {
+    let mut form = <Multipart as FromRequest>::from_request(request, &mut body)
+        .await
+        .map_err(unread_form)?;
+    let Some(file) = form.next_field().await.map_err(unread_form)? else {
         let error = Error::new(ErrorCode::BadRequest, "the form has no file");
         return Err(ApiError::from(error).into());
     };
@@ -201,7 +203,7 @@ fn second(field: &Field) -> io::Error {
     io::Error::other(Unreadable(message))
 }
 
-fn broken(error: impl std::fmt::Display) -> io::Error {
+fn broken(error: impl Display) -> io::Error {
     io::Error::other(Unreadable(format!(
         "the form can't be read any further ({error})"
     )))

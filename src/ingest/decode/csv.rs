@@ -18,6 +18,10 @@ use crate::ingest::fields::{self, Fields, Names};
 /// What may split a header, in order of preference.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
+/// The most bytes that are held for one row, far more than it may have: a quote that is left open
+/// would swallow the rest of the payload.
+const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// The longest header that is looked at to find its delimiter.
 const HEADER_BYTES_MAX: u64 = 64 * 1024;
 
@@ -39,7 +43,9 @@ pub fn decode(mut input: impl BufRead, names: &Names, sink: &mut Sink<'_>) -> Re
     let mut rows = 0;
     loop {
         let start = reader.position().clone();
-        let more = reader.read_byte_record(&mut record).map_err(syntax)?;
+        let more = reader
+            .read_byte_record(&mut record)
+            .map_err(|error| too_open(error, start.line()))?;
         if !more {
             return if rows == 0 {
                 Err(DecodeError::Empty)
@@ -206,6 +212,25 @@ fn syntax(error: csv::Error) -> DecodeError {
     }
 }
 
+/// The same error; or, where a row does not end, what that means.
+fn too_open(error: csv::Error, line: u64) -> DecodeError {
+    match syntax(error) {
+        DecodeError::Read(cause) => match cause.downcast::<StaysOpen>() {
+            Ok(open) => DecodeError::Syntax {
+                message: open.to_string(),
+                line,
+                column: 1,
+            },
+            Err(cause) => DecodeError::Read(cause),
+        },
+        error => error,
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a row goes on for more than {OPEN_BYTES_MAX} bytes, as if a quote were left open,")]
+struct StaysOpen;
+
 /// Keeps what the CSV reader has read ahead, so that each row's own bytes can be cut out.
 struct Recorder<R> {
     input: R,
@@ -216,6 +241,9 @@ struct Recorder<R> {
 
 impl<R: Read> Read for Recorder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.kept.len() > OPEN_BYTES_MAX {
+            return Err(std::io::Error::other(StaysOpen));
+        }
         let read = self.input.read(buffer)?;
         self.kept.extend_from_slice(&buffer[..read]);
         Ok(read)

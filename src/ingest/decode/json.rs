@@ -207,7 +207,7 @@ impl<R: BufRead> Walk<'_, '_, R> {
     }
 
     /// Takes a container whose opening bracket was taken, `depth` deep, to its end.
-    fn container(&mut self, text: &mut Kept, mut depth: u32) -> Result<(), DecodeError> {
+    fn container(&mut self, text: &mut Kept, mut depth: u64) -> Result<(), DecodeError> {
         while depth > 0 {
             self.at.take_while(text, |byte| !b"{}[]\"".contains(&byte))?;
             match self.at.peek()? {

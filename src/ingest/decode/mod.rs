@@ -249,4 +249,6 @@ fn decode_as(
 }
 
 #[cfg(test)]
+mod streaming;
+#[cfg(test)]
 mod tests;

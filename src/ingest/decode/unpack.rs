@@ -170,7 +170,10 @@ mod tests {
     }
 
     fn zstd(text: &[u8]) -> Vec<u8> {
-        zstd::encode_all(text, 3).unwrap()
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
     }
 
     /// Bytes that come one by one.

@@ -1,7 +1,8 @@
 //! UTF-16 that begins with its mark, as spreadsheets save "Unicode text", brought to UTF-8
 //! while it is read.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
+use std::ops::Range;
 
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_16BE, UTF_16LE};
 
@@ -23,41 +24,54 @@ pub fn encoding(mark: &[u8]) -> Option<&'static Encoding> {
 /// What follows the mark, as UTF-8. What is no UTF-16 becomes the character that stands for
 /// such.
 pub fn reader(input: impl BufRead, encoding: &'static Encoding) -> impl BufRead {
-    let decoding = Decoding {
+    Decoding {
         input,
         decoder: encoding.new_decoder_without_bom_handling(),
+        text: vec![0; BUFFER_BYTES],
+        ready: 0..0,
         is_done: false,
-    };
-    BufReader::with_capacity(BUFFER_BYTES, decoding)
+    }
 }
 
 struct Decoding<R> {
     input: R,
     decoder: Decoder,
+    text: Vec<u8>,
+    /// What of the text was not yet taken.
+    ready: Range<usize>,
     is_done: bool,
+}
+
+impl<R: BufRead> BufRead for Decoding<R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        while self.ready.is_empty() && !self.is_done {
+            let input = self.input.fill_buf()?;
+            let is_last = input.is_empty();
+            let (result, read, written, _) = self.decoder.decode_to_utf8(input, &mut self.text, is_last);
+            self.input.consume(read);
+            self.is_done = is_last && result == CoderResult::InputEmpty;
+            self.ready = 0..written;
+        }
+        Ok(&self.text[self.ready.clone()])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.ready.start = self.ready.end.min(self.ready.start + amount);
+    }
 }
 
 impl<R: BufRead> Read for Decoding<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while !self.is_done && !buffer.is_empty() {
-            let input = self.input.fill_buf()?;
-            let is_last = input.is_empty();
-            let (result, read, written, _) = self.decoder.decode_to_utf8(input, buffer, is_last);
-            self.input.consume(read);
-            self.is_done = is_last && result == CoderResult::InputEmpty;
-            if written > 0 {
-                return Ok(written);
-            }
-            if result == CoderResult::OutputFull {
-                return Err(std::io::Error::other("no room for one character"));
-            }
-        }
-        Ok(0)
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufReader;
+
     use super::*;
 
     fn read(bytes: &[u8], encoding: &'static Encoding, at_once: usize) -> String {
