@@ -14,11 +14,14 @@ CDP_TOOLS_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cdp/tools
 export CDP_TOOLS_DIR
 deny := $(CDP_TOOLS_DIR)/bin/cargo-deny
 
+# How long each fuzz target runs.
+FUZZ_SECONDS ?= 20
+
 # Setting up comes before building, and both before testing: `-j` must not reorder them.
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fmt bench bench-ingest clean
+.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fuzz fmt bench bench-ingest clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -63,6 +66,10 @@ test-web:
 
 test-remote: setup model web ## Two servers over one SurrealDB; apart from `test`, since building that one takes half an hour
 	surreal="$$(scripts/surreal-server)" && CDP_TEST_SURREAL="$$surreal" cargo test --release --locked --test it -- --ignored --nocapture --test-threads 1 remote
+
+fuzz: ## Try to break what reads payloads, FUZZ_SECONDS for each target; apart from `test`, since it needs a nightly Rust
+	@scripts/setup fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz
 
 fmt: ## Format the code
 	cargo fmt

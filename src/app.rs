@@ -19,7 +19,7 @@ use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::services::seeds::{SeedError, parse_seeds};
-use crate::services::{Services, interests};
+use crate::services::{Services, interests, transforms};
 use crate::store::{self, Store, StoreError};
 
 /// The cohorts of a new platform.
@@ -74,6 +74,9 @@ pub enum StartError {
     /// The cohort seeds are broken.
     #[error(transparent)]
     Seeds(#[from] SeedError),
+    /// A transform can't be used.
+    #[error(transparent)]
+    Transform(#[from] transforms::LoadError),
     /// Tokens can't be signed.
     #[error(transparent)]
     Issuer(#[from] auth::IssuerError),
@@ -143,7 +146,9 @@ impl App {
             Some(classifier) => classifier,
             None => Arc::new(start_classifier(config, &store).await?),
         };
+        let transforms = transforms::load(&config.ingest)?;
         let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier), &config.identity).await?;
+        let pipeline = pipeline.with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
         let services = Services::new(&store, &pipeline, hasher, issuer, &config.login);
         set_up_users(config, &services).await?;

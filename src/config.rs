@@ -8,7 +8,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
-use crate::services::accounts;
+use crate::services::{accounts, transforms};
 use crate::{api, auth, classify, pipeline, store, telemetry};
 
 /// Every setting with its default and what it means.
@@ -32,6 +32,8 @@ pub struct Config {
     pub mode: Mode,
     /// The store.
     pub store: store::Settings,
+    /// How payloads are read.
+    pub ingest: transforms::Settings,
     /// Who is who.
     pub identity: pipeline::Settings,
     /// The classifier.
@@ -92,6 +94,7 @@ mod tests {
             format!("{:?}", config.store),
             format!("{:?}", store::Settings::default())
         );
+        assert_eq!(config.ingest, transforms::Settings::default());
         assert_eq!(config.identity, pipeline::Settings::default());
         assert_eq!(config.classify, classify::Settings::default());
         assert_eq!(

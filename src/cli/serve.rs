@@ -13,7 +13,7 @@ use crate::config::{Config, Mode};
 use crate::domain::role::Role;
 use crate::services::Services;
 use crate::services::accounts::demo_password;
-use crate::services::ingest::{Format, Payload, Report};
+use crate::services::ingest::{Format, Payload, Renames, Report};
 use crate::telemetry;
 
 /// Stack of each thread: the engine's parser and planner go deep.
@@ -113,6 +113,7 @@ async fn seed_demo(services: &Services, people: u32) -> Result<(), CommandError>
     }
     let payload = Payload {
         format: Format::Ndjson,
+        renames: Renames::default(),
         source: "demo".to_owned(),
         batch: Some(batch),
         bytes_max: u64::MAX,

@@ -1,4 +1,5 @@
 //! Bytes to facts: [`decode`] cuts a payload into rows that know their line,
+//! [`transform`] makes fields of a sender's own columns, where a source has such a file,
 //! [`normalise`] brings a value to its one form, [`validate`] turns a row into a fact or
 //! says what is wrong with it.
 //!
@@ -8,4 +9,5 @@
 pub mod decode;
 pub mod fields;
 pub mod normalise;
+pub mod transform;
 pub mod validate;

@@ -31,6 +31,7 @@ use crate::classify::{Classifier, ClassifyError};
 use crate::domain::placeholder::Placeholders;
 use crate::domain::record::{Origin, Reject};
 use crate::ingest::decode::Row;
+use crate::ingest::transform::Transforms;
 use crate::store::commit::BatchProgress;
 use crate::store::{Store, StoreError};
 use judge::{Judged, Judgement};
@@ -96,6 +97,7 @@ pub struct Pipeline {
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
     placeholders: Arc<Placeholders>,
+    transforms: Arc<Transforms>,
     queue: mpsc::Sender<Work>,
 }
 
@@ -118,8 +120,18 @@ impl Pipeline {
             scores,
             rosters,
             placeholders: Arc::new(settings.placeholders()),
+            transforms: Arc::default(),
             queue,
         })
+    }
+
+    /// The same road, on which the records of some sources are transformed.
+    #[must_use]
+    pub fn with_transforms(self, transforms: Transforms) -> Self {
+        Self {
+            transforms: Arc::new(transforms),
+            ..self
+        }
     }
 
     /// Takes a chunk all the way; returns when it is durable, and then every reader sees it.
@@ -135,7 +147,7 @@ impl Pipeline {
         } = chunk;
         let received = measured("pack", || Received::new(origin, rows))?;
         let structured = measured("validate", || {
-            Structured::validate(received, before, is_last, &self.placeholders)
+            Structured::validate(received, before, is_last, &self.placeholders, &self.transforms)
         });
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;
@@ -163,6 +175,12 @@ impl Pipeline {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.queue.is_closed()
+    }
+
+    /// How the records of some sources are read.
+    #[must_use]
+    pub fn transforms(&self) -> &Transforms {
+        &self.transforms
     }
 
     /// Who is in which cohort, as of the last commit.

@@ -6,6 +6,7 @@ use crate::domain::fact::Fact;
 use crate::domain::placeholder::Placeholders;
 use crate::domain::policy::Policy;
 use crate::domain::record::{Origin, Reject};
+use crate::ingest::transform::Transforms;
 use crate::ingest::validate::{Judged, validate};
 use crate::store::commit::BatchProgress;
 use crate::store::raw::PackedBlock;
@@ -36,13 +37,19 @@ impl Structured {
         before: BatchProgress,
         is_last: bool,
         placeholders: &Placeholders,
+        transforms: &Transforms,
     ) -> Self {
         let Received { origin, block, rows } = received;
+        let transform = transforms.of(&origin.source);
         let mut facts = Vec::with_capacity(rows.len());
         let (mut rejects, mut refused) = (Vec::new(), Vec::new());
         let processed = rows.len() as u64;
         let bytes = rows.iter().map(|(_, row, _)| row.verbatim.len()).sum();
         for (id, row, content) in rows {
+            let content = match (content, transform) {
+                (Ok(fields), Some(transform)) => transform.apply(fields),
+                (content, _) => content,
+            };
             let judged = match content {
                 Ok(fields) => validate(fields, &origin, id, placeholders),
                 Err(finding) => Judged {

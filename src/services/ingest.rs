@@ -1,7 +1,7 @@
 //! Takes payloads: decodes them as they stream in, and sends them down the road chunk by
 //! chunk.
 
-use std::io::{BufReader, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,15 @@ use ulid::Ulid;
 
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::record::{Finding, Origin, RawRow, Reject};
-use crate::ingest::decode::{DecodeError, Row, decode};
+use crate::ingest::decode::{DecodeError, Row, Unpacked, decode_named};
+use crate::ingest::fields::Names;
 use crate::ingest::normalise::stored;
 use crate::pipeline::{Chunk, Outcome, Pipeline};
 use crate::store::commit::{BatchProgress, Commit};
 use crate::store::{Store, StoreError};
 
-pub use crate::ingest::decode::Format;
+pub use crate::ingest::decode::{Format, PACKED_MEDIA_TYPES, Unreadable};
+pub use crate::ingest::fields::Renames;
 pub use crate::store::batches::StoredReject;
 
 /// Rows per chunk, and so per transaction: enough for the engine's cost per transaction
@@ -49,13 +51,15 @@ const END_PAUSES_MS: [u64; 4] = [5, 20, 80, 320];
 /// What is known of a payload before it is read.
 #[derive(Debug, Clone)]
 pub struct Payload {
-    /// Its format.
+    /// Its format, packed or not.
     pub format: Format,
+    /// What its sender says of its columns.
+    pub renames: Renames,
     /// Who sends it.
     pub source: String,
     /// The batch's id, when the sender chose it.
     pub batch: Option<Ulid>,
-    /// The most bytes that are read.
+    /// The most bytes that are read, packed or unpacked.
     pub bytes_max: u64,
 }
 
@@ -165,7 +169,8 @@ impl Ingest {
             runtime: Handle::current(),
             body,
         };
-        let decoding = tokio::task::spawn_blocking(move || decode_chunks(&payload, bridge, &sender));
+        let names = self.names(&payload);
+        let decoding = tokio::task::spawn_blocking(move || decode_chunks(&payload, &names, bridge, &sender));
         let mut batch = Batch::new(self, origin);
         let mut waiting: Option<Vec<Row>> = None;
         while let Some(rows) = chunks.recv().await {
@@ -190,6 +195,15 @@ impl Ingest {
                 batch.fail(&failure, decoded.head).await
             }
         }
+    }
+
+    /// How the names of a payload's fields are read: a transform wants them as they were sent.
+    fn names(&self, payload: &Payload) -> Names {
+        let names = match self.pipeline.transforms().of(&payload.source) {
+            Some(_) => Names::as_sent(),
+            None => Names::default(),
+        };
+        names.renamed(payload.renames.clone())
     }
 
     /// Where a batch stands.
@@ -221,6 +235,15 @@ fn check_source(source: &str) -> Result<(), Error> {
     }
     let message = format!("is 1 to {SOURCE_CHARS_MAX} characters, none of them a control character");
     Err(Error::bad_request("source", message))
+}
+
+/// What a sender says of their columns, as `column:field` pairs.
+///
+/// # Errors
+/// Bad request when a pair is none, or leads to no field; the message names the fields.
+pub fn renames(pairs: &[String]) -> Result<Renames, Error> {
+    Renames::parse(pairs.iter().map(String::as_str), ':')
+        .map_err(|error| Error::bad_request("map", error.to_string()))
 }
 
 fn parse_batch(id: &str) -> Result<Ulid, Error> {
@@ -389,19 +412,32 @@ struct DecodeFailure {
     line: u64,
 }
 
-fn decode_chunks(payload: &Payload, body: impl Read, chunks: &mpsc::Sender<Vec<Row>>) -> Decoded {
-    let mut body = Bounded {
+fn decode_chunks(
+    payload: &Payload,
+    names: &Names,
+    body: impl Read,
+    chunks: &mpsc::Sender<Vec<Row>>,
+) -> Decoded {
+    // Both sides of the unpacking are bounded: much may come of little, and nothing of much.
+    let packed = Bounded {
         body,
         left: payload.bytes_max,
-        exceeded: false,
+    };
+    let unpacked = Bounded {
+        body: Unpacked::new(packed),
+        left: payload.bytes_max,
+    };
+    let mut body = Remembering {
+        body: unpacked,
         head: Vec::new(),
     };
     let mut rows = Vec::with_capacity(CHUNK_ROWS);
     let mut bytes = 0;
     let mut decoding = Duration::ZERO;
     let mut started = Instant::now();
-    let decoded = decode(
+    let decoded = decode_named(
         payload.format,
+        names,
         BufReader::with_capacity(64 * 1024, &mut body),
         &mut |row| {
             bytes += row.raw.verbatim.len();
@@ -427,17 +463,14 @@ fn decode_chunks(payload: &Payload, body: impl Read, chunks: &mpsc::Sender<Vec<R
     if !rows.is_empty() {
         let _ = chunks.blocking_send(rows);
     }
-    let failure = decoded
-        .err()
-        .map(|error| failure(&error, body.exceeded.then_some(payload.bytes_max)));
     Decoded {
-        failure,
+        failure: decoded.err().map(|error| failure(&error, payload.bytes_max)),
         head: body.head,
     }
 }
 
-fn failure(error: &DecodeError, exceeded: Option<u64>) -> DecodeFailure {
-    if let Some(bytes_max) = exceeded {
+fn failure(error: &DecodeError, bytes_max: u64) -> DecodeFailure {
+    if matches!(error, DecodeError::Read(cause) if cause.kind() == ErrorKind::FileTooLarge) {
         let message = format!("the payload is larger than {bytes_max} bytes; send it in parts");
         return DecodeFailure {
             code: ErrorCode::PayloadTooLarge,
@@ -469,22 +502,30 @@ impl<B: AsyncRead + Unpin> Read for Bridge<B> {
     }
 }
 
-/// Reads no more than allowed, and remembers how the payload began.
+/// Reads no more than allowed.
 struct Bounded<R> {
     body: R,
     left: u64,
-    exceeded: bool,
-    head: Vec<u8>,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.body.read(buffer)?;
-        let Some(left) = self.left.checked_sub(read as u64) else {
-            self.exceeded = true;
-            return Err(std::io::Error::other("the payload is too large"));
-        };
-        self.left = left;
+        let left = self.left.checked_sub(read as u64);
+        self.left = left.ok_or(ErrorKind::FileTooLarge)?;
+        Ok(read)
+    }
+}
+
+/// Remembers how the payload began.
+struct Remembering<R> {
+    body: R,
+    head: Vec<u8>,
+}
+
+impl<R: Read> Read for Remembering<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.body.read(buffer)?;
         let room = UNREADABLE_KEPT_BYTES.saturating_sub(self.head.len()).min(read);
         self.head.extend_from_slice(&buffer[..room]);
         Ok(read)
@@ -513,13 +554,14 @@ mod tests {
     fn chunk_sizes(body: &str) -> Vec<usize> {
         let payload = Payload {
             format: Format::Ndjson,
+            renames: Renames::default(),
             source: "test".to_owned(),
             batch: None,
             bytes_max: u64::MAX,
         };
         let (sender, mut chunks) = mpsc::channel(100);
         assert!(
-            decode_chunks(&payload, body.as_bytes(), &sender)
+            decode_chunks(&payload, &Names::default(), body.as_bytes(), &sender)
                 .failure
                 .is_none()
         );

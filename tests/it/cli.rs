@@ -1,6 +1,7 @@
 //! The command line: the built program, run as people run it.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -286,6 +287,50 @@ async fn what_an_import_cannot_read_is_not_sent_and_kept_beside_the_file() {
     check_reject(&rejects[0], 1, 1, &long[..256 * 1024], "", "too_long");
     check_reject(&rejects[1], 2, 2, "{oops", "", "syntax");
     assert_eq!(user(&app, "un-1").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn import_reads_packed_files_and_takes_columns_for_what_it_is_told() {
+    let app = TestApp::serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let table = "Kunde;Pr\u{e9}nom\nkd-1;Zo\u{eb}\nkd-2;Ann\n";
+    let utf_16: Vec<u8> = format!("\u{feff}{table}")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&utf_16).unwrap();
+    let packed = folder.path().join("kunden.csv.gz");
+    fs::write(&packed, gzip.finish().unwrap()).unwrap();
+    let maps = ["--map", "kunde=cookie"];
+    let arguments = [&["import", packed.to_str().unwrap()], &maps[..]].concat();
+    let said = printed(&run(&mut client(&app, &arguments, "ingest")).await);
+    assert!(said.contains("2 accepted"), "{said}");
+    assert_eq!(user(&app, "kd-1").await.unwrap()["first_name"], "Zo\u{eb}");
+
+    let zstd = folder.path().join("visits.ndjson.zst");
+    let lines = zstd::encode_all(&b"{\"cookie\":\"zs-1\"}\n"[..], 3).unwrap();
+    let (said, _) = import(&app, &zstd, &lines).await;
+    assert!(said.contains("visits.ndjson.zst: 1 accepted"), "{said}");
+
+    let cut = folder.path().join("cut.ndjson.zst");
+    fs::write(&cut, &lines[..lines.len() - 3]).unwrap();
+    let output = run(&mut client(&app, &["import", cut.to_str().unwrap()], "ingest")).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the Zstandard data breaks off at byte"), "{said}");
+
+    let unknown = ["import", packed.to_str().unwrap(), "--map", "kunde=shoe_size"];
+    let output = run(&mut client(&app, &unknown, "ingest")).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("`shoe_size` is no field; the fields are cookie, email"),
+        "{said}"
+    );
+    let unmapped = ["import", packed.to_str().unwrap()];
+    let output = run(&mut client(&app, &unmapped, "ingest")).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the header has no `cookie` column"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod browser;
 mod cli;
 mod crash;
 mod doctor;
+mod formats;
 mod graphql;
 mod identity;
 mod layering;

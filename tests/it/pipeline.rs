@@ -16,7 +16,7 @@ use cdp::domain::profile::ProfileId;
 use cdp::domain::record::RawId;
 use cdp::domain::role::Role;
 use cdp::identity::resolve;
-use cdp::services::ingest::{Format, Payload};
+use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::store::commit::Commit;
 use cdp::store::{Settings, Store, StoreError};
 use chrono::DateTime;
@@ -518,6 +518,7 @@ async fn a_batch_that_was_cut_off_can_be_sent_again_under_its_id() {
     let services = build(&config()).await.services;
     let payload = || Payload {
         format: Format::Ndjson,
+        renames: Renames::default(),
         source: "demo".to_owned(),
         batch: Some(Ulid::from_parts(0, 7)),
         bytes_max: u64::MAX,

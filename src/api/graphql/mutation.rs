@@ -11,7 +11,7 @@ use super::types::ingest::IngestReport;
 use super::types::judgement::Judged;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
-use crate::services::ingest::{Format, Payload};
+use crate::services::ingest::{Format, Payload, Renames};
 
 /// The most records of one ingest; files are sent to the REST route, which streams.
 const RECORDS_MAX: usize = 10_000;
@@ -43,6 +43,7 @@ impl Mutation {
         }
         let payload = Payload {
             format: Format::Json,
+            renames: Renames::default(),
             source: source.unwrap_or_else(|| SOURCE.to_owned()),
             batch: None,
             bytes_max: BYTES_MAX,

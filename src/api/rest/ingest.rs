@@ -14,7 +14,7 @@ use crate::api::guard::MayIngest;
 use crate::api::limits::Limits;
 use crate::domain::Timestamp;
 use crate::services::Services;
-use crate::services::ingest::{Payload, Report, RowError, Status, StoredReject};
+use crate::services::ingest::{self, Payload, Report, RowError, Status, StoredReject};
 
 /// Sending records.
 pub struct IngestApi;
@@ -110,7 +110,8 @@ pub struct RejectsBody {
 impl IngestApi {
     /// Send records
     ///
-    /// Answers when every good row is durable. A bad row is named in `errors` and kept as
+    /// One payload, or a form with one file. What is packed by gzip or Zstandard is unpacked, with
+    /// or without a `Content-Encoding`. Answers when every good row is durable. A bad row is named in `errors` and kept as
     /// a reject; it does not keep the others from being stored.
     #[oai(
         path = "/ingest",
@@ -126,18 +127,20 @@ impl IngestApi {
         /// Who sends, to tell shop from app later.
         #[oai(validator(max_length = 64), default = "default_source")]
         source: Query<String>,
+        /// What a column or field of the payload is, as `name:field`, for example
+        /// `Kundennummer:cookie`; again for each.
+        #[oai(default)]
+        map: Query<Vec<String>>,
         payload: IngestPayload,
     ) -> Result<IngestResponse, ApiError> {
         let described = Payload {
             format: payload.format,
+            renames: ingest::renames(&map.0)?,
             source: source.0,
             batch: None,
             bytes_max: limits.ingest_bytes_max,
         };
-        let report = services
-            .ingest
-            .ingest(described, payload.body.into_async_read())
-            .await?;
+        let report = services.ingest.ingest(described, payload.body).await?;
         let all_rejected = report.status() == Status::Error;
         let body = Json(IngestReport::from(report));
         Ok(if all_rejected {

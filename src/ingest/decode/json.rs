@@ -14,7 +14,7 @@ use super::kept::Kept;
 use super::position::{Positioned, behind};
 use super::{DecodeError, Row, Sink, check_length, too_long};
 use crate::domain::record::{Finding, ROW_BYTES_MAX};
-use crate::ingest::fields::{self, Fields};
+use crate::ingest::fields::{self, Fields, Names};
 
 /// The key of the envelope, `{"data": …}`.
 const ENVELOPE: &str = "data";
@@ -23,9 +23,10 @@ const ENVELOPE: &str = "data";
 /// does not begin with its `data`.
 const OBJECT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-pub fn decode(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+pub fn decode(input: impl BufRead, names: &Names, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     let mut walk = Walk {
         at: Positioned::new(input),
+        names,
         rows: 0,
         sink,
     };
@@ -49,6 +50,7 @@ pub fn decode(input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeErro
 
 struct Walk<'s, 'f, R> {
     at: Positioned<R>,
+    names: &'s Names,
     rows: u64,
     sink: &'s mut Sink<'f>,
 }
@@ -137,7 +139,7 @@ impl<R: BufRead> Walk<'_, '_, R> {
     fn record_or_envelope(&mut self, text: &[u8], place: (u64, u64)) -> Result<ControlFlow<()>, DecodeError> {
         let content: BTreeMap<String, &RawValue> =
             serde_json::from_slice(text).map_err(|error| syntax(&error, place, 0))?;
-        let is_cookie = |name: &String| fields::canonical_name(name).as_deref() == Some(fields::COOKIE);
+        let is_cookie = |name: &String| self.names.read(name).is_some_and(|name| is_cookie(&name));
         let inner = match content.get(ENVELOPE) {
             Some(inner) if !content.keys().any(is_cookie) => inner.get().as_bytes(),
             _ => return self.hand_out(text, place),
@@ -150,6 +152,7 @@ impl<R: BufRead> Walk<'_, '_, R> {
             Some(b'[') => {
                 let mut walk = Walk {
                     at: Positioned::standing(inner, inner_place),
+                    names: self.names,
                     rows: self.rows,
                     sink: &mut *self.sink,
                 };
@@ -187,7 +190,7 @@ impl<R: BufRead> Walk<'_, '_, R> {
             Err(finding)
         } else {
             let value = serde_json::from_slice(text).map_err(|error| syntax(&error, place, 0))?;
-            fields::of_json(value)
+            self.names.fields_of(value)
         };
         Ok(self.pass_on(text, place, content))
     }
@@ -204,7 +207,7 @@ impl<R: BufRead> Walk<'_, '_, R> {
     }
 
     /// Takes a container whose opening bracket was taken, `depth` deep, to its end.
-    fn container(&mut self, text: &mut Kept, mut depth: u32) -> Result<(), DecodeError> {
+    fn container(&mut self, text: &mut Kept, mut depth: u64) -> Result<(), DecodeError> {
         while depth > 0 {
             self.at.take_while(text, |byte| !b"{}[]\"".contains(&byte))?;
             match self.at.peek()? {
@@ -246,6 +249,11 @@ impl<R: BufRead> Walk<'_, '_, R> {
     fn take_space(&mut self, text: &mut Kept) -> Result<(), DecodeError> {
         self.at.take_while(text, |byte| byte.is_ascii_whitespace())
     }
+}
+
+/// A name that was only folded may be a synonym yet.
+fn is_cookie(name: &str) -> bool {
+    name == fields::COOKIE || fields::canonical_name(name).as_deref() == Some(fields::COOKIE)
 }
 
 /// An error inside a text that stands at this line and column, by its place in the whole

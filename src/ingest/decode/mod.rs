@@ -3,18 +3,25 @@
 //! What can't be read as the format at all ends the payload with a [`DecodeError`] that
 //! names the place; what is wrong with one row only is a [`Row`] whose content is a
 //! finding, and the next row goes on. So is a row longer than [`ROW_BYTES_MAX`].
+//!
+//! What is packed is unpacked on the way, by [`Unpacked`], which whoever reads puts below
+//! what bounds the bytes; what begins with the mark of UTF-16 is read as that.
 
 mod csv;
 mod json;
 mod kept;
 mod ndjson;
 mod position;
+mod unpack;
+mod utf16;
 
-use std::io::BufRead;
+use std::io::{BufRead, Cursor, Read};
 use std::ops::ControlFlow;
 
-use super::fields::Fields;
+use super::fields::{Fields, Names};
 use crate::domain::record::{Finding, ROW_BYTES_MAX, RawRow};
+
+pub use unpack::{PACKED_ENDINGS, PACKED_MEDIA_TYPES, Unpacked};
 
 /// The formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +55,17 @@ impl Format {
         }
     }
 
-    /// The format of a file's name, by its ending.
+    /// The format of a file's name, by its ending, that of a packed file aside:
+    /// `visits.csv.gz` is CSV.
     #[must_use]
     pub fn of_file_name(name: &str) -> Option<Self> {
-        let ending = name.rsplit('.').next()?.to_ascii_lowercase();
-        match ending.as_str() {
+        let name = name.to_ascii_lowercase();
+        let name = PACKED_ENDINGS
+            .into_iter()
+            .find_map(|ending| name.strip_suffix(ending))
+            .unwrap_or(&name);
+        let (_, ending) = name.rsplit_once('.')?;
+        match ending {
             "json" => Some(Self::Json),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
             "csv" | "tsv" | "tab" => Some(Self::Csv),
@@ -143,7 +156,16 @@ pub enum DecodeError {
     /// The bytes stopped coming.
     #[error("the payload could not be read to its end")]
     Read(#[source] std::io::Error),
+    /// What the bytes come from can't be read as what it is.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
 }
+
+/// Why a reader below a decoder gives up, for people: such as packed data that is damaged.
+/// An I/O error that carries one becomes a [`DecodeError`] that says so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
 
 /// Takes each row as it is read; may stop the reading.
 pub type Sink<'a> = dyn FnMut(Row) -> ControlFlow<()> + 'a;
@@ -154,12 +176,79 @@ pub type Sink<'a> = dyn FnMut(Row) -> ControlFlow<()> + 'a;
 /// When the payload is empty, is not of the format, or stops coming. Rows handed out
 /// before that stay handed out.
 pub fn decode(format: Format, input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
-    match format {
-        Format::Json => json::decode(input, sink),
-        Format::Ndjson => ndjson::decode(input, sink),
-        Format::Csv => csv::decode(input, sink),
+    decode_named(format, &Names::default(), input, sink)
+}
+
+/// The same, with names that are read in the payload's own way.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_named(
+    format: Format,
+    names: &Names,
+    mut input: impl BufRead,
+    sink: &mut Sink<'_>,
+) -> Result<(), DecodeError> {
+    let mut read = || {
+        let mark = read_mark(&mut input).map_err(DecodeError::Read)?;
+        match utf16::encoding(&mark) {
+            Some(encoding) => decode_as(format, names, utf16::reader(&mut input, encoding), sink),
+            None => decode_as(format, names, Cursor::new(mark).chain(&mut input), sink),
+        }
+    };
+    read().map_err(DecodeError::telling)
+}
+
+/// The text of a CSV payload's header, without the line break behind it: what each part of
+/// the payload begins with that is sent by itself.
+///
+/// # Errors
+/// As [`decode`].
+pub fn csv_header(mut input: impl BufRead) -> Result<String, DecodeError> {
+    let mut read = || {
+        let mark = read_mark(&mut input).map_err(DecodeError::Read)?;
+        match utf16::encoding(&mark) {
+            Some(encoding) => csv::header(utf16::reader(&mut input, encoding)),
+            None => csv::header(Cursor::new(mark).chain(&mut input)),
+        }
+    };
+    read().map_err(DecodeError::telling)
+}
+
+impl DecodeError {
+    /// The same, but what a reader below says for itself is said.
+    fn telling(self) -> Self {
+        match self {
+            Self::Read(cause) => match cause.downcast::<Unreadable>() {
+                Ok(unreadable) => unreadable.into(),
+                Err(cause) => Self::Read(cause),
+            },
+            error => error,
+        }
     }
 }
 
+/// The first bytes, by which UTF-16 tells itself.
+fn read_mark(input: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut mark = Vec::with_capacity(utf16::MARK_BYTES);
+    input.take(utf16::MARK_BYTES as u64).read_to_end(&mut mark)?;
+    Ok(mark)
+}
+
+fn decode_as(
+    format: Format,
+    names: &Names,
+    input: impl BufRead,
+    sink: &mut Sink<'_>,
+) -> Result<(), DecodeError> {
+    match format {
+        Format::Json => json::decode(input, names, sink),
+        Format::Ndjson => ndjson::decode(input, names, sink),
+        Format::Csv => csv::decode(input, names, sink),
+    }
+}
+
+#[cfg(test)]
+mod streaming;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 
 use super::{DecodeError, Row, Sink, check_length};
 use crate::domain::record::{Finding, ROW_BYTES_MAX};
-use crate::ingest::fields::{self, Fields};
+use crate::ingest::fields::{Fields, Names};
 
 /// A byte order mark, which begins some files.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -12,7 +12,7 @@ const MARK: &[u8] = b"\xEF\xBB\xBF";
 /// How much of a line is kept: a row, what may stand around it, and one byte more, in bytes.
 const LINE_BYTES_MAX: usize = ROW_BYTES_MAX + MARK.len() + b"\r\n".len() + 1;
 
-pub fn decode(mut input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+pub fn decode(mut input: impl BufRead, names: &Names, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     let (mut line, mut rows) = (0, 0);
     let mut bytes = Vec::new();
     while read_line(&mut input, &mut bytes).map_err(DecodeError::Read)? {
@@ -23,7 +23,7 @@ pub fn decode(mut input: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Decode
         }
         rows += 1;
         let verbatim = String::from_utf8_lossy(text).into_owned();
-        let content = check_length(text).and_then(|()| read_row(text));
+        let content = check_length(text).and_then(|()| read_row(text, names));
         if sink(Row::new(rows, line, verbatim, content)).is_break() {
             return Ok(());
         }
@@ -56,7 +56,7 @@ fn row_of(line: &[u8]) -> &[u8] {
     }
 }
 
-fn read_row(text: &[u8]) -> Result<Fields, Finding> {
+fn read_row(text: &[u8], names: &Names) -> Result<Fields, Finding> {
     let value = serde_json::from_slice(text).map_err(|error| {
         // Its line is always 1: the payload's line stands beside the finding.
         let (told, column) = (error.to_string(), error.column());
@@ -68,5 +68,5 @@ fn read_row(text: &[u8]) -> Result<Fields, Finding> {
             message,
         }
     })?;
-    fields::of_json(value)
+    names.fields_of(value)
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::ingest::fields::Renames;
 
 type Decoded = (Vec<(u64, u64, String, String)>, Option<String>);
 
@@ -377,6 +378,88 @@ fn csv_is_split_by_what_its_header_uses() {
         &[r#"cookie="c1" a;b;c;d="" email="a@b.com" location.city="Paris, France""#],
     );
     check_contents(Format::Csv, "cookie\nc1\n", &[r#"cookie="c1""#]);
+}
+
+#[test]
+fn utf_16_with_its_mark_is_read() {
+    let text = "cookie\tcity\r\nc1\tZürich\r\n";
+    for payload in [
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+        text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+    ] {
+        let mark: &[u8] = if payload[0] == 0 { b"\xFE\xFF" } else { b"\xFF\xFE" };
+        let (rows, error) = decoded(Format::Csv, &[mark, &payload].concat());
+        assert_eq!(error, None);
+        assert_eq!(rows[0].2, "c1\tZürich");
+        assert_eq!(rows[0].3, r#"cookie="c1" location.city="Zürich""#);
+    }
+}
+
+#[test]
+fn two_columns_may_be_one_attribute_and_the_later_one_counts() {
+    check_contents(
+        Format::Csv,
+        "cookie,Phone Number,Mobile Phone Number\nc1,1,2\n",
+        &[r#"cookie="c1" phone_number="1" phone_number="2""#],
+    );
+    check_error(
+        Format::Csv,
+        "cookie,Phone,phone\na,b,c\n",
+        "the header names `phone_number` twice",
+    );
+    check_error(
+        Format::Csv,
+        "cookie,email,E-Mail\na,b,c\n",
+        "the header names `email` twice",
+    );
+}
+
+#[test]
+fn a_payload_may_have_names_of_its_own() {
+    let renames = || Renames::parse(["Kunde:cookie", "ort:city"], ':').unwrap();
+    let read = |names: &Names, format, payload: &str| {
+        let mut contents = Vec::new();
+        decode_named(format, names, payload.as_bytes(), &mut |row| {
+            let fields = row.content.unwrap().into_iter();
+            contents.push(
+                fields
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            );
+            ControlFlow::Continue(())
+        })
+        .map(|()| contents)
+    };
+    let names = Names::default().renamed(renames());
+    let expected = [r#"cookie="a" location.city="b""#.to_owned()];
+    assert_eq!(read(&names, Format::Csv, "Kunde;Ort\na;b\n").unwrap(), expected);
+    assert_eq!(
+        read(&names, Format::Ndjson, "{\"Kunde\":\"a\",\"Ort\":\"b\"}").unwrap(),
+        expected
+    );
+    // It has a cookie, so it is no envelope.
+    let record = r#"{"kunde":"a","data":{"ort":"b"}}"#;
+    assert_eq!(
+        read(&names, Format::Json, record).unwrap(),
+        [r#"data={"ort":"b"} cookie="a""#]
+    );
+    // A transform may make a cookie of anything.
+    let sent = read(&Names::as_sent(), Format::Csv, "Customer ID,E-Mail\n7,x\n").unwrap();
+    assert_eq!(sent, [r#"customer_id="7" e_mail="x""#]);
+}
+
+#[test]
+fn a_csv_header_is_told_as_text() {
+    for (payload, expected) in [
+        (&b"cookie;\"a\nb\"\r\nc1;x\r\n"[..], "cookie;\"a\nb\""),
+        (b"cookie,Pr\xE9nom\nc1,x\n", "cookie,Prénom"),
+        (b"\xFF\xFEa\0\n\0b\0", "a"),
+        (b"cookie", "cookie"),
+        (b"", ""),
+    ] {
+        assert_eq!(csv_header(payload).unwrap(), expected);
+    }
 }
 
 /// Payloads near the grammar, so that the walk goes deep before it fails.

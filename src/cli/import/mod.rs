@@ -1,0 +1,159 @@
+//! `cdp import`: sends files to a running server, in parts that it can acknowledge one by
+//! one, several at a time. [`read`] cuts a file into parts, [`send`] hands them to the
+//! server, [`rejects`] keeps what was refused.
+
+mod read;
+mod rejects;
+mod send;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+
+use super::CommandError;
+use super::token::{Server, ServerError};
+use crate::app::say;
+use crate::ingest::decode::{DecodeError, Format};
+use crate::ingest::fields::{RenameError, Renames};
+use read::read_parts;
+use rejects::RejectsFile;
+use send::Sender;
+
+/// Files to send, and where to
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// Files of records: .csv, .tsv, .json, .ndjson or .jsonl; packed, with .gz or .zst behind it, or not
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// What the records come from, to tell shop from app later
+    #[arg(long, default_value = "import")]
+    source: String,
+    /// What a column is, such as `Kundennummer=cookie`; may be given again
+    #[arg(long = "map", value_name = "COLUMN=FIELD")]
+    maps: Vec<String>,
+    /// How many requests are under way at once
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    parallel: u8,
+    /// The server
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Why a file was not imported to its end.
+#[derive(Debug, thiserror::Error)]
+enum ImportError {
+    #[error(
+        "`{}` has an unknown ending; .csv, .tsv, .json, .ndjson and .jsonl are read, with .gz or .zst behind it or not",
+        .0.display()
+    )]
+    Format(PathBuf),
+    #[error("a --map can't be used")]
+    Map(#[from] RenameError),
+    #[error("`{}` can't be opened, read or written", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("`{}` can't be read any further", path.display())]
+    Decode { path: PathBuf, source: DecodeError },
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+#[derive(Default)]
+struct Totals {
+    accepted: u64,
+    rejected: u64,
+    duplicates: u64,
+}
+
+/// Imports each file, and prints what became of it.
+///
+/// # Errors
+/// When a file can't be read, or the server refuses for good; what was acknowledged before
+/// that is stored.
+pub fn run(args: &ImportArgs) -> Result<ExitCode, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let maps = args.maps.iter().map(String::as_str);
+        let renames = Renames::parse(maps, '=').map_err(ImportError::from)?;
+        let sender = Sender::log_in(args, &renames).await?;
+        for file in &args.files {
+            import(&sender, args, &renames, file).await?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn import(
+    sender: &Sender<'_>,
+    args: &ImportArgs,
+    renames: &Renames,
+    path: &Path,
+) -> Result<(), CommandError> {
+    let name = path.to_string_lossy();
+    let format = Format::of_file_name(&name).ok_or_else(|| ImportError::Format(path.to_owned()))?;
+    let failed = |source| ImportError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    let bar = progress_bar(size, &name);
+    let mut rejects = RejectsFile::beside(path);
+    let (started, mut totals) = (Instant::now(), Totals::default());
+    let (parts, received) = mpsc::channel(usize::from(args.parallel));
+    let reading = tokio::task::spawn_blocking({
+        let (path, renames) = (path.to_owned(), renames.clone());
+        move || read_parts(&path, format, renames, &parts)
+    });
+    let parts = stream::unfold(received, async |mut received| {
+        received.recv().await.map(|part| (part, received))
+    });
+    let mut answers = std::pin::pin!(
+        parts
+            .map(|part| async { (sender.send(&part).await, part) })
+            .buffered(usize::from(args.parallel))
+    );
+    while let Some((answer, part)) = answers.next().await {
+        let answer = answer?;
+        totals.accepted += answer.records_processed;
+        totals.rejected += answer.records_rejected + part.unreadable.len() as u64;
+        totals.duplicates += answer.duplicates;
+        rejects.write(&part.rows, answer.errors, &part.unreadable)?;
+        bar.set_position(part.bytes_read);
+        bar.set_message(format!(
+            "{} accepted, {} rejected",
+            totals.accepted, totals.rejected
+        ));
+    }
+    bar.finish_and_clear();
+    // What was read before the file broke off is stored, and said so, before the error is.
+    summarise(&name, &totals, started.elapsed(), rejects.finish()?.as_deref());
+    Ok(reading.await??)
+}
+
+fn progress_bar(size: u64, name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent}% {msg} ({elapsed}, {eta} left)");
+    let bar = ProgressBar::new(size).with_prefix(name.to_owned());
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn summarise(name: &str, totals: &Totals, took: Duration, rejects: Option<&Path>) {
+    let records = totals.accepted + totals.rejected;
+    let rate = records as f64 / took.as_secs_f64().max(0.001);
+    say(&format!(
+        "{name}: {} accepted ({} of them seen before), {} rejected, in {:.1} s, {rate:.0} records/s",
+        totals.accepted,
+        totals.duplicates,
+        totals.rejected,
+        took.as_secs_f64()
+    ));
+    if let Some(path) = rejects {
+        say(&format!(
+            "  the rejected rows and their reasons are in {}",
+            path.display()
+        ));
+    }
+}
