@@ -9,7 +9,7 @@ use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
 use crate::services::accounts;
-use crate::{api, auth, classify, pipeline, store, telemetry};
+use crate::{api, auth, classify, ingest, pipeline, store, telemetry};
 
 /// Every setting with its default and what it means.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -32,6 +32,8 @@ pub struct Config {
     pub mode: Mode,
     /// The store.
     pub store: store::Settings,
+    /// How records are read.
+    pub ingest: ingest::Settings,
     /// Who is who.
     pub identity: pipeline::Settings,
     /// The classifier.
@@ -83,6 +85,9 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::placeholder::Placeholders;
+    use crate::domain::quality::Field;
+    use crate::ingest::validate::Severity;
 
     #[test]
     fn the_documented_defaults_are_the_defaults() {
@@ -92,6 +97,7 @@ mod tests {
             format!("{:?}", config.store),
             format!("{:?}", store::Settings::default())
         );
+        assert_eq!(config.ingest, ingest::Settings::default());
         assert_eq!(config.identity, pipeline::Settings::default());
         assert_eq!(config.classify, classify::Settings::default());
         assert_eq!(
@@ -127,6 +133,36 @@ mod tests {
             Some(&pipeline::PolicySetting::EmailIsPerson)
         );
         assert_eq!(settings.emails_max, pipeline::Settings::default().emails_max);
+    }
+
+    #[test]
+    fn severities_are_set_by_field_or_by_finding() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cdp.toml");
+        let table = "[ingest.quality.severity]\n\"phone_number\" = \"error\"\n\"email.invalid\" = \"drop\"\n";
+        std::fs::write(
+            &file,
+            format!("[ingest.quality]\nphone_region = \"Germany\"\n{table}"),
+        )
+        .unwrap();
+        let quality = Config::load(Some(&file)).unwrap().ingest.quality;
+        let rules = quality.rules(Placeholders::default());
+        let of = |name, code| rules.severities.of(Field::named(name).unwrap(), code);
+        assert_eq!(rules.phone_region, "DE");
+        assert_eq!(of("phone_number", "unlikely"), Severity::Error);
+        assert_eq!(of("email", "invalid"), Severity::Drop);
+        assert_eq!(of("email", "too_long"), Severity::Error);
+        for wrong in [
+            "[ingest.quality.severity]\n\"cookie\" = \"drop\"\n",
+            "[ingest.quality.severity]\n\"shoe_size\" = \"drop\"\n",
+            "[ingest.quality]\nphone_region = \"Atlantis\"\n",
+        ] {
+            std::fs::write(&file, wrong).unwrap();
+            assert!(
+                matches!(Config::load(Some(&file)), Err(ConfigError::Unusable(_))),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

@@ -150,6 +150,7 @@ impl Bed {
                 duplicates: 0,
                 finished: false,
                 failure: None,
+                quality: Box::default(),
             },
             is_last: true,
         };

@@ -8,4 +8,7 @@
 pub mod decode;
 pub mod fields;
 pub mod normalise;
+mod settings;
 pub mod validate;
+
+pub use settings::Settings;

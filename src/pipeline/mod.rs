@@ -27,9 +27,10 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::classify::{Classifier, ClassifyError};
-use crate::domain::placeholder::Placeholders;
 use crate::domain::record::{Origin, Reject};
+use crate::ingest;
 use crate::ingest::decode::Row;
+use crate::ingest::validate::Rules;
 use crate::store::commit::BatchProgress;
 use crate::store::{Store, StoreError};
 use judge::{Judged, Judgement};
@@ -94,7 +95,7 @@ pub struct Outcome {
 pub struct Pipeline {
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
-    placeholders: Arc<Placeholders>,
+    rules: Arc<Rules>,
     queue: mpsc::Sender<Work>,
 }
 
@@ -116,9 +117,19 @@ impl Pipeline {
         Ok(Self {
             scores,
             rosters,
-            placeholders: Arc::new(settings.placeholders()),
+            rules: Arc::new(Rules {
+                placeholders: settings.placeholders(),
+                ..Rules::default()
+            }),
             queue,
         })
+    }
+
+    /// The same road, on which rows are judged by other settings.
+    #[must_use]
+    pub fn judging_by(mut self, settings: &ingest::Settings) -> Self {
+        self.rules = Arc::new(settings.quality.rules(self.rules.placeholders.clone()));
+        self
     }
 
     /// Takes a chunk all the way; returns when it is durable, and then every reader sees it.
@@ -134,7 +145,7 @@ impl Pipeline {
         } = chunk;
         let received = measured("pack", || Received::new(origin, rows))?;
         let structured = measured("validate", || {
-            Structured::validate(received, before, is_last, &self.placeholders)
+            Structured::validate(received, before, is_last, &self.rules)
         });
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;

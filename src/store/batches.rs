@@ -5,10 +5,12 @@ use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
 use super::commit::BatchProgress;
+use super::quality::{quality_of, quality_text};
 use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
+use crate::domain::quality::Quality;
 use crate::domain::record::{Finding, Origin, RawId, RawRow, Reject};
 
 /// The most rejects that one page holds.
@@ -25,6 +27,8 @@ pub(super) struct BatchRow {
     duplicates: u64,
     finished: bool,
     failure: Option<String>,
+    /// JSON; none of a batch that is older than the field.
+    quality: Option<String>,
 }
 
 impl BatchRow {
@@ -39,6 +43,7 @@ impl BatchRow {
             duplicates: progress.duplicates,
             finished: progress.finished,
             failure: progress.failure,
+            quality: quality_text(&progress.quality),
         }
     }
 
@@ -57,6 +62,7 @@ impl BatchRow {
             duplicates: self.duplicates,
             finished: self.finished,
             failure: self.failure,
+            quality: Box::new((self.quality.as_deref()).map_or_else(|| Ok(Quality::default()), quality_of)?),
         };
         Ok((origin, progress))
     }

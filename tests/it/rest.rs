@@ -78,7 +78,7 @@ async fn a_person_is_read_back_by_cookie_and_by_email() {
           "tom brady"
         ],
         "location": "Brooklyn, New York, USA",
-        "phone_number": "+1-555-123-4567"
+        "phone_number": "+15551234567"
       }
     }
     "#);
@@ -126,7 +126,7 @@ async fn the_members_of_a_cohort_are_listed_by_its_name_or_slug_in_any_case() {
             "tom brady"
           ],
           "location": "Brooklyn, New York, USA",
-          "phone_number": "+1-555-123-4567"
+          "phone_number": "+15551234567"
         }
       ]
     }
