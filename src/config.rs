@@ -85,9 +85,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::placeholder::Placeholders;
-    use crate::domain::quality::Field;
-    use crate::ingest::validate::Severity;
+    use crate::ingest::validate::{Severities, Severity};
 
     #[test]
     fn the_documented_defaults_are_the_defaults() {
@@ -146,12 +144,14 @@ mod tests {
         )
         .unwrap();
         let quality = Config::load(Some(&file)).unwrap().ingest.quality;
-        let rules = quality.rules(Placeholders::default());
-        let of = |name, code| rules.severities.of(Field::named(name).unwrap(), code);
+        let rules = quality.rules(pipeline::Settings::default().placeholders());
         assert_eq!(rules.phone_region, "DE");
-        assert_eq!(of("phone_number", "unlikely"), Severity::Error);
-        assert_eq!(of("email", "invalid"), Severity::Drop);
-        assert_eq!(of("email", "too_long"), Severity::Error);
+        let table = [
+            ("phone_number", Severity::Error),
+            ("email.invalid", Severity::Drop),
+        ];
+        let table = table.map(|(name, severity)| (name.to_owned(), severity));
+        assert_eq!(rules.severities, Severities::new(&table.into()).unwrap());
         for wrong in [
             "[ingest.quality.severity]\n\"cookie\" = \"drop\"\n",
             "[ingest.quality.severity]\n\"shoe_size\" = \"drop\"\n",

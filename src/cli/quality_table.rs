@@ -237,7 +237,18 @@ mod tests {
 
     #[test]
     fn a_report_is_a_table() {
-        insta::assert_snapshot!(report(1_000, 998).table(), @"");
+        insta::assert_snapshot!(report(1_000, 998).table(), @"
+        field            filled  invalid  repaired  dropped
+        email         998 (99%)        1         0        0
+        phone_number    2 (<1%)        2         0        2
+
+        finding in    count  code
+        phone_number      2  invalid
+        email             1  invalid
+
+        bad value in  count  code     value
+        phone_number      2  invalid  aaaa �aa
+        ");
         assert_eq!(QualityReport::default().table(), "");
     }
 

@@ -44,7 +44,8 @@ async fn a_record_that_is_sent_is_acknowledged() {
       "errors": [],
       "records_processed": 1,
       "records_rejected": 0,
-      "status": "success"
+      "status": "success",
+      "warnings": 0
     }
     "#);
 }

@@ -31,15 +31,18 @@ pub fn country(written: &str) -> Option<Country> {
         });
     }
     let found = match alias(&key) {
-        Some(alpha2) => celes::Country::from_alpha2(alpha2),
-        None => key.parse(),
+        Some(alpha2) => celes::Country::from_alpha2(alpha2).ok(),
+        None => named(&key).or_else(|| named(key.strip_prefix("the")?)),
     };
-    // Articles: `the Netherlands`, and the library's own names the other way round.
-    let found = found.or_else(|error| key.strip_prefix("the").map_or(Err(error), str::parse));
-    found.ok().map(|found: celes::Country| Country {
+    found.map(|found| Country {
         name: short_name(found.alpha2).unwrap_or(found.long_name),
         alpha2: found.alpha2,
     })
+}
+
+/// Not all of the library's aliases are among what its parser knows.
+fn named(key: &str) -> Option<celes::Country> {
+    key.parse().or_else(|_| celes::Country::from_alias(key)).ok()
 }
 
 /// What the library does not know: other names in English, and the names that the largest of

@@ -15,6 +15,9 @@ use super::text;
 /// bound of ITU-T E.164.
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
+/// How many country codes there could be.
+const CODES: usize = 1_000;
+
 /// Why a text is not brought to the form of a telephone number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PhoneError {
@@ -113,8 +116,9 @@ fn has_length(code: u16, digits: usize) -> bool {
 
 /// Per country code, one bit for each length that its national numbers may have; zero where
 /// there is no such code. Read once from the library's tables, which are large.
-static LENGTHS: LazyLock<Box<[u32]>> = LazyLock::new(|| {
-    const KINDS: [Type; 9] = [
+static LENGTHS: LazyLock<[u32; CODES]> = LazyLock::new(|| {
+    // Without the numbers of companies that are dialled at home only.
+    const KINDS: [Type; 8] = [
         Type::FixedLine,
         Type::Mobile,
         Type::TollFree,
@@ -123,21 +127,18 @@ static LENGTHS: LazyLock<Box<[u32]>> = LazyLock::new(|| {
         Type::PersonalNumber,
         Type::Voip,
         Type::Pager,
-        Type::Uan,
     ];
-    let mut lengths = vec![0; 1_000].into_boxed_slice();
-    for metadata in DATABASE.iter() {
-        let descriptors = metadata.descriptors();
-        let possible = KINDS
-            .into_iter()
-            .filter_map(|kind| descriptors.get(kind))
-            .chain([descriptors.general()])
-            .flat_map(Descriptor::possible_length);
-        if let Some(bits) = lengths.get_mut(usize::from(metadata.country_code())) {
-            *bits |= possible
-                .filter(|length| **length < 32)
-                .fold(0, |bits, length| bits | 1 << length);
-        }
+    let mut lengths = [0; CODES];
+    for (code, bits) in (0_u16..).zip(&mut lengths) {
+        *bits = (DATABASE.by_code(&code).into_iter().flatten())
+            .flat_map(|metadata| {
+                KINDS
+                    .into_iter()
+                    .filter_map(|kind| metadata.descriptors().get(kind))
+            })
+            .flat_map(Descriptor::possible_length)
+            .filter(|length| **length < 32)
+            .fold(0, |bits, length| bits | 1 << length);
     }
     lengths
 });

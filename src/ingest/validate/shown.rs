@@ -14,6 +14,7 @@ const DIGITS_MAX: usize = 8;
 pub fn json(field: Field, value: &Json) -> Option<String> {
     match value {
         Json::Null => None,
+        Json::String(written) if written.trim().is_empty() => None,
         Json::String(written) => Some(text(field, written)),
         Json::Number(number) => Some(text(field, &number.to_string())),
         other => Some(kind(other).to_owned()),
@@ -71,6 +72,7 @@ mod tests {
             (gender, value!("call 0718-555-0143"), Some("aaaa 9999-999-9999")),
             (gender, value!({"a": 1}), Some("an object")),
             (gender, value!(null), None),
+            (Field::Cookie, value!("  "), None),
             (
                 Field::Timestamp,
                 value!("2026-13-01T00:00"),
