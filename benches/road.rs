@@ -11,13 +11,12 @@ use cdp::domain::change::Transition;
 use cdp::domain::cohort::CohortSlug;
 use cdp::domain::fact::Fact;
 use cdp::domain::graph::{Plan, Subgraph, Write};
-use cdp::domain::placeholder::Placeholders;
 use cdp::domain::policy::Rules;
 use cdp::domain::profile::ProfileId;
 use cdp::domain::record::{Origin, RawId};
 use cdp::identity::resolve;
 use cdp::ingest::decode::{Format, Row, decode};
-use cdp::ingest::validate::validate;
+use cdp::ingest::validate::{Rules as Judging, validate};
 use cdp::pipeline::rosters::Rosters;
 use divan::{Bencher, black_box};
 use ulid::Ulid;
@@ -58,7 +57,7 @@ fn facts(rows: Vec<Row>) -> Vec<Fact> {
         content_type: String::new(),
         received_at: now(),
     };
-    let placeholders = Placeholders::default();
+    let rules = Judging::default();
     let fact = |(row, number): (Row, u16)| {
         let raw = RawId {
             block: Ulid::nil(),
@@ -66,7 +65,7 @@ fn facts(rows: Vec<Row>) -> Vec<Fact> {
         };
         row.content
             .ok()
-            .and_then(|fields| validate(fields, &origin, raw, &placeholders).fact.ok())
+            .and_then(|fields| validate(&fields, &origin, raw, &rules).fact.ok())
     };
     rows.into_iter().zip(0..).filter_map(fact).collect()
 }

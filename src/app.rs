@@ -146,9 +146,11 @@ impl App {
             Some(classifier) => classifier,
             None => Arc::new(start_classifier(config, &store).await?),
         };
-        let transforms = transforms::load(&config.ingest)?;
-        let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier), &config.identity).await?;
-        let pipeline = pipeline.with_transforms(transforms);
+        let transforms = transforms::load(&config.ingest.transforms)?;
+        let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier), &config.identity)
+            .await?
+            .judging_by(&config.ingest)
+            .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
         let services = Services::new(&store, &pipeline, hasher, issuer, &config.login);
         set_up_users(config, &services).await?;

@@ -8,8 +8,8 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
-use crate::services::{accounts, transforms};
-use crate::{api, auth, classify, pipeline, store, telemetry};
+use crate::services::accounts;
+use crate::{api, auth, classify, ingest, pipeline, store, telemetry};
 
 /// Every setting with its default and what it means.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -32,8 +32,8 @@ pub struct Config {
     pub mode: Mode,
     /// The store.
     pub store: store::Settings,
-    /// How payloads are read.
-    pub ingest: transforms::Settings,
+    /// How records are read.
+    pub ingest: ingest::Settings,
     /// Who is who.
     pub identity: pipeline::Settings,
     /// The classifier.
@@ -85,6 +85,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::validate::{Severities, Severity};
 
     #[test]
     fn the_documented_defaults_are_the_defaults() {
@@ -94,7 +95,7 @@ mod tests {
             format!("{:?}", config.store),
             format!("{:?}", store::Settings::default())
         );
-        assert_eq!(config.ingest, transforms::Settings::default());
+        assert_eq!(config.ingest, ingest::Settings::default());
         assert_eq!(config.identity, pipeline::Settings::default());
         assert_eq!(config.classify, classify::Settings::default());
         assert_eq!(
@@ -130,6 +131,38 @@ mod tests {
             Some(&pipeline::PolicySetting::EmailIsPerson)
         );
         assert_eq!(settings.emails_max, pipeline::Settings::default().emails_max);
+    }
+
+    #[test]
+    fn severities_are_set_by_field_or_by_finding() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cdp.toml");
+        let table = "[ingest.quality.severity]\n\"phone_number\" = \"error\"\n\"email.invalid\" = \"drop\"\n";
+        std::fs::write(
+            &file,
+            format!("[ingest.quality]\nphone_region = \"Germany\"\n{table}"),
+        )
+        .unwrap();
+        let quality = Config::load(Some(&file)).unwrap().ingest.quality;
+        let rules = quality.rules(pipeline::Settings::default().placeholders());
+        assert_eq!(rules.phone_region, "DE");
+        let table = [
+            ("phone_number", Severity::Error),
+            ("email.invalid", Severity::Drop),
+        ];
+        let table = table.map(|(name, severity)| (name.to_owned(), severity));
+        assert_eq!(rules.severities, Severities::new(&table.into()).unwrap());
+        for wrong in [
+            "[ingest.quality.severity]\n\"cookie\" = \"drop\"\n",
+            "[ingest.quality.severity]\n\"shoe_size\" = \"drop\"\n",
+            "[ingest.quality]\nphone_region = \"Atlantis\"\n",
+        ] {
+            std::fs::write(&file, wrong).unwrap();
+            assert!(
+                matches!(Config::load(Some(&file)), Err(ConfigError::Unusable(_))),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

@@ -158,6 +158,7 @@ impl Bed {
                 duplicates: 0,
                 finished: false,
                 failure: None,
+                quality: Box::default(),
             },
             is_last: true,
         };

@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod doctor;
 pub mod import;
+pub mod quality_table;
 pub mod serve;
 pub mod token;
 

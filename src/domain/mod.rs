@@ -7,7 +7,7 @@
 //! is where the cookie's rows are, a [`graph`] is the part of the store that one decision rests
 //! on and the decision itself, made by a [`policy`]; a [`conflict`] is what it refused. An [`interest`] is classified into a [`cohort`],
 //! and a [`change`] tells what a commit did. A [`fault`] is where what is stored contradicts
-//! itself.
+//! itself. How good rows were is their [`quality`].
 
 pub mod change;
 pub mod cohort;
@@ -23,6 +23,7 @@ pub mod interest;
 pub mod placeholder;
 pub mod policy;
 pub mod profile;
+pub mod quality;
 pub mod record;
 pub mod role;
 pub mod trail;

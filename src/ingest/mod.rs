@@ -9,5 +9,8 @@
 pub mod decode;
 pub mod fields;
 pub mod normalise;
+mod settings;
 pub mod transform;
 pub mod validate;
+
+pub use settings::Settings;

@@ -28,10 +28,11 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::classify::{Classifier, ClassifyError};
-use crate::domain::placeholder::Placeholders;
 use crate::domain::record::{Origin, Reject};
+use crate::ingest;
 use crate::ingest::decode::Row;
 use crate::ingest::transform::Transforms;
+use crate::ingest::validate::Rules;
 use crate::store::commit::BatchProgress;
 use crate::store::{Store, StoreError};
 use judge::{Judged, Judgement};
@@ -96,8 +97,8 @@ pub struct Outcome {
 pub struct Pipeline {
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
-    placeholders: Arc<Placeholders>,
     transforms: Arc<Transforms>,
+    rules: Arc<Rules>,
     queue: mpsc::Sender<Work>,
 }
 
@@ -119,8 +120,11 @@ impl Pipeline {
         Ok(Self {
             scores,
             rosters,
-            placeholders: Arc::new(settings.placeholders()),
             transforms: Arc::default(),
+            rules: Arc::new(Rules {
+                placeholders: settings.placeholders(),
+                ..Rules::default()
+            }),
             queue,
         })
     }
@@ -132,6 +136,13 @@ impl Pipeline {
             transforms: Arc::new(transforms),
             ..self
         }
+    }
+
+    /// The same road, on which rows are judged by other settings.
+    #[must_use]
+    pub fn judging_by(mut self, settings: &ingest::Settings) -> Self {
+        self.rules = Arc::new(settings.quality.rules(self.rules.placeholders.clone()));
+        self
     }
 
     /// Takes a chunk all the way; returns when it is durable, and then every reader sees it.
@@ -147,7 +158,7 @@ impl Pipeline {
         } = chunk;
         let received = measured("pack", || Received::new(origin, rows))?;
         let structured = measured("validate", || {
-            Structured::validate(received, before, is_last, &self.placeholders, &self.transforms)
+            Structured::validate(received, before, is_last, &self.rules, &self.transforms)
         });
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;

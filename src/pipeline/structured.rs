@@ -3,11 +3,11 @@
 use super::raw::Received;
 use crate::domain::conflict::Conflict;
 use crate::domain::fact::Fact;
-use crate::domain::placeholder::Placeholders;
 use crate::domain::policy::Policy;
+use crate::domain::quality::Quality;
 use crate::domain::record::{Origin, Reject};
 use crate::ingest::transform::Transforms;
-use crate::ingest::validate::{Judged, validate};
+use crate::ingest::validate::{Judged, Rules, validate};
 use crate::store::commit::BatchProgress;
 use crate::store::raw::PackedBlock;
 
@@ -36,13 +36,14 @@ impl Structured {
         received: Received,
         before: BatchProgress,
         is_last: bool,
-        placeholders: &Placeholders,
+        rules: &Rules,
         transforms: &Transforms,
     ) -> Self {
         let Received { origin, block, rows } = received;
         let transform = transforms.of(&origin.source);
         let mut facts = Vec::with_capacity(rows.len());
         let (mut rejects, mut refused) = (Vec::new(), Vec::new());
+        let mut quality = Quality::default();
         let processed = rows.len() as u64;
         let bytes = rows.iter().map(|(_, row, _)| row.verbatim.len()).sum();
         for (id, row, content) in rows {
@@ -51,12 +52,10 @@ impl Structured {
                 (content, _) => content,
             };
             let judged = match content {
-                Ok(fields) => validate(fields, &origin, id, placeholders),
-                Err(finding) => Judged {
-                    fact: Err(vec![finding]),
-                    refused: Vec::new(),
-                },
+                Ok(fields) => validate(&fields, &origin, id, rules),
+                Err(finding) => Judged::unreadable(finding),
             };
+            quality.observe(judged.seen);
             refused.extend(judged.refused.into_iter().map(|refused| Conflict {
                 refused,
                 raw: id,
@@ -73,6 +72,7 @@ impl Structured {
             processed: before.processed + processed,
             rejected: before.rejected + rejects.len() as u64,
             finished: is_last,
+            quality: Box::new(before.quality.merge(quality)),
             ..before
         };
         metrics::counter!("cdp_records_total", "outcome" => "accepted").increment(facts.len() as u64);

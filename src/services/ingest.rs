@@ -85,6 +85,8 @@ pub struct Report {
     pub rejected: u64,
     /// Rows whose message id had come before.
     pub duplicates: u64,
+    /// What is wrong and refused no row: how many findings.
+    pub warnings: u64,
     /// What is wrong with the refused rows: the first [`ERRORS_LISTED_MAX`].
     pub errors: Vec<RowError>,
 }
@@ -267,6 +269,7 @@ impl<'a> Batch<'a> {
             duplicates: 0,
             finished: false,
             failure: None,
+            quality: Box::default(),
         };
         Self {
             ingest,
@@ -386,6 +389,7 @@ impl<'a> Batch<'a> {
             processed: self.progress.processed,
             rejected: self.progress.rejected,
             duplicates: self.progress.duplicates,
+            warnings: self.progress.quality.warnings,
             errors: self.errors,
         }
     }

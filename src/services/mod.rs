@@ -1,7 +1,7 @@
 //! What a user can do. REST, GraphQL and the command line are three skins over it: they
 //! check who asks, call here, and put the answer into their own shape.
 //!
-//! [`ingest`] takes payloads, read by the [`transforms`] of their source, [`lookup`] finds people, [`view`] is how a person is shown,
+//! [`ingest`] takes payloads, read by the [`transforms`] of their source, [`quality`] says how good they were, [`lookup`] finds people, [`view`] is how a person is shown,
 //! [`explain`] says why they are one, [`timeline`] what happened to them, [`judgement`] takes
 //! people apart and together by hand, [`history`] is how that is shown, [`cohorts`] lists and pages cohorts, [`classification`]
 //! asks the classifier, [`accounts`] logs users in, within the [`attempts`] they have;
@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod interests;
 pub mod judgement;
 pub mod lookup;
+pub mod quality;
 pub mod seeds;
 pub mod timeline;
 pub mod transforms;

@@ -4,20 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use crate::ingest::transform::{Transform, TransformError, Transforms};
 
 /// How the endings of transforms in a folder are written.
 const ENDINGS: [&str; 2] = ["yaml", "yml"];
-
-/// How payloads are read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Files of transforms, and folders of such files.
-    pub transforms: Vec<PathBuf>,
-}
 
 /// A file that is no transform, or that can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -50,13 +40,13 @@ pub enum LoadError {
     },
 }
 
-/// Reads all transforms that the settings name.
+/// Reads all transforms: files, and folders of such files.
 ///
 /// # Errors
 /// When one can't be read or used, or a source has two.
-pub fn load(settings: &Settings) -> Result<Transforms, LoadError> {
+pub fn load(paths: &[PathBuf]) -> Result<Transforms, LoadError> {
     let mut transforms = Transforms::default();
-    for path in &settings.transforms {
+    for path in paths {
         for path in files(path)? {
             let failed = |source| LoadError::Read {
                 path: path.clone(),
@@ -100,10 +90,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
 mod tests {
     use super::*;
 
-    fn settings(paths: &[&Path]) -> Settings {
-        Settings {
-            transforms: paths.iter().map(|path| (*path).to_owned()).collect(),
-        }
+    fn paths(paths: &[&Path]) -> Vec<PathBuf> {
+        paths.iter().map(|path| (*path).to_owned()).collect()
     }
 
     #[test]
@@ -113,19 +101,19 @@ mod tests {
         fs::write(path("a.yaml"), "source: a\nfields: []").unwrap();
         fs::write(path("b.yml"), "source: b\nfields: []").unwrap();
         fs::write(path("notes.txt"), "no transform").unwrap();
-        let all = load(&settings(&[folder.path()])).unwrap();
+        let all = load(&paths(&[folder.path()])).unwrap();
         assert_eq!(all.sources().collect::<Vec<_>>(), ["a", "b"]);
 
-        let twice = load(&settings(&[folder.path(), &path("b.yml")])).unwrap_err();
+        let twice = load(&paths(&[folder.path(), &path("b.yml")])).unwrap_err();
         assert!(
             twice
                 .to_string()
                 .ends_with("b.yml` is a second one for the source `b`"),
             "{twice}"
         );
-        let unusable = load(&settings(&[&path("notes.txt")])).unwrap_err();
+        let unusable = load(&paths(&[&path("notes.txt")])).unwrap_err();
         assert!(matches!(unusable, LoadError::Unusable { .. }), "{unusable}");
-        let missing = load(&settings(&[&path("nowhere.yaml")])).unwrap_err();
+        let missing = load(&paths(&[&path("nowhere.yaml")])).unwrap_err();
         assert!(
             missing.to_string().ends_with("nowhere.yaml` can't be read"),
             "{missing}"

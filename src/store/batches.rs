@@ -7,12 +7,14 @@ use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
 use super::commit::BatchProgress;
+use super::quality::{quality_of, quality_text};
 use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::fact::Fact;
 use crate::domain::identifier::Cookie;
+use crate::domain::quality::Quality;
 use crate::domain::record::{Finding, Origin, RawId, RawRow, Reject};
 use crate::domain::trail::MessageMark;
 
@@ -30,6 +32,8 @@ pub(super) struct BatchRow {
     duplicates: u64,
     finished: bool,
     failure: Option<String>,
+    /// JSON; none of a batch that is older than the field.
+    quality: Option<String>,
 }
 
 impl BatchRow {
@@ -44,6 +48,7 @@ impl BatchRow {
             duplicates: progress.duplicates,
             finished: progress.finished,
             failure: progress.failure,
+            quality: quality_text(&progress.quality),
         }
     }
 
@@ -62,6 +67,7 @@ impl BatchRow {
             duplicates: self.duplicates,
             finished: self.finished,
             failure: self.failure,
+            quality: Box::new((self.quality.as_deref()).map_or_else(|| Ok(Quality::default()), quality_of)?),
         };
         Ok((origin, progress))
     }

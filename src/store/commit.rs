@@ -21,6 +21,7 @@ use crate::domain::fact::Fact;
 use crate::domain::graph::{Edge, Merge, Plan, Redirect};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
+use crate::domain::quality::Quality;
 use crate::domain::record::{Origin, RawId, Reject};
 use crate::domain::trail::Step;
 
@@ -43,6 +44,8 @@ pub struct BatchProgress {
     pub finished: bool,
     /// Why it ended before its end, if it did.
     pub failure: Option<String>,
+    /// How good its rows are.
+    pub quality: Box<Quality>,
 }
 
 impl BatchProgress {

@@ -14,6 +14,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "002_identity",
         include_str!("../../schema/store/002_identity.surql"),
     ),
+    (
+        "003_quality",
+        include_str!("../../schema/store/003_quality.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

@@ -20,6 +20,7 @@ mod log;
 pub mod members;
 mod migrations;
 pub mod profiles;
+mod quality;
 pub mod raw;
 pub mod repair;
 mod rows;

@@ -85,6 +85,7 @@ impl Road {
             duplicates: 0,
             finished: false,
             failure: None,
+            quality: Box::default(),
         };
         let origin = Origin {
             batch,

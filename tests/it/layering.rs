@@ -45,6 +45,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "ingest",
             "store",
             "classify",
             "pipeline",

@@ -13,6 +13,7 @@ mod graphql;
 mod identity;
 mod layering;
 mod pipeline;
+mod quality;
 mod remote;
 mod rest;
 mod roles;

@@ -44,7 +44,8 @@ async fn a_record_that_is_sent_is_acknowledged() {
       "errors": [],
       "records_processed": 1,
       "records_rejected": 0,
-      "status": "success"
+      "status": "success",
+      "warnings": 0
     }
     "#);
 }
@@ -78,7 +79,7 @@ async fn a_person_is_read_back_by_cookie_and_by_email() {
           "tom brady"
         ],
         "location": "Brooklyn, New York, USA",
-        "phone_number": "+1-555-123-4567"
+        "phone_number": "+15551234567"
       }
     }
     "#);
@@ -126,7 +127,7 @@ async fn the_members_of_a_cohort_are_listed_by_its_name_or_slug_in_any_case() {
             "tom brady"
           ],
           "location": "Brooklyn, New York, USA",
-          "phone_number": "+1-555-123-4567"
+          "phone_number": "+15551234567"
         }
       ]
     }

@@ -38,6 +38,7 @@ async fn every_route_lets_in_whom_it_should() {
     POST /api/conflicts/{id}/review          401     403     403     403     may
     POST /api/ingest                         401     403     403     may     may
     GET /api/ingest/{batch}                  401     403     403     may     may
+    GET /api/ingest/{batch}/quality          401     403     403     may     may
     GET /api/ingest/{batch}/rejects          401     403     403     may     may
     GET /api/merges                          401     may     may     403     may
     POST /api/merges/{id}/undo               401     403     403     403     may

@@ -3,7 +3,7 @@
 // A request is data (`Call`) before it is sent, so that the `curl` shown beside it is the request itself
 // and not a second description of it. To add one: a function below, and its answer in `shapes.ts`.
 
-import type { Classification, Cohort, CohortPage, ErrorBody, IngestReport, Token, UserProfile } from './shapes'
+import type { BatchQuality, Classification, Cohort, CohortPage, ErrorBody, IngestReport, Token, UserProfile } from './shapes'
 
 /** A request that answers with a `T`. */
 export interface Call<T> {
@@ -36,6 +36,11 @@ export const ingest = (body: string | File, contentType: string): Call<IngestRep
   contentType,
   body,
   accepts: [422],
+})
+
+export const batchQuality = (batch: string): Call<BatchQuality> => ({
+  method: 'GET',
+  path: `/api/ingest/${encodeURIComponent(batch)}/quality`,
 })
 
 export const lookUp = (by: 'cookie' | 'email', value: string): Call<{ user_profile: UserProfile }> => ({

@@ -25,6 +25,27 @@ export interface IngestReport {
   batch_id?: string
   records_rejected?: number
   duplicates?: number
+  warnings?: number
+}
+
+export interface FieldQuality {
+  field: string
+  filled: number
+  invalid: number
+  repaired: number
+  dropped: number
+}
+
+export interface BatchQuality {
+  batch_id: string
+  rows: number
+  rejected: number
+  duplicates: number
+  warnings: number
+  fields: FieldQuality[]
+  findings: { field: string; code: string; count: number }[]
+  bad_values: { field: string; code: string; value: string; count: number }[]
+  bad_values_missed: number
 }
 
 export interface Demographics {

@@ -134,6 +134,13 @@ function ingest(body, type) {
   return [good > 0 ? 200 : 422, report]
 }
 
+let last = { batch_id: undefined, records_processed: 0, errors: [] }
+let batches = 0
+function rememberBatch([status, report]) {
+  last = { ...report, batch_id: `01JZ5T8Q6W${++batches}` }
+  return [status, last]
+}
+
 function classify(text) {
   const normalised = text.toLowerCase()
   const repaired = normalised === 'crcket' ? 'cricket' : null
@@ -143,6 +150,26 @@ function classify(text) {
     .sort((a, b) => b.score - a.score)
   const nearest = cohort ? TERMS[cohort].map((term) => ({ term, cohort, similarity: 0.8 })) : []
   return { text, normalised, repaired, cohorts: cohort ? [cohort] : [], scores, nearest }
+}
+
+function quality(batch_id, report) {
+  const bad = report.errors.length
+  const fields = [
+    { field: 'cookie', filled: report.records_processed + bad, invalid: 0, repaired: 0, dropped: 0 },
+    { field: 'demographics.age', filled: report.records_processed + bad, invalid: bad, repaired: 0, dropped: 0 },
+  ]
+  const found = { field: 'demographics.age', code: 'out_of_range', count: bad }
+  return {
+    batch_id,
+    rows: report.records_processed + bad,
+    rejected: bad,
+    duplicates: 0,
+    warnings: 0,
+    fields,
+    findings: bad ? [found] : [],
+    bad_values: bad ? [{ ...found, value: '430' }] : [],
+    bad_values_missed: 0,
+  }
 }
 
 const schema = buildSchema('type Cohort { name: String! size: Int! } type Query { cohorts: [Cohort!]! }')
@@ -159,7 +186,9 @@ async function answer(request, url, body) {
   if (!request.headers.authorization?.startsWith('Bearer fake.')) throw new Refusal(401, 'unauthorized', 'log in first')
   switch (route) {
     case 'POST /api/ingest':
-      return ingest(body, type)
+      return rememberBatch(ingest(body, type))
+    case `GET /api/ingest/${last.batch_id}/quality`:
+      return [200, quality(last.batch_id, last)]
     case 'GET /api/user': {
       const person = people.get(query.get('email') ?? query.get('cookie'))
       if (!person) throw new Refusal(404, 'not_found', 'nobody is known by this')

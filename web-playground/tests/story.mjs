@@ -157,6 +157,10 @@ async function ingestsBadRow(page) {
   const rows = await rejected.getByRole('row').count()
   if (rows !== 2) throw new Error(`expected a heading and one rejected row, and found ${rows} rows`)
   await expectText(rejected, '430')
+  const age = result.getByRole('region', { name: 'Quality by field' }).getByRole('row', { name: /demographics\.age/ })
+  await age.waitFor()
+  await result.getByText('Most frequent bad values').click()
+  await expectText(result.getByRole('region', { name: 'Bad values' }), '430')
 }
 
 async function pagesCohort(page) {

@@ -15,6 +15,7 @@ use super::types::profile::Profile;
 use super::types::timeline::Timeline;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
+use crate::services::quality::QualityReport;
 use crate::services::timeline;
 
 /// How many cohorts a list of all of them is reckoned to hold.
@@ -212,6 +213,7 @@ impl Query {
     ) -> Result<Option<Batch>> {
         let found = services(ctx)?.ingest.batch(&id).await;
         Ok(null_if_not_found(found)?.map(|(origin, progress)| Batch {
+            quality: QualityReport::of(&progress).into(),
             id: ID(progress.id.to_string()),
             source: origin.source,
             content_type: origin.content_type,

@@ -49,6 +49,8 @@ pub struct IngestReport {
     records_rejected: u64,
     /// Rows whose message id had come before.
     duplicates: u64,
+    /// What is wrong and refused no row: how many findings. The batch's quality tells which.
+    warnings: u64,
 }
 
 /// How an ingest call ends.
@@ -221,6 +223,7 @@ impl From<Report> for IngestReport {
             records_processed: report.accepted(),
             records_rejected: report.rejected,
             duplicates: report.duplicates,
+            warnings: report.warnings,
             batch_id: report.batch.to_string(),
             errors: report.errors.into_iter().map(RowErrorBody::from).collect(),
         }

@@ -6,6 +6,7 @@ pub mod ingest;
 pub mod judgement;
 pub mod payload;
 pub mod profiles;
+pub mod quality;
 pub mod token;
 pub mod users;
 
@@ -32,6 +33,7 @@ pub enum Tag {
 pub type Resources = (
     token::TokenApi,
     ingest::IngestApi,
+    quality::QualityApi,
     users::UsersApi,
     profiles::ProfilesApi,
     judgement::JudgementApi,
@@ -45,6 +47,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
     let resources = (
         token::TokenApi,
         ingest::IngestApi,
+        quality::QualityApi,
         users::UsersApi,
         profiles::ProfilesApi,
         judgement::JudgementApi,

@@ -1,5 +1,15 @@
 //! A row becomes a [`Fact`], or every reason why it does not: all findings of a row are
 //! told at once, so that it is mended once.
+//!
+//! What follows from a finding is the [`rules`]' to say: it refuses the row, or the row is
+//! stored without the value, or with the value as it was written. [`identifiers`] reads what
+//! says who, and when; [`attributes`] what is said of them.
+
+mod attributes;
+mod identifiers;
+mod rules;
+mod settings;
+mod shown;
 
 use std::collections::BTreeMap;
 
@@ -7,17 +17,16 @@ use chrono::TimeDelta;
 use serde_json::Value as Json;
 
 use super::fields::{self, Fields, kind};
-use super::normalise;
 use crate::domain::Timestamp;
 use crate::domain::conflict::Refused;
 use crate::domain::fact::{Attribute, Fact, Value};
-use crate::domain::identifier::{COOKIE_BYTES_MAX, Cookie, Email, IdentifierError};
+use crate::domain::identifier::{Cookie, Email};
 use crate::domain::interest::{Interest, InterestKey};
-use crate::domain::placeholder::Placeholders;
+use crate::domain::quality::{BadValue, Field, FieldSet, Observation};
 use crate::domain::record::{Finding, Origin, RawId};
 
-/// Ages that are believed, in years: the oldest person on record reached 122.
-pub const AGE_YEARS: std::ops::RangeInclusive<i64> = 0..=122;
+pub use rules::{FINDINGS, Kind, Rules, Severities, Severity, SeverityError};
+pub use settings::{PlusAddresses, Region, RegionError, Settings, SeveritySettings};
 
 /// The most interests one record may name.
 pub const INTERESTS_MAX: usize = 200;
@@ -34,307 +43,195 @@ pub const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 pub struct Judged {
     /// The fact; or every finding that keeps the row from being one, at least one.
     pub fact: Result<Fact, Vec<Finding>>,
+    /// What is wrong and refuses no row.
+    pub warnings: Vec<Finding>,
+    /// What was noted for the report: what is filled, wrong, repaired and left out.
+    pub seen: Observation,
     /// Values in the place of identifiers that many strangers share.
     pub refused: Vec<Refused>,
 }
 
-/// Reads a row as a fact. Placeholders are no identifiers: without its cookie a row is
-/// nobody's, and without its address it is still a visit.
-pub fn validate(fields: Fields, origin: &Origin, raw: RawId, placeholders: &Placeholders) -> Judged {
-    let mut draft = Draft {
-        received_at: origin.received_at,
-        cookie: None,
-        email: None,
-        at: None,
-        message_id: None,
-        attributes: BTreeMap::new(),
-        interests: BTreeMap::new(),
-        findings: Vec::new(),
-        placeholders,
-        refused: Vec::new(),
-    };
-    for (name, value) in fields {
-        draft.read(&name, value);
+impl Judged {
+    /// A row that could not be read as fields at all.
+    #[must_use]
+    pub fn unreadable(finding: Finding) -> Self {
+        let bad = BadValue {
+            field: Field::named(&finding.field).unwrap_or(Field::Row),
+            code: finding.code.into(),
+            value: None,
+        };
+        Self {
+            fact: Err(vec![finding]),
+            warnings: Vec::new(),
+            seen: Observation {
+                bad: vec![bad],
+                is_refused: true,
+                ..Observation::default()
+            },
+            refused: Vec::new(),
+        }
     }
-    if draft.cookie.is_none()
-        && !draft
-            .findings
-            .iter()
-            .any(|finding| finding.field == fields::COOKIE)
-    {
-        draft.find(fields::COOKIE, "required", "is missing");
-    }
-    let refused = std::mem::take(&mut draft.refused);
-    let fact = match draft.cookie {
-        Some(cookie) if draft.findings.is_empty() => Ok(Fact {
-            cookie,
-            email: draft.email,
-            at: draft.at.unwrap_or(origin.received_at),
-            source: origin.source.clone(),
-            raw,
-            message_id: draft.message_id,
-            attributes: draft.attributes,
-            interests: draft.interests,
-        }),
-        _ => Err(draft.findings),
-    };
-    Judged { fact, refused }
 }
 
-struct Draft<'p> {
+/// Reads a row as a fact. Placeholders are no identifiers: without its cookie a row is
+/// nobody's, and without its address it is still a visit.
+pub fn validate(fields: &Fields, origin: &Origin, raw: RawId, rules: &Rules) -> Judged {
+    let mut draft = Draft::new(origin.received_at, rules);
+    for (name, value) in fields {
+        draft.read(name, value);
+    }
+    draft.finish(origin, raw)
+}
+
+struct Draft<'r> {
     received_at: Timestamp,
+    rules: &'r Rules,
     cookie: Option<Cookie>,
     email: Option<Email>,
     at: Option<Timestamp>,
     message_id: Option<String>,
     attributes: BTreeMap<Attribute, Value>,
     interests: BTreeMap<InterestKey, Interest>,
+    /// The country's alpha-2 code: what telephone numbers and states mean depends on it.
+    country: Option<&'static str>,
+    /// As it was written, until the country is known.
+    phone: Option<String>,
+    /// Identifiers with two values, of which neither can be trusted.
+    unclear: FieldSet,
     findings: Vec<Finding>,
-    placeholders: &'p Placeholders,
+    warnings: Vec<Finding>,
+    seen: Observation,
     refused: Vec<Refused>,
 }
 
-impl Draft<'_> {
-    fn find(&mut self, field: &str, code: &'static str, message: impl Into<String>) {
-        self.findings.push(Finding {
-            field: field.to_owned(),
+impl<'r> Draft<'r> {
+    fn new(received_at: Timestamp, rules: &'r Rules) -> Self {
+        Self {
+            received_at,
+            rules,
+            cookie: None,
+            email: None,
+            at: None,
+            message_id: None,
+            attributes: BTreeMap::new(),
+            interests: BTreeMap::new(),
+            country: None,
+            phone: None,
+            unclear: FieldSet::default(),
+            findings: Vec::new(),
+            warnings: Vec::new(),
+            seen: Observation::default(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Notes that something is wrong, and tells what follows from it. `shown` is the value as
+    /// reports may show it.
+    fn find(
+        &mut self,
+        field: Field,
+        code: &'static str,
+        message: impl Into<String>,
+        shown: Option<String>,
+    ) -> Severity {
+        let severity = self.rules.severities.of(field, code);
+        let finding = Finding {
+            field: field.name().to_owned(),
             code,
             message: message.into(),
+        };
+        self.seen.bad.push(BadValue {
+            field,
+            code: code.into(),
+            value: shown,
         });
+        match severity {
+            Severity::Error => self.findings.push(finding),
+            Severity::Drop => {
+                self.warnings.push(finding);
+                self.seen.dropped.insert(field);
+            }
+            Severity::Keep => self.warnings.push(finding),
+        }
+        severity
+    }
+
+    /// The same for a value that is there as JSON.
+    fn find_in(
+        &mut self,
+        field: Field,
+        code: &'static str,
+        message: impl Into<String>,
+        value: &Json,
+    ) -> Severity {
+        self.find(field, code, message, shown::json(field, value))
     }
 
     /// Reads one field. Fields that mean nothing to us stay in the raw row, and only there.
-    fn read(&mut self, name: &str, value: Json) {
-        if is_absent(&value) && name != fields::COOKIE {
+    fn read(&mut self, name: &str, value: &Json) {
+        if is_absent(value) && name != fields::COOKIE {
             return;
         }
         match name {
-            fields::COOKIE => self.read_cookie(&value),
-            fields::EMAIL => self.read_email(&value),
-            fields::TIMESTAMP => self.read_timestamp(&value),
-            fields::MESSAGE_ID => self.read_message_id(&value),
+            fields::COOKIE => self.read_cookie(value),
+            fields::EMAIL => self.read_email(value),
+            fields::TIMESTAMP => self.read_timestamp(value),
+            fields::MESSAGE_ID => self.read_message_id(value),
             fields::INTERESTS => self.read_interests(value),
-            fields::LOCATION => self.read_location(&value),
-            "demographics" => self.find(name, "wrong_type", format!("is an object, not {}", kind(&value))),
+            fields::LOCATION => self.read_location(value),
+            "demographics" => {
+                self.seen.filled.insert(Field::Demographics);
+                let message = format!("is an object, not {}", kind(value));
+                self.find_in(Field::Demographics, "wrong_type", message, value);
+            }
             _ => {
                 if let Some(attribute) = Attribute::named(name) {
-                    self.read_attribute(attribute, &value);
+                    self.read_attribute(attribute, value);
                 }
             }
         }
     }
 
-    /// Two names of one identifier must not tell two people.
-    fn find_if_other<T: PartialEq>(&mut self, field: &str, before: Option<&T>, now: &T) {
-        if before.is_some_and(|before| before != now) {
-            self.find(field, "duplicate", "comes under two names, with different values");
-        }
-    }
-
-    fn read_cookie(&mut self, value: &Json) {
-        if value.is_null() {
-            return;
-        }
-        let Some(text) = self.text(fields::COOKIE, value) else {
-            return;
-        };
-        if self.placeholders.contains(&text) && !text.trim().is_empty() {
-            self.refused.push(Refused::PlaceholderCookie(shown(&text)));
-            return self.find(
-                fields::COOKIE,
-                "placeholder",
-                "is a placeholder that many people share",
-            );
-        }
-        match Cookie::parse(&text) {
-            Ok(cookie) => {
-                let before = self.cookie.replace(cookie.clone());
-                self.find_if_other(fields::COOKIE, before.as_ref(), &cookie);
-            }
-            Err(error) => self.find(fields::COOKIE, identifier_code(error), error.to_string()),
-        }
-    }
-
-    /// A placeholder such as `test@test.com` is no address, and no fault of the row's either.
-    fn read_email(&mut self, value: &Json) {
-        let Some(text) = self.text(fields::EMAIL, value) else {
-            return;
-        };
-        if self.placeholders.contains(&text) {
-            if !text.trim().is_empty() {
-                self.refused.push(Refused::PlaceholderEmail(shown(&text)));
-            }
-            return;
-        }
-        match Email::parse(&text) {
-            Ok(email) => {
-                let before = self.email.replace(email.clone());
-                self.find_if_other(fields::EMAIL, before.as_ref(), &email);
-            }
-            Err(IdentifierError::Empty) => {}
-            Err(error) => self.find(fields::EMAIL, identifier_code(error), error.to_string()),
-        }
-    }
-
-    fn read_timestamp(&mut self, value: &Json) {
-        let moment = match value {
-            Json::String(text) => normalise::moment(text),
-            Json::Number(number) => number.as_i64().and_then(normalise::moment_of_epoch),
-            _ => {
-                return self.find(
-                    fields::TIMESTAMP,
-                    "wrong_type",
-                    format!("is a time, not {}", kind(value)),
-                );
-            }
-        };
-        match moment {
-            Some(at) if at <= self.received_at + CLOCK_SKEW => self.at = Some(at),
-            Some(_) => self.at = Some(self.received_at),
-            None => self.find(
-                fields::TIMESTAMP,
-                "invalid",
-                "is neither an RFC 3339 time such as 2026-03-01T12:00:00Z nor seconds since 1970",
-            ),
-        }
-    }
-
-    fn read_message_id(&mut self, value: &Json) {
-        let Some(text) = self.text(fields::MESSAGE_ID, value) else {
-            return;
-        };
-        if text.len() > MESSAGE_ID_BYTES_MAX {
-            return self.find(
-                fields::MESSAGE_ID,
-                "too_long",
-                format!("is longer than {MESSAGE_ID_BYTES_MAX} bytes"),
-            );
-        }
-        let Some(message_id) = normalise::text(&text) else {
-            return;
-        };
-        let before = self.message_id.replace(message_id.clone());
-        self.find_if_other(fields::MESSAGE_ID, before.as_ref(), &message_id);
-    }
-
-    fn read_interests(&mut self, value: Json) {
-        let Some(texts) = interest_texts(value) else {
-            return self.find(
-                fields::INTERESTS,
-                "wrong_type",
-                "is a list of texts, or one text split by `;` or `|`",
-            );
-        };
-        if texts.len() > INTERESTS_MAX {
-            return self.find(
-                fields::INTERESTS,
-                "too_many",
-                format!("names more than {INTERESTS_MAX} interests"),
-            );
-        }
-        for written in texts {
-            let (Some(display), Some(key)) = (normalise::text(&written), InterestKey::parse(&written)) else {
-                continue;
-            };
-            if display.chars().count() > normalise::TEXT_CHARS_MAX {
-                self.find(
-                    fields::INTERESTS,
-                    "too_long",
-                    "holds a text of more than 200 characters",
-                );
-                continue;
-            }
-            self.interests.entry(key).or_insert(Interest { display });
-        }
-    }
-
-    fn read_location(&mut self, value: &Json) {
-        let Some(text) = self.text(fields::LOCATION, value) else {
-            return;
-        };
-        let Some(place) = normalise::place(&text) else {
-            return self.find(
-                fields::LOCATION,
-                "invalid",
-                "is `city, state, country`, or an object with these",
-            );
-        };
-        for (attribute, part) in [Attribute::City, Attribute::State, Attribute::Country]
-            .into_iter()
-            .zip(place)
-        {
-            if let Some(part) = part {
-                self.attributes.entry(attribute).or_insert(Value::Text(part));
-            }
-        }
-    }
-
-    fn read_attribute(&mut self, attribute: Attribute, value: &Json) {
-        let read = match attribute {
-            Attribute::Age => self.read_age(value),
-            Attribute::Phone => self.read_phone(value),
-            Attribute::Income if value.is_number() => Some(Value::Text(value.to_string())),
-            _ => self.read_text(attribute.name(), value),
-        };
-        if let Some(value) = read {
-            self.attributes.insert(attribute, value);
-        }
-    }
-
-    fn read_age(&mut self, value: &Json) -> Option<Value> {
-        let field = Attribute::Age.name();
-        let age = match value {
-            Json::Number(number) => number.as_i64(),
-            Json::String(text) => text.trim().parse().ok(),
-            _ => None,
-        };
-        match age {
-            Some(age) if AGE_YEARS.contains(&age) => return Some(Value::Integer(age)),
-            Some(age) => {
-                let (least, most) = (AGE_YEARS.start(), AGE_YEARS.end());
-                self.find(
-                    field,
-                    "out_of_range",
-                    format!("{age} is not between {least} and {most}"),
-                );
-            }
-            None => self.find(field, "wrong_type", "is a whole number of years"),
-        }
-        None
-    }
-
-    fn read_phone(&mut self, value: &Json) -> Option<Value> {
-        let field = Attribute::Phone.name();
-        let written = match value {
-            Json::Number(number) => number.to_string(),
-            _ => self.text(field, value)?,
-        };
-        let phone = normalise::phone(&written);
-        if phone.is_none() {
-            self.find(field, "invalid", "is not a telephone number of 7 to 15 digits");
-        }
-        phone.map(Value::Text)
-    }
-
-    fn read_text(&mut self, field: &str, value: &Json) -> Option<Value> {
-        let text = normalise::text(&self.text(field, value)?)?;
-        if text.chars().count() > normalise::TEXT_CHARS_MAX {
-            self.find(
-                field,
-                "too_long",
-                format!("is longer than {} characters", normalise::TEXT_CHARS_MAX),
-            );
-            return None;
-        }
-        Some(Value::Text(text))
-    }
-
-    fn text(&mut self, field: &str, value: &Json) -> Option<String> {
+    /// The text of a value.
+    fn text<'v>(&mut self, field: Field, value: &'v Json) -> Option<&'v str> {
         if let Json::String(text) = value {
-            return Some(text.clone());
+            return Some(text);
         }
-        self.find(field, "wrong_type", format!("is a text, not {}", kind(value)));
+        let message = format!("is a text, not {}", kind(value));
+        self.find_in(field, "wrong_type", message, value);
         None
+    }
+
+    /// Reads what depends on other fields, and judges the row as a whole.
+    fn finish(mut self, origin: &Origin, raw: RawId) -> Judged {
+        self.settle_state();
+        self.settle_phone();
+        let is_told = |finding: &Finding| finding.field == fields::COOKIE;
+        if self.cookie.is_none() && !self.findings.iter().any(is_told) {
+            self.find(Field::Cookie, "required", "is missing", None);
+        }
+        let is_clear = |field| !self.unclear.contains(field);
+        let (has_email, has_message_id) = (is_clear(Field::Email), is_clear(Field::MessageId));
+        let fact = match self.cookie {
+            Some(cookie) if self.findings.is_empty() => Ok(Fact {
+                cookie,
+                email: self.email.filter(|_| has_email),
+                at: self.at.unwrap_or(origin.received_at),
+                source: origin.source.clone(),
+                raw,
+                message_id: self.message_id.filter(|_| has_message_id),
+                attributes: self.attributes,
+                interests: self.interests,
+            }),
+            _ => Err(self.findings),
+        };
+        self.seen.is_refused = fact.is_err();
+        Judged {
+            fact,
+            warnings: self.warnings,
+            seen: self.seen,
+            refused: self.refused,
+        }
     }
 }
 
@@ -344,47 +241,6 @@ fn is_absent(value: &Json) -> bool {
         Json::Null => true,
         Json::String(text) => text.trim().is_empty(),
         _ => false,
-    }
-}
-
-/// The texts of a list, of a JSON list written into a table's cell, or of a text that is
-/// split by `;` or `|`.
-fn interest_texts(value: Json) -> Option<Vec<String>> {
-    match value {
-        Json::Array(items) => items
-            .into_iter()
-            .filter(|item| !item.is_null())
-            .map(|item| {
-                if let Json::String(text) = item {
-                    Some(text)
-                } else {
-                    None
-                }
-            })
-            .collect(),
-        Json::String(text) if text.trim_start().starts_with('[') => serde_json::from_str(&text)
-            .ok()
-            .and_then(|list: Json| match list {
-                Json::Array(_) => interest_texts(list),
-                _ => None,
-            }),
-        Json::String(text) => Some(text.split([';', '|']).map(str::to_owned).collect()),
-        _ => None,
-    }
-}
-
-/// A placeholder as it is kept, cut to what an identifier may have.
-fn shown(placeholder: &str) -> String {
-    let mut text = placeholder.trim().to_lowercase();
-    text.truncate(text.floor_char_boundary(COOKIE_BYTES_MAX));
-    text
-}
-
-const fn identifier_code(error: IdentifierError) -> &'static str {
-    match error {
-        IdentifierError::Empty => "empty",
-        IdentifierError::TooLong { .. } => "too_long",
-        IdentifierError::Characters | IdentifierError::Syntax => "invalid",
     }
 }
 

@@ -15,12 +15,16 @@ fn origin() -> Origin {
 }
 
 fn judge(record: Json) -> Result<Judged, Vec<Finding>> {
+    judge_by(record, &Rules::default())
+}
+
+fn judge_by(record: Json, rules: &Rules) -> Result<Judged, Vec<Finding>> {
     let raw = RawId {
         block: Ulid::nil(),
         row: 0,
     };
     let fields = fields::of_json(record).map_err(|finding| vec![finding])?;
-    Ok(validate(fields, &origin(), raw, &Placeholders::default()))
+    Ok(validate(&fields, &origin(), raw, rules))
 }
 
 fn read(record: Json) -> Result<Fact, Vec<Finding>> {
@@ -116,10 +120,6 @@ fn each_fault_is_named_with_its_field() {
         json!({"cookie": "c1", "timestamp": "soon"}),
         &[("timestamp", "invalid")],
     );
-    check_refused(
-        json!({"cookie": "c1", "phone_number": "12"}),
-        &[("phone_number", "invalid")],
-    );
     check_refused(json!(["c1"]), &[("", "wrong_type")]);
     check_refused(
         json!({"cookie": "", "email": "foo@", "age": 430}),
@@ -174,6 +174,278 @@ fn a_placeholder_address_is_no_address() {
             .email,
         None
     );
+}
+
+/// What an attribute is stored as, and the warnings that there are.
+#[track_caller]
+fn check_kept(record: Json, attribute: Attribute, stored: Option<&str>, warnings: &[(&str, &str)]) {
+    let written = record.to_string();
+    let judged = judge(record).unwrap();
+    let found: Vec<_> = judged
+        .warnings
+        .iter()
+        .map(|finding| (finding.field.as_str(), finding.code))
+        .collect();
+    assert_eq!(found, warnings, "{written}");
+    assert_eq!(judged.seen.bad.len(), warnings.len());
+    let fact = judged.fact.expect("the row is kept");
+    let value = fact.attributes.get(&attribute).map(ToString::to_string);
+    assert_eq!(value.as_deref(), stored, "{written}");
+    let field = Field::Of(attribute);
+    assert!(judged.seen.filled.contains(field), "{written}");
+    assert_eq!(judged.seen.dropped.contains(field), stored.is_none(), "{written}");
+}
+
+#[test]
+fn an_attribute_that_is_not_understood_costs_no_more_than_itself() {
+    let phone = "phone_number";
+    for (name, value, attribute, stored, code) in [
+        (phone, "call me", Attribute::Phone, None, "invalid"),
+        (phone, "12", Attribute::Phone, None, "invalid"),
+        (
+            phone,
+            "718 555 0143",
+            Attribute::Phone,
+            Some("718 555 0143"),
+            "no_region",
+        ),
+        (
+            phone,
+            "+999 1234567",
+            Attribute::Phone,
+            Some("+999 1234567"),
+            "unlikely",
+        ),
+        (
+            "location.country",
+            "Atlantis",
+            Attribute::Country,
+            Some("Atlantis"),
+            "unknown",
+        ),
+        ("location.country", "n/a", Attribute::Country, None, "no_answer"),
+        ("demographics.age", "25-34", Attribute::Age, None, "range"),
+        (
+            "demographics.gender",
+            "prefer not to say",
+            Attribute::Gender,
+            None,
+            "no_answer",
+        ),
+        (
+            "demographics.gender",
+            "attack  helicopter",
+            Attribute::Gender,
+            Some("attack helicopter"),
+            "unknown",
+        ),
+        (
+            "demographics.education",
+            "school of life",
+            Attribute::Education,
+            Some("school of life"),
+            "unknown",
+        ),
+        (
+            "demographics.income",
+            "high",
+            Attribute::Income,
+            Some("high"),
+            "unknown",
+        ),
+    ] {
+        check_kept(
+            json!({"cookie": "c1", name: value}),
+            attribute,
+            stored,
+            &[(attribute.name(), code)],
+        );
+    }
+    check_kept(
+        json!({"cookie": "c1", "income": -5}),
+        Attribute::Income,
+        Some("-5"),
+        &[("demographics.income", "unknown")],
+    );
+}
+
+#[test]
+fn an_attribute_is_brought_to_its_form() {
+    for (record, attribute, stored) in [
+        (
+            json!({"phone": "+1-555-123-4567"}),
+            Attribute::Phone,
+            "+15551234567",
+        ),
+        (
+            json!({"phone": 15_551_234_567_u64, "country": "us"}),
+            Attribute::Phone,
+            "+15551234567",
+        ),
+        (
+            json!({"phone": "030 123456", "location": "Berlin, Berlin, Germany"}),
+            Attribute::Phone,
+            "+4930123456",
+        ),
+        (
+            json!({"location": "Brooklyn, NY, U.S.A."}),
+            Attribute::Country,
+            "USA",
+        ),
+        (
+            json!({"location": "Brooklyn, NY, U.S.A."}),
+            Attribute::State,
+            "New York",
+        ),
+        (
+            json!({"city": "Perth", "state": "WA", "country": "AU"}),
+            Attribute::State,
+            "WA",
+        ),
+        (
+            json!({"location": {"country": "UK"}}),
+            Attribute::Country,
+            "United Kingdom",
+        ),
+        (json!({"age": "42 years"}), Attribute::Age, "42"),
+        (json!({"age": 42.0}), Attribute::Age, "42"),
+        (json!({"gender": "m"}), Attribute::Gender, "Male"),
+        (
+            json!({"education": "B.Sc."}),
+            Attribute::Education,
+            "Bachelor's Degree",
+        ),
+        (
+            json!({"income": "$50k-$75k"}),
+            Attribute::Income,
+            "$50,000 - $75,000",
+        ),
+    ] {
+        let mut record = record;
+        record["cookie"] = json!("c1");
+        let is_repaired = judge(record.clone())
+            .unwrap()
+            .seen
+            .repaired
+            .contains(Field::Of(attribute));
+        assert_eq!(is_repaired, stored != "WA", "{record}");
+        check_kept(record, attribute, Some(stored), &[]);
+    }
+}
+
+#[test]
+fn what_has_its_form_is_not_repaired() {
+    let judged = judge(json!({
+        "cookie": "c1", "email": "jo@x.com", "phone_number": "+15551234567",
+        "location": "Brooklyn, New York, USA", "interests": ["golf"],
+        "demographics": {"age": 42, "gender": "Male", "education": "High School", "income": "$75,000 - $100,000"}
+    }))
+    .unwrap();
+    assert_eq!(judged.seen.repaired, FieldSet::default());
+    assert_eq!(judged.seen.dropped, FieldSet::default());
+    assert!(judged.seen.bad.is_empty() && judged.warnings.is_empty());
+}
+
+fn rules(severities: &[(&str, Severity)]) -> Rules {
+    let table = severities
+        .iter()
+        .map(|(name, severity)| ((*name).to_owned(), *severity));
+    Rules {
+        severities: Severities::new(&table.collect()).unwrap(),
+        ..Rules::default()
+    }
+}
+
+#[test]
+fn the_table_decides_what_follows_from_a_finding() {
+    let strict = rules(&[("phone_number", Severity::Error)]);
+    let judged = judge_by(json!({"cookie": "c1", "phone": "718 555 0143"}), &strict).unwrap();
+    let findings = judged.fact.unwrap_err();
+    assert_eq!((findings.len(), findings[0].code), (1, "no_region"));
+    assert!(judged.warnings.is_empty() && judged.seen.is_refused);
+
+    let lenient = rules(&[
+        ("email", Severity::Drop),
+        ("demographics.age", Severity::Drop),
+        ("message_id", Severity::Drop),
+        ("timestamp", Severity::Drop),
+        ("interests", Severity::Drop),
+        ("first_name", Severity::Drop),
+    ]);
+    let judged = judge_by(
+        json!({
+            "cookie": "c1", "email": "a@b.com", "mail": "c@d.com", "message_id": "m1", "messageId": "m2",
+            "age": 430, "timestamp": "soon", "interests": 5, "first_name": 7, "last_name": "Lee"
+        }),
+        &lenient,
+    )
+    .unwrap();
+    assert_eq!((judged.warnings.len(), judged.seen.bad.len()), (6, 6));
+    let fact = judged.fact.unwrap();
+    assert_eq!(
+        (fact.email, fact.message_id, fact.at),
+        (None, None, origin().received_at)
+    );
+    assert_eq!((fact.interests.len(), fact.attributes.len()), (0, 1));
+}
+
+#[test]
+fn a_tag_behind_a_plus_is_kept_or_stripped() {
+    let address = |plus_addresses, written: &str| {
+        let rules = Rules {
+            plus_addresses,
+            ..Rules::default()
+        };
+        let record = json!({"cookie": "c1", "email": written});
+        judge_by(record, &rules)
+            .unwrap()
+            .fact
+            .unwrap()
+            .email
+            .unwrap()
+            .as_str()
+            .to_owned()
+    };
+    assert_eq!(address(PlusAddresses::Keep, "Ann+Shop@x.com"), "ann+shop@x.com");
+    assert_eq!(address(PlusAddresses::Strip, "Ann+Shop@x.com"), "ann@x.com");
+    assert_eq!(address(PlusAddresses::Strip, "+shop@x.com"), "+shop@x.com");
+}
+
+#[test]
+fn a_report_is_not_told_who_somebody_is() {
+    let record = json!({"cookie": "c1", "email": "ann.lee@", "phone": "Ann: 0718 555"});
+    let shown: Vec<_> = (judge(record).unwrap().seen.bad.into_iter())
+        .filter_map(|bad| bad.value)
+        .collect();
+    assert_eq!(shown, ["aaa.aaa@", "Aaa: 9999 999"]);
+}
+
+proptest::proptest! {
+    /// Whatever stands in a field, a row is judged, and what is stored of it stays as it is
+    /// when it comes again.
+    #[test]
+    fn any_text_is_judged_and_what_is_stored_is_its_own_form(
+        text in "\\PC{0,40}",
+        column in 0..Attribute::ALL.len(),
+        country in 0_usize..3,
+    ) {
+        let attribute = Attribute::ALL[column];
+        let record = |value: &Value| {
+            let value = match value {
+                Value::Integer(number) => json!(number),
+                Value::Text(text) => json!(text),
+            };
+            let country = ["", "US", "Germany"][country];
+            json!({"cookie": "c1", "location.country": country, attribute.name(): value})
+        };
+        let of = |value: &Value| {
+            let fact = judge(record(value)).unwrap().fact.ok()?;
+            fact.attributes.get(&attribute).cloned()
+        };
+        if let Some(once) = of(&Value::Text(text)) {
+            proptest::prop_assert_eq!(of(&once), Some(once));
+        }
+    }
 }
 
 #[test]

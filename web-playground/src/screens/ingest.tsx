@@ -15,6 +15,7 @@ import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
 import { Table } from '../ui/table'
 import { count, plural } from '../ui/words'
+import { Quality } from './quality'
 
 /** A file up to this size is shown to be edited; a larger one is sent straight from the disk. In bytes. */
 const EDITABLE_BYTES_MAX = 100_000
@@ -175,6 +176,7 @@ function Report({ report, sent }: { report: IngestReport; sent: Call<IngestRepor
         </p>
       )}
       {errors.length > 0 && <Errors errors={errors} />}
+      {report.batch_id && <Quality batch={report.batch_id} />}
       {email && mayLook && report.records_processed > 0 && (
         <p>
           <a href={linkTo('people', { email })}>Look up {email}</a>

@@ -2,6 +2,7 @@
 
 use async_graphql::{Enum, ID, SimpleObject};
 
+use super::quality::BatchQuality;
 use crate::domain::Timestamp;
 use crate::services::ingest::{Report, RowError, Status};
 
@@ -16,6 +17,8 @@ pub struct IngestReport {
     records_rejected: u64,
     /// How many had come before, by their `message_id`.
     duplicates: u64,
+    /// What is wrong and refused no record: how many findings. The batch's `quality` tells which.
+    warnings: u64,
     /// The batch, for `batch`.
     batch_id: ID,
     /// What is wrong with the refused records: the first 1000 findings.
@@ -72,6 +75,8 @@ pub struct Batch {
     pub finished: bool,
     /// Why it ended before its end, if it did.
     pub failure: Option<String>,
+    /// How good its records are.
+    pub quality: BatchQuality,
 }
 
 impl From<Report> for IngestReport {
@@ -81,6 +86,7 @@ impl From<Report> for IngestReport {
             records_processed: report.accepted(),
             records_rejected: report.rejected,
             duplicates: report.duplicates,
+            warnings: report.warnings,
             batch_id: ID(report.batch.to_string()),
             errors: report.errors.into_iter().map(RecordError::from).collect(),
         }
