@@ -145,7 +145,7 @@ impl App {
         };
         let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier), &config.identity).await?;
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
-        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login);
+        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login, &config.ingest);
         set_up_users(config, &services).await?;
         let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
         Ok(Self {

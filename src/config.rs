@@ -8,7 +8,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
-use crate::services::accounts;
+use crate::services::{accounts, ingest};
 use crate::{api, auth, classify, pipeline, store, telemetry};
 
 /// Every setting with its default and what it means.
@@ -34,6 +34,8 @@ pub struct Config {
     pub store: store::Settings,
     /// Who is who.
     pub identity: pipeline::Settings,
+    /// What waits to be worked off.
+    pub ingest: ingest::Settings,
     /// The classifier.
     pub classify: classify::Settings,
     /// Tokens and passwords.
@@ -93,6 +95,7 @@ mod tests {
             format!("{:?}", store::Settings::default())
         );
         assert_eq!(config.identity, pipeline::Settings::default());
+        assert_eq!(config.ingest, ingest::Settings::default());
         assert_eq!(config.classify, classify::Settings::default());
         assert_eq!(
             format!("{:?}", config.auth),

@@ -6,6 +6,7 @@ use crate::domain::fact::Fact;
 use crate::domain::placeholder::Placeholders;
 use crate::domain::policy::Policy;
 use crate::domain::record::{Origin, Reject};
+use crate::ingest::keep;
 use crate::ingest::validate::{Judged, validate};
 use crate::store::commit::BatchProgress;
 use crate::store::raw::PackedBlock;
@@ -43,6 +44,7 @@ impl Structured {
         let processed = rows.len() as u64;
         let bytes = rows.iter().map(|(_, row, _)| row.verbatim.len()).sum();
         for (id, row, content) in rows {
+            let kept = content.as_ref().ok().cloned();
             let judged = match content {
                 Ok(fields) => validate(fields, &origin, id, placeholders),
                 Err(finding) => Judged {
@@ -59,7 +61,11 @@ impl Structured {
             }));
             match judged.fact {
                 Ok(fact) => facts.push(fact),
-                Err(reasons) => rejects.push(Reject { row, reasons }),
+                Err(reasons) => rejects.push(Reject {
+                    row,
+                    reasons,
+                    fields: kept.as_ref().and_then(keep::to_text),
+                }),
             }
         }
         let progress = BatchProgress {

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use surrealdb::types::{RecordId, SurrealValue, Variables};
 use ulid::Ulid;
 
-use super::batches::{BatchRow, MessageRow, RejectRow};
+use super::batches::{BatchRow, MessageRow};
 use super::conflicts::{ConflictRow, conflict_id, conflict_of};
 use super::decisions::{DecisionRow, merge_id};
+use super::journal::{Journal, KeyRow};
 use super::raw::PackedBlock;
+use super::rejects::Refusals;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
 use super::sightings::{EmailSighting, EmailSightingRow, Sighting, SightingRow};
 use super::{Store, StoreError};
@@ -41,9 +43,25 @@ pub struct BatchProgress {
     pub finished: bool,
     /// Why it ended before its end, if it did.
     pub failure: Option<String>,
+    /// How it is carried on where it breaks off.
+    pub journal: Box<Journal>,
 }
 
 impl BatchProgress {
+    /// A batch of which nothing is stored yet.
+    #[must_use]
+    pub fn new(id: Ulid) -> Self {
+        Self {
+            id,
+            processed: 0,
+            rejected: 0,
+            duplicates: 0,
+            finished: false,
+            failure: None,
+            journal: Box::default(),
+        }
+    }
+
     /// Rows that were accepted, those whose message id had come before among them.
     #[must_use]
     pub const fn accepted(&self) -> u64 {
@@ -133,10 +151,14 @@ impl Store {
         statements.bytes += commit
             .rejects
             .iter()
-            .map(|(_, reject)| reject.row.verbatim.len())
+            .map(|(_, reject)| reject.row.verbatim.len() + reject.fields.as_ref().map_or(0, String::len))
             .sum::<usize>();
         statements.over("raw", "INSERT INTO raw $raw RETURN NONE;", commit.raw);
-        statements.write_batches(commit.batches, commit.rejects, commit.messages);
+        statements.write_batches(commit.batches, commit.rejects, commit.at);
+        let messages = (commit.messages.into_iter())
+            .map(|(source, id, raw)| MessageRow::new(&source, &id, raw))
+            .collect();
+        statements.over("messages", "INSERT INTO message $messages RETURN NONE;", messages);
         let sightings: Vec<SightingRow> = commit.sightings.iter().map(SightingRow::new).collect();
         statements.over(
             "sightings",
@@ -190,35 +212,40 @@ impl Statements {
         }
     }
 
+    /// What was refused of a replay stands with the batch that it replays: each refused row is
+    /// to be mended in one place.
     fn write_batches(
         &mut self,
         batches: Vec<(Origin, BatchProgress)>,
         rejects: Vec<(Ulid, Reject)>,
-        messages: Vec<(String, String, RawId)>,
+        at: Timestamp,
     ) {
+        let progresses = || batches.iter().map(|(_, progress)| progress);
+        let keys: Vec<KeyRow> = progresses()
+            .filter_map(|progress| KeyRow::of_first(progress, at))
+            .collect();
+        let Refusals { new, again, replayed } = Refusals::of(progresses(), rejects, at);
         let batches: Vec<_> = batches
             .into_iter()
-            .map(|(origin, progress)| BatchRow::new(origin, progress))
-            .collect();
-        let rejects: Vec<_> = rejects
-            .into_iter()
-            .map(|(batch, reject)| RejectRow::new(batch, reject))
-            .collect();
-        let messages: Vec<_> = messages
-            .into_iter()
-            .map(|(source, id, raw)| MessageRow::new(&source, &id, raw))
+            .map(|(origin, progress)| BatchRow::new(origin, progress, at))
             .collect();
         self.over(
             "batches",
             "FOR $row IN $batches { UPSERT $row.id CONTENT $row RETURN NONE };",
             batches,
         );
+        self.over("keys", "INSERT INTO batch_key $keys RETURN NONE;", keys);
+        self.over("rejects", "INSERT IGNORE INTO reject $rejects RETURN NONE;", new);
         self.over(
-            "rejects",
-            "INSERT IGNORE INTO reject $rejects RETURN NONE;",
-            rejects,
+            "refused_again",
+            "FOR $row IN $refused_again { UPDATE $row.id SET rev = $row.rev, reasons = $row.reasons RETURN NONE };",
+            again,
         );
-        self.over("messages", "INSERT INTO message $messages RETURN NONE;", messages);
+        self.over(
+            "replayed",
+            "FOR $row IN $replayed { UPDATE $row.id SET rev = $row.rev, replayed_by = $row.by, replayed_at = $row.at RETURN NONE };",
+            replayed,
+        );
     }
 
     fn write_plan(&mut self, plan: &Plan, at: Timestamp) -> Result<(), StoreError> {

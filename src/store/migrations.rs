@@ -14,6 +14,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "002_identity",
         include_str!("../../schema/store/002_identity.surql"),
     ),
+    (
+        "004_batches",
+        include_str!("../../schema/store/004_batches.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

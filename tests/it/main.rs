@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod batches;
 mod browser;
 mod cli;
 mod crash;
@@ -13,6 +14,7 @@ mod identity;
 mod layering;
 mod pipeline;
 mod remote;
+mod resume;
 mod rest;
 mod roles;
 mod support;

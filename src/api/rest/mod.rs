@@ -1,7 +1,9 @@
 //! REST, described by OpenAPI: one struct a resource, its shapes beside it.
 
+pub mod batches;
 pub mod classify;
 pub mod cohorts;
+pub mod files;
 pub mod ingest;
 pub mod judgement;
 pub mod payload;
@@ -32,6 +34,8 @@ pub enum Tag {
 pub type Resources = (
     token::TokenApi,
     ingest::IngestApi,
+    batches::BatchesApi,
+    files::FilesApi,
     users::UsersApi,
     profiles::ProfilesApi,
     judgement::JudgementApi,
@@ -45,6 +49,8 @@ pub fn service() -> OpenApiService<Resources, ()> {
     let resources = (
         token::TokenApi,
         ingest::IngestApi,
+        batches::BatchesApi,
+        files::FilesApi,
         users::UsersApi,
         profiles::ProfilesApi,
         judgement::JudgementApi,

@@ -1,0 +1,197 @@
+//! `cdp import`: sends files to a running server, in parts that it can acknowledge one by
+//! one, several at a time. [`read`] cuts a file into parts, [`stored`] asks which the server
+//! has already, [`send`] hands it the others, [`rejects`] keeps what was refused.
+
+mod read;
+mod rejects;
+mod send;
+mod stored;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+
+use super::CommandError;
+use super::token::{Server, ServerError};
+use crate::app::say;
+use crate::ingest::decode::{DecodeError, Format};
+use read::read_parts;
+use rejects::RejectsFile;
+use send::{Answer, Sender};
+use stored::{FileId, Stored};
+
+/// Files to send, and where to
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// Files of records: .csv, .json, .ndjson or .jsonl
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// What the records come from, to tell shop from app later
+    #[arg(long, default_value = "import")]
+    source: String,
+    /// How many requests are under way at once
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    parallel: u8,
+    /// The server
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Why a file was not imported to its end.
+#[derive(Debug, thiserror::Error)]
+enum ImportError {
+    #[error("`{}` has an unknown ending; .csv, .json, .ndjson and .jsonl are read", .0.display())]
+    Format(PathBuf),
+    #[error("`{}` can't be opened, read or written", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("`{}` can't be read any further", path.display())]
+    Decode { path: PathBuf, source: DecodeError },
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+#[derive(Default)]
+struct Totals {
+    accepted: u64,
+    rejected: u64,
+    duplicates: u64,
+    /// Of these, rows in parts that were stored before.
+    stored_before: u64,
+    /// Whether any part was sent.
+    has_sent: bool,
+}
+
+impl Totals {
+    fn add(&mut self, answer: &Answer, unreadable: usize, was_stored: bool) {
+        self.accepted += answer.records_processed;
+        self.rejected += answer.records_rejected + unreadable as u64;
+        self.duplicates += answer.duplicates;
+        if was_stored {
+            self.stored_before += answer.records_processed + answer.records_rejected;
+        } else {
+            self.has_sent = true;
+        }
+    }
+
+    /// Whether the file was imported to its end before, and nothing was to be done.
+    const fn changed_nothing(&self) -> bool {
+        !self.has_sent && self.stored_before > 0
+    }
+}
+
+/// Imports each file, and prints what became of it.
+///
+/// # Errors
+/// When a file can't be read, or the server refuses for good; what was acknowledged before
+/// that is stored.
+pub fn run(args: &ImportArgs) -> Result<ExitCode, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let sender = Sender::log_in(args).await?;
+        for file in &args.files {
+            import(&sender, args, file).await?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn import(sender: &Sender<'_>, args: &ImportArgs, path: &Path) -> Result<(), CommandError> {
+    let name = path.to_string_lossy();
+    let format = Format::of_file_name(&name).ok_or_else(|| ImportError::Format(path.to_owned()))?;
+    let failed = |source| ImportError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    let file = tokio::task::spawn_blocking({
+        let (path, options) = (path.to_owned(), vec![args.source.clone()]);
+        move || {
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
+            FileId::of(&path, &options)
+        }
+    });
+    let stored = Stored::new(sender, file.await??);
+    let bar = progress_bar(size, &name);
+    let mut rejects = RejectsFile::beside(path);
+    let (started, mut totals) = (Instant::now(), Totals::default());
+    let (parts, received) = mpsc::channel(usize::from(args.parallel));
+    let reading = tokio::task::spawn_blocking({
+        let path = path.to_owned();
+        move || read_parts(&path, format, &parts)
+    });
+    let parts = stream::unfold(received, async |mut received| {
+        received.recv().await.map(|part| (part, received))
+    });
+    let mut answers = std::pin::pin!(
+        parts
+            .map(|part| async { (stored.deliver(&part).await, part) })
+            .buffered(usize::from(args.parallel))
+    );
+    while let Some((answer, part)) = answers.next().await {
+        let (answer, was_stored) = answer?;
+        totals.add(&answer, part.unreadable.len(), was_stored);
+        rejects.write(&part.rows, answer.errors, &part.unreadable)?;
+        bar.set_position(part.bytes_read);
+        bar.set_message(format!(
+            "{} accepted, {} rejected",
+            totals.accepted, totals.rejected
+        ));
+    }
+    bar.finish_and_clear();
+    // What was read before the file broke off is stored, and said so, before the error is.
+    let rejects = rejects.finish()?;
+    if totals.changed_nothing() {
+        say_imported_before(&name, &totals, &stored).await?;
+    } else {
+        summarise(&name, &totals, started.elapsed(), rejects.as_deref());
+    }
+    Ok(reading.await??)
+}
+
+fn progress_bar(size: u64, name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent}% {msg} ({elapsed}, {eta} left)");
+    let bar = ProgressBar::new(size).with_prefix(name.to_owned());
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn summarise(name: &str, totals: &Totals, took: Duration, rejects: Option<&Path>) {
+    let records = totals.accepted + totals.rejected;
+    let rate = records as f64 / took.as_secs_f64().max(0.001);
+    say(&format!(
+        "{name}: {} accepted ({} of them seen before), {} rejected, in {:.1} s, {rate:.0} records/s",
+        totals.accepted,
+        totals.duplicates,
+        totals.rejected,
+        took.as_secs_f64()
+    ));
+    if totals.stored_before > 0 {
+        say(&format!(
+            "  {} of them were stored by an import before this one",
+            totals.stored_before
+        ));
+    }
+    if let Some(path) = rejects {
+        say(&format!(
+            "  the rejected rows and their reasons are in {}",
+            path.display()
+        ));
+    }
+}
+
+async fn say_imported_before(name: &str, totals: &Totals, stored: &Stored<'_>) -> Result<(), ServerError> {
+    let report = stored.report().await?;
+    let when = report.and_then(|report| report.last_received_at);
+    let on = when.map_or_else(String::new, |at| {
+        format!(" on {}", at.format("%Y-%m-%d %H:%M UTC"))
+    });
+    say(&format!(
+        "{name}: imported before{on}; nothing changed ({} accepted, {} rejected then)",
+        totals.accepted, totals.rejected
+    ));
+    Ok(())
+}
