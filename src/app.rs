@@ -152,7 +152,7 @@ impl App {
             .judging_by(&config.ingest)
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
-        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login);
+        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login, &config.ingest);
         set_up_users(config, &services).await?;
         let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
         Ok(Self {

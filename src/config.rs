@@ -32,7 +32,7 @@ pub struct Config {
     pub mode: Mode,
     /// The store.
     pub store: store::Settings,
-    /// How records are read.
+    /// How records are read and judged, and what may wait to be.
     pub ingest: ingest::Settings,
     /// Who is who.
     pub identity: pipeline::Settings,

@@ -151,15 +151,7 @@ impl Bed {
         let chunk = Chunk {
             origin: origin(batch),
             rows,
-            before: BatchProgress {
-                id: batch,
-                processed: 0,
-                rejected: 0,
-                duplicates: 0,
-                finished: false,
-                failure: None,
-                quality: Box::default(),
-            },
+            before: BatchProgress::new(batch),
             is_last: true,
         };
         let outcome = RUNTIME.block_on(self.pipeline.ingest_chunk(chunk));

@@ -51,7 +51,12 @@ pub enum ApiError {
     NotFound(Json<ErrorBody>),
     /// What is asked contradicts what is stored.
     #[oai(status = 409)]
-    Conflict(Json<ErrorBody>),
+    Conflict(
+        Json<ErrorBody>,
+        /// Seconds after which it may fit, where that is to be expected.
+        #[oai(header = "retry-after")]
+        Option<u64>,
+    ),
     /// The body is larger than allowed.
     #[oai(status = 413)]
     PayloadTooLarge(Json<ErrorBody>),
@@ -75,6 +80,12 @@ const CHALLENGE: &str = "Bearer";
 /// Seconds until another try, where the failure does not say.
 const RETRY_AFTER_DEFAULT_S: u64 = 1;
 
+impl From<Error> for ErrorBody {
+    fn from(error: Error) -> Self {
+        body(error.code, error.message, error.field)
+    }
+}
+
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         log(&error);
@@ -87,7 +98,7 @@ impl From<Error> for ApiError {
             ErrorCode::Unauthorized => Self::Unauthorized(body, CHALLENGE.to_owned()),
             ErrorCode::Forbidden => Self::Forbidden(body),
             ErrorCode::NotFound => Self::NotFound(body),
-            ErrorCode::Conflict => Self::Conflict(body),
+            ErrorCode::Conflict | ErrorCode::KeyReused => Self::Conflict(body, error.retry_after_s),
             ErrorCode::PayloadTooLarge => Self::PayloadTooLarge(body),
             ErrorCode::UnsupportedMediaType => Self::UnsupportedMediaType(body),
             ErrorCode::RateLimited => Self::RateLimited(body, wait),

@@ -11,8 +11,10 @@ use super::error::ApiError;
 use super::guard;
 use crate::domain::error::{Error, ErrorCode};
 
-/// The route whose body is streamed; it counts its own bytes as they come.
+/// The routes whose bodies are streamed; they count their own bytes as they come. The second is
+/// that of a batch.
 const STREAMED: &str = "/api/ingest";
+const STREAMED_OF_BATCH: (&str, &str) = ("/api/ingest/", "/replay");
 
 /// The route by which strangers become callers.
 const LOG_IN: &str = "/api/auth/token";
@@ -87,7 +89,8 @@ struct Reading {
 impl Reading {
     fn of(path: &str, limits: Limits) -> Self {
         let body_bytes_max = limits.body_bytes_max as u64;
-        let is_streamed = path == STREAMED;
+        let (before, behind) = STREAMED_OF_BATCH;
+        let is_streamed = path == STREAMED || (path.starts_with(before) && path.ends_with(behind));
         let needs_caller = path != LOG_IN && (path.starts_with("/api/") || path == "/graphql");
         let bytes_max = match (is_streamed, needs_caller) {
             (true, _) => limits.ingest_bytes_max,

@@ -52,11 +52,13 @@ impl Default for Settings {
 
 /// The routes that are posted to; `*` stands for an id. All others are read: each route has one
 /// method, and a test holds this list against the description.
-const POSTED: [&str; 7] = [
+const POSTED: [&str; 9] = [
     "/api/auth/token",
     "/api/classify",
     "/api/conflicts/*/review",
     "/api/ingest",
+    "/api/ingest/*/cancel",
+    "/api/ingest/*/replay",
     "/api/merges/*/undo",
     "/api/profiles/*/cut",
     "/graphql",

@@ -1,6 +1,5 @@
 //! The quality of what was sent, as a table for a terminal.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Deserialize;
@@ -8,8 +7,8 @@ use serde::Deserialize;
 /// How many findings and bad values the table lists.
 const LISTED_MAX: usize = 10;
 
-/// The answer of `GET /api/ingest/{batch}/quality`, or the sum of several: a file may be sent
-/// as more than one batch.
+/// How good rows were, as `GET /api/ingest/{batch}/quality` tells of a batch, and
+/// `GET /api/ingest/files/{file}` of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct QualityReport {
     /// Rows that were read, good or bad.
@@ -70,44 +69,6 @@ pub struct BadValue {
 }
 
 impl QualityReport {
-    /// Adds the report of another batch. The server lists the most frequent bad values only, so
-    /// of several batches their counts are at least so high.
-    #[must_use]
-    pub fn merge(mut self, other: Self) -> Self {
-        self.rows += other.rows;
-        self.rejected += other.rejected;
-        self.duplicates += other.duplicates;
-        self.warnings += other.warnings;
-        self.bad_values_missed += other.bad_values_missed;
-        for its in other.fields {
-            match self.fields.iter_mut().find(|mine| mine.field == its.field) {
-                Some(mine) => {
-                    mine.filled += its.filled;
-                    mine.invalid += its.invalid;
-                    mine.repaired += its.repaired;
-                    mine.dropped += its.dropped;
-                }
-                None => self.fields.push(its),
-            }
-        }
-        let counts = self.findings.into_iter().chain(other.findings);
-        self.findings = summed(counts.map(|finding| ((finding.field, finding.code), finding.count)))
-            .into_iter()
-            .map(|((field, code), count)| Finding { field, code, count })
-            .collect();
-        let counts = self.bad_values.into_iter().chain(other.bad_values);
-        self.bad_values = summed(counts.map(|bad| ((bad.field, bad.code, bad.value), bad.count)))
-            .into_iter()
-            .map(|((field, code, value), count)| BadValue {
-                field,
-                code,
-                value,
-                count,
-            })
-            .collect();
-        self
-    }
-
     /// The report as a table; nothing if there is nothing to tell.
     #[must_use]
     pub fn table(&self) -> String {
@@ -141,17 +102,6 @@ impl QualityReport {
         }
         table
     }
-}
-
-/// Sums by key, most frequent first.
-fn summed<K: Ord>(counts: impl Iterator<Item = (K, u64)>) -> Vec<(K, u64)> {
-    let mut sums = BTreeMap::new();
-    for (key, count) in counts {
-        *sums.entry(key).or_default() += count;
-    }
-    let mut sums: Vec<(K, u64)> = sums.into_iter().collect();
-    sums.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    sums
 }
 
 fn name(field: &str) -> String {
@@ -250,17 +200,5 @@ mod tests {
         phone_number      2  invalid  aaaa �aa
         ");
         assert_eq!(QualityReport::default().table(), "");
-    }
-
-    #[test]
-    fn reports_are_added_up() {
-        let sum = report(10, 9).merge(report(30, 20));
-        assert_eq!((sum.rows, sum.rejected, sum.warnings), (40, 2, 4));
-        assert_eq!((sum.fields[0].filled, sum.fields[1].dropped), (29, 4));
-        assert_eq!((sum.findings[0].count, sum.findings.len()), (4, 2));
-        assert_eq!((sum.bad_values[0].count, sum.bad_values.len()), (4, 1));
-        let neutral = QualityReport::default();
-        assert_eq!(neutral.clone().merge(report(10, 9)), report(10, 9));
-        assert_eq!(report(10, 9).merge(neutral), report(10, 9));
     }
 }

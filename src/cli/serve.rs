@@ -117,6 +117,7 @@ async fn seed_demo(services: &Services, people: u32) -> Result<(), CommandError>
         source: "demo".to_owned(),
         batch: Some(batch),
         bytes_max: u64::MAX,
+        key: None,
     };
     let Report {
         processed, rejected, ..

@@ -112,7 +112,12 @@ impl Server {
 /// The error of an answer that is a refusal.
 pub async fn refused(response: reqwest::Response) -> ServerError {
     let status = response.status().as_u16();
-    let text = response.text().await.unwrap_or_default();
+    refused_with(status, response.text().await.unwrap_or_default())
+}
+
+/// The error of an answer that is a refusal, of which the text was read.
+#[must_use]
+pub fn refused_with(status: u16, text: String) -> ServerError {
     let message = serde_json::from_str(&text).map_or(text, |refusal: Refusal| refusal.error.message);
     ServerError::Refused { status, message }
 }

@@ -20,6 +20,8 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// What is asked contradicts what is stored.
     Conflict,
+    /// A key that stands for one request came with another.
+    KeyReused,
     /// The payload is larger than allowed.
     PayloadTooLarge,
     /// The payload's media type is not one that is read.
@@ -44,6 +46,7 @@ impl ErrorCode {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict => "conflict",
+            Self::KeyReused => "key_reused",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::RateLimited => "rate_limited",

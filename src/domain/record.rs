@@ -94,6 +94,9 @@ pub struct Reject {
     pub row: RawRow,
     /// At least one reason.
     pub reasons: Vec<Finding>,
+    /// Its fields by canonical name, as `ingest::keep` writes them; none if it could not be
+    /// decoded.
+    pub fields: Option<String>,
 }
 
 #[cfg(test)]

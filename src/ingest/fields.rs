@@ -320,6 +320,12 @@ impl Renames {
         self.0.iter().map(|(from, to)| (from.as_str(), to.as_str()))
     }
 
+    /// The same as texts, `column:field`.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<String> {
+        self.iter().map(|(from, to)| format!("{from}:{to}")).collect()
+    }
+
     fn of(&self, written: &str) -> Option<&str> {
         if self.0.is_empty() {
             return None;

@@ -6,12 +6,25 @@ use serde::Deserialize;
 
 use super::validate;
 
-/// How records are read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// How records are read and judged, and what may wait to be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Files of transforms, and folders of such files.
     pub transforms: Vec<PathBuf>,
-    /// How they are judged.
+    /// The most bytes that payloads may take in the store while they wait to be worked off, packed
+    /// as they are; beyond that, further ones are refused.
+    pub queue_bytes_max: u64,
+    /// How records are judged.
     pub quality: validate::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            transforms: Vec::new(),
+            queue_bytes_max: 1024 * 1024 * 1024,
+            quality: validate::Settings::default(),
+        }
+    }
 }

@@ -5,8 +5,10 @@ use crate::domain::conflict::Conflict;
 use crate::domain::fact::Fact;
 use crate::domain::policy::Policy;
 use crate::domain::quality::Quality;
-use crate::domain::record::{Origin, Reject};
-use crate::ingest::transform::Transforms;
+use crate::domain::record::{Origin, RawId, Reject};
+use crate::ingest::fields::Fields;
+use crate::ingest::keep;
+use crate::ingest::transform::{Transform, Transforms};
 use crate::ingest::validate::{Judged, Rules, validate};
 use crate::store::commit::BatchProgress;
 use crate::store::raw::PackedBlock;
@@ -47,13 +49,9 @@ impl Structured {
         let processed = rows.len() as u64;
         let bytes = rows.iter().map(|(_, row, _)| row.verbatim.len()).sum();
         for (id, row, content) in rows {
-            let content = match (content, transform) {
-                (Ok(fields), Some(transform)) => transform.apply(fields),
-                (content, _) => content,
-            };
-            let judged = match content {
-                Ok(fields) => validate(&fields, &origin, id, rules),
-                Err(finding) => Judged::unreadable(finding),
+            let (judged, kept) = match content {
+                Ok(fields) => judge(fields, &origin, id, rules, transform),
+                Err(finding) => (Judged::unreadable(finding), None),
             };
             quality.observe(judged.seen);
             refused.extend(judged.refused.into_iter().map(|refused| Conflict {
@@ -65,7 +63,11 @@ impl Structured {
             }));
             match judged.fact {
                 Ok(fact) => facts.push(fact),
-                Err(reasons) => rejects.push(Reject { row, reasons }),
+                Err(reasons) => rejects.push(Reject {
+                    row,
+                    reasons,
+                    fields: kept.as_ref().and_then(keep::to_text),
+                }),
             }
         }
         let progress = BatchProgress {
@@ -93,4 +95,22 @@ impl Structured {
     pub fn rows(&self) -> usize {
         self.facts.len() + self.rejects.len()
     }
+}
+
+/// Judges one row, and hands back its fields as they came, to be kept if it is refused.
+fn judge(
+    fields: Fields,
+    origin: &Origin,
+    id: RawId,
+    rules: &Rules,
+    transform: Option<&Transform>,
+) -> (Judged, Option<Fields>) {
+    let Some(transform) = transform else {
+        return (validate(&fields, origin, id, rules), Some(fields));
+    };
+    let judged = match transform.apply(fields.clone()) {
+        Ok(made) => validate(&made, origin, id, rules),
+        Err(finding) => Judged::unreadable(finding),
+    };
+    (judged, Some(fields))
 }

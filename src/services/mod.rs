@@ -36,7 +36,7 @@ use crate::store::{Store, StoreError};
 /// All services, as the skins hold them.
 pub struct Services {
     /// Takes payloads.
-    pub ingest: ingest::Ingest,
+    pub ingest: Arc<ingest::Ingest>,
     /// Finds people.
     pub lookup: lookup::Lookup,
     /// Says why they are one.
@@ -56,7 +56,7 @@ pub struct Services {
 }
 
 impl Services {
-    /// Wires the services to the parts they work with.
+    /// Wires the services to the parts they work with, and starts the worker of the queue.
     #[must_use]
     pub fn new(
         store: &Store,
@@ -64,10 +64,11 @@ impl Services {
         hasher: PasswordHasher,
         issuer: TokenIssuer,
         login: &accounts::Settings,
+        ingest: &crate::ingest::Settings,
     ) -> Arc<Self> {
         let names = Arc::new(cohorts::Names::of(pipeline.scores().classifier().cohorts()));
         Arc::new(Self {
-            ingest: ingest::Ingest::new(store.clone(), pipeline.clone()),
+            ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), ingest),
             lookup: lookup::Lookup::new(store.clone(), Arc::clone(&names)),
             explain: explain::Explain::new(store.clone()),
             timeline: timeline::Timeline::new(store.clone()),

@@ -1,6 +1,7 @@
 //! How good the rows of a batch were, as both APIs show it.
 
 use crate::domain::quality::{BadValue, Field, Quality};
+use super::ingest::files::FileReport;
 use crate::store::commit::BatchProgress;
 
 /// The most bad values that a report lists.
@@ -9,8 +10,8 @@ pub const VALUES_SHOWN_MAX: usize = 20;
 /// How good the rows of a batch were.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QualityReport {
-    /// The batch.
-    pub batch: String,
+    /// The batch; none of several together.
+    pub batch: Option<String>,
     /// Rows that were read, good or bad.
     pub rows: u64,
     /// Rows that were refused.
@@ -72,12 +73,32 @@ impl QualityReport {
     /// The report of a batch, as far as it has come.
     #[must_use]
     pub fn of(progress: &BatchProgress) -> Self {
-        let quality = &progress.quality;
         Self {
-            batch: progress.id.to_string(),
+            batch: Some(progress.id.to_string()),
             rows: progress.processed,
             rejected: progress.rejected,
             duplicates: progress.duplicates,
+            ..Self::of_quality(&progress.quality)
+        }
+    }
+
+    /// The report of a file, all parts together.
+    #[must_use]
+    pub fn of_file(file: &FileReport) -> Self {
+        Self {
+            rows: file.processed,
+            rejected: file.rejected,
+            duplicates: file.duplicates,
+            ..Self::of_quality(&file.quality)
+        }
+    }
+
+    fn of_quality(quality: &Quality) -> Self {
+        Self {
+            batch: None,
+            rows: 0,
+            rejected: 0,
+            duplicates: 0,
             warnings: quality.warnings,
             fields: fields(quality),
             findings: findings(quality),

@@ -1,5 +1,4 @@
-//! What each request brought and what became of it: batches, their rejects, and the
-//! messages seen.
+//! What each request brought and how far it came: batches, and the messages seen.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,6 +6,7 @@ use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
 use super::commit::BatchProgress;
+use super::journal::{Journal, Replay};
 use super::quality::{quality_of, quality_text};
 use super::rows;
 use super::transaction::bind;
@@ -15,11 +15,8 @@ use crate::domain::Timestamp;
 use crate::domain::fact::Fact;
 use crate::domain::identifier::Cookie;
 use crate::domain::quality::Quality;
-use crate::domain::record::{Finding, Origin, RawId, RawRow, Reject};
+use crate::domain::record::{Origin, RawId};
 use crate::domain::trail::MessageMark;
-
-/// The most rejects that one page holds.
-pub const REJECTS_PAGE_MAX: u64 = 1_000;
 
 #[derive(SurrealValue)]
 pub(super) struct BatchRow {
@@ -34,10 +31,20 @@ pub(super) struct BatchRow {
     failure: Option<String>,
     /// JSON; none of a batch that is older than the field.
     quality: Option<String>,
+    rev: Option<u32>,
+    rows: Option<u64>,
+    rows_digest: Option<String>,
+    payload_digest: Option<String>,
+    updated_at: Option<Timestamp>,
+    is_queued: Option<bool>,
+    is_cancelled: Option<bool>,
+    replay_of: Option<String>,
+    renames: Option<Vec<String>>,
 }
 
 impl BatchRow {
-    pub(super) fn new(origin: Origin, progress: BatchProgress) -> Self {
+    pub(super) fn new(origin: Origin, progress: BatchProgress, at: Timestamp) -> Self {
+        let journal = *progress.journal;
         Self {
             id: batch_id(progress.id),
             source: origin.source,
@@ -49,6 +56,15 @@ impl BatchRow {
             finished: progress.finished,
             failure: progress.failure,
             quality: quality_text(&progress.quality),
+            rev: Some(journal.rev + 1),
+            rows: Some(journal.rows),
+            rows_digest: journal.rows_digest,
+            payload_digest: journal.payload_digest,
+            updated_at: Some(at),
+            is_queued: Some(journal.is_queued),
+            is_cancelled: Some(journal.is_cancelled),
+            replay_of: journal.replay.map(|replay| replay.of.to_string()),
+            renames: (!journal.renames.is_empty()).then_some(journal.renames),
         }
     }
 
@@ -60,6 +76,24 @@ impl BatchRow {
             content_type: self.content_type,
             received_at: self.received_at,
         };
+        let replay = self.replay_of.map(|of| {
+            let corrupt = |_| StoreError::Corrupt(format!("`{of}` is no batch"));
+            let of = Ulid::from_string(&of).map_err(corrupt)?;
+            Ok::<_, StoreError>(Replay { of, rows: Vec::new() })
+        });
+        // A batch from before there were journals has none of this.
+        let journal = Journal {
+            rev: self.rev.unwrap_or_default(),
+            rows: self.rows.unwrap_or(self.processed),
+            rows_digest: self.rows_digest,
+            payload_digest: self.payload_digest,
+            key: None,
+            is_queued: self.is_queued.unwrap_or_default(),
+            is_cancelled: self.is_cancelled.unwrap_or_default(),
+            replay: replay.transpose()?,
+            renames: self.renames.unwrap_or_default(),
+            updated_at: self.updated_at,
+        };
         let progress = BatchProgress {
             id,
             processed: self.processed,
@@ -68,49 +102,10 @@ impl BatchRow {
             finished: self.finished,
             failure: self.failure,
             quality: Box::new((self.quality.as_deref()).map_or_else(|| Ok(Quality::default()), quality_of)?),
+            journal: Box::new(journal),
         };
         Ok((origin, progress))
     }
-}
-
-#[derive(SurrealValue)]
-struct FindingRow {
-    field: String,
-    code: String,
-    message: String,
-}
-
-#[derive(SurrealValue)]
-pub(super) struct RejectRow {
-    id: RecordId,
-    line: u64,
-    verbatim: String,
-    reasons: Vec<FindingRow>,
-}
-
-impl RejectRow {
-    pub(super) fn new(batch: Ulid, reject: Reject) -> Self {
-        let reason = |finding: Finding| FindingRow {
-            field: finding.field,
-            code: finding.code.to_owned(),
-            message: finding.message,
-        };
-        Self {
-            id: RecordId::new("reject", reject_key(batch, reject.row.number)),
-            line: reject.row.line,
-            verbatim: reject.row.verbatim,
-            reasons: reject.reasons.into_iter().map(reason).collect(),
-        }
-    }
-}
-
-/// A reject as it was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredReject {
-    /// The row as it arrived.
-    pub row: RawRow,
-    /// Field, code and message of each reason.
-    pub reasons: Vec<(String, String, String)>,
 }
 
 #[derive(SurrealValue)]
@@ -190,64 +185,26 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn batch(&self, id: Ulid) -> Result<Option<(Origin, BatchProgress)>, StoreError> {
-        let parameters = bind([("id", batch_id(id).into_value())]);
-        let found: Vec<BatchRow> = self
-            .select("read a batch", "SELECT * FROM $id", parameters)
-            .await?;
-        found.into_iter().next().map(BatchRow::into_domain).transpose()
+        Ok(self.batches(&[id]).await?.into_iter().next())
     }
 
-    /// The rejects of a batch behind row number `after`, at most `limit`, in order.
+    /// Where batches stand; those that are not there are left out.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn rejects(
-        &self,
-        batch: Ulid,
-        after: u64,
-        limit: u64,
-    ) -> Result<Vec<StoredReject>, StoreError> {
-        let parameters = bind([
-            ("batch", batch.to_string().into_value()),
-            ("after", after.into_value()),
-            ("limit", limit.min(REJECTS_PAGE_MAX).into_value()),
-        ]);
-        let found: Vec<RejectRow> = self.select("read rejects", REJECTS, parameters).await?;
-        found.into_iter().map(stored_reject).collect()
+    pub async fn batches(&self, ids: &[Ulid]) -> Result<Vec<(Origin, BatchProgress)>, StoreError> {
+        let ids: Vec<RecordId> = ids.iter().map(|id| batch_id(*id)).collect();
+        let found: Vec<BatchRow> = self
+            .select(
+                "read batches",
+                "SELECT * FROM $ids",
+                bind([("ids", ids.into_value())]),
+            )
+            .await?;
+        found.into_iter().map(BatchRow::into_domain).collect()
     }
 }
 
-/// A batch's rejects are a range of keys.
-const REJECTS: &str = "SELECT * FROM reject:[$batch, $after]>..[$batch, ..] LIMIT $limit";
-
-fn stored_reject(row: RejectRow) -> Result<StoredReject, StoreError> {
-    let number = match &row.id.key {
-        RecordIdKey::Array(parts) => parts
-            .get(1)
-            .cloned()
-            .and_then(|number| u64::from_value(number).ok()),
-        _ => None,
-    };
-    let number = number.ok_or_else(|| StoreError::Corrupt("a reject's key has no row number".to_owned()))?;
-    let reasons = row
-        .reasons
-        .into_iter()
-        .map(|reason| (reason.field, reason.code, reason.message))
-        .collect();
-    Ok(StoredReject {
-        row: RawRow {
-            number,
-            line: row.line,
-            verbatim: row.verbatim,
-        },
-        reasons,
-    })
-}
-
-fn batch_id(id: Ulid) -> RecordId {
+pub(super) fn batch_id(id: Ulid) -> RecordId {
     RecordId::new("batch", id.to_string())
-}
-
-fn reject_key(batch: Ulid, row: u64) -> Array {
-    vec![batch.to_string().into_value(), row.into_value()].into()
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use surrealdb::types::{RecordId, SurrealValue, Variables};
 use ulid::Ulid;
 
-use super::batches::{BatchRow, MessageRow, RejectRow};
+use super::batches::{BatchRow, MessageRow};
 use super::conflicts::{ConflictRow, conflict_id, conflict_of};
 use super::decisions::{DecisionRow, merge_id};
+use super::journal::{Journal, KeyRow};
 use super::raw::PackedBlock;
+use super::rejects::Refusals;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
 use super::sightings::{EmailSighting, EmailSightingRow, SightingRow};
 use super::{Store, StoreError};
@@ -46,9 +48,26 @@ pub struct BatchProgress {
     pub failure: Option<String>,
     /// How good its rows are.
     pub quality: Box<Quality>,
+    /// How it is carried on where it breaks off.
+    pub journal: Box<Journal>,
 }
 
 impl BatchProgress {
+    /// A batch of which nothing is stored yet.
+    #[must_use]
+    pub fn new(id: Ulid) -> Self {
+        Self {
+            id,
+            processed: 0,
+            rejected: 0,
+            duplicates: 0,
+            finished: false,
+            failure: None,
+            quality: Box::default(),
+            journal: Box::default(),
+        }
+    }
+
     /// Rows that were accepted, those whose message id had come before among them.
     #[must_use]
     pub const fn accepted(&self) -> u64 {
@@ -114,10 +133,10 @@ impl Store {
         statements.bytes += commit
             .rejects
             .iter()
-            .map(|(_, reject)| reject.row.verbatim.len())
+            .map(|(_, reject)| reject.row.verbatim.len() + reject.fields.as_ref().map_or(0, String::len))
             .sum::<usize>();
         statements.over("raw", "INSERT INTO raw $raw RETURN NONE;", commit.raw);
-        statements.write_batches(commit.batches, commit.rejects);
+        statements.write_batches(commit.batches, commit.rejects, commit.at);
         statements.write_shed(&commit.plan.shed);
         let sightings: Vec<EmailSightingRow> =
             commit.email_sightings.iter().map(EmailSightingRow::new).collect();
@@ -166,24 +185,39 @@ impl Statements {
         }
     }
 
-    fn write_batches(&mut self, batches: Vec<(Origin, BatchProgress)>, rejects: Vec<(Ulid, Reject)>) {
+    /// What was refused of a replay stands with the batch that it replays: each refused row is
+    /// to be mended in one place.
+    fn write_batches(
+        &mut self,
+        batches: Vec<(Origin, BatchProgress)>,
+        rejects: Vec<(Ulid, Reject)>,
+        at: Timestamp,
+    ) {
+        let progresses = || batches.iter().map(|(_, progress)| progress);
+        let keys: Vec<KeyRow> = progresses()
+            .filter_map(|progress| KeyRow::of_first(progress, at))
+            .collect();
+        let Refusals { new, again, replayed } = Refusals::of(progresses(), rejects, at);
         let batches: Vec<_> = batches
             .into_iter()
-            .map(|(origin, progress)| BatchRow::new(origin, progress))
-            .collect();
-        let rejects: Vec<_> = rejects
-            .into_iter()
-            .map(|(batch, reject)| RejectRow::new(batch, reject))
+            .map(|(origin, progress)| BatchRow::new(origin, progress, at))
             .collect();
         self.over(
             "batches",
             "FOR $row IN $batches { UPSERT $row.id CONTENT $row RETURN NONE };",
             batches,
         );
+        self.over("keys", "INSERT INTO batch_key $keys RETURN NONE;", keys);
+        self.over("rejects", "INSERT IGNORE INTO reject $rejects RETURN NONE;", new);
         self.over(
-            "rejects",
-            "INSERT IGNORE INTO reject $rejects RETURN NONE;",
-            rejects,
+            "refused_again",
+            "FOR $row IN $refused_again { UPDATE $row.id SET rev = $row.rev, reasons = $row.reasons RETURN NONE };",
+            again,
+        );
+        self.over(
+            "replayed",
+            "FOR $row IN $replayed { UPDATE $row.id SET rev = $row.rev, replayed_by = $row.by, replayed_at = $row.at RETURN NONE };",
+            replayed,
         );
     }
 

@@ -18,6 +18,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "003_quality",
         include_str!("../../schema/store/003_quality.surql"),
     ),
+    (
+        "004_batches",
+        include_str!("../../schema/store/004_batches.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

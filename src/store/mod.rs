@@ -2,10 +2,10 @@
 //! on and applies plans in one transaction; it never decides.
 //!
 //! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`]
-//! tells a conflict from a failure, [`commit`] writes what one chunk changes, [`graph`]
-//! reads the identity graph, [`survey`] walks all of it, [`repair`] mends it, and the others
-//! read one kind of record each. [`rows`] are the twins of the domain's types as records hold
-//! them.
+//! tells a conflict from a failure, [`commit`] writes what one chunk changes, [`journal`] says
+//! how a batch is carried on, [`spool`] holds payloads that wait, [`graph`] reads the identity
+//! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
+//! record each. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
 pub mod batches;
@@ -16,15 +16,18 @@ pub mod connect;
 pub mod decisions;
 pub mod graph;
 pub mod interests;
+pub mod journal;
 mod log;
 pub mod members;
 mod migrations;
 pub mod profiles;
 mod quality;
 pub mod raw;
+pub mod rejects;
 pub mod repair;
 mod rows;
 pub mod sightings;
+pub mod spool;
 pub mod survey;
 mod transaction;
 
@@ -36,10 +39,21 @@ pub use connect::Settings;
 #[derive(Clone)]
 pub struct Store {
     connection: Arc<connect::Connection>,
+    /// Whether other processes may have it open too.
+    is_shared: bool,
     /// The most bytes that one transaction may write. The engine logs a transaction before it
     /// finds that its write buffer can't hold it, and could not be opened again after a crash
     /// at that moment; so it is never asked to.
     transaction_bytes_max: usize,
+}
+
+impl Store {
+    /// Whether other processes may have the store open too: a server's store is shared, and an
+    /// embedded one never.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
+    }
 }
 
 /// Why the store could not do what was asked.

@@ -246,7 +246,15 @@ async fn a_file_of_many_parts_keeps_its_own_line_numbers_and_a_second_import_cha
     );
     let (said, _) = import(&app, &path, &table).await;
     assert!(
-        said.contains("2498 accepted (2498 of them seen before), 2 rejected"),
+        said.contains("many.csv: imported before on ")
+            && said.contains("; nothing changed (2498 accepted, 2 rejected then)"),
+        "{said}"
+    );
+    // From another source it is another import, whose messages are its own.
+    let arguments = ["import", "--source", "other", path.to_str().unwrap()];
+    let said = printed(&run(&mut client(&app, &arguments, "ingest")).await);
+    assert!(
+        said.contains("2498 accepted (0 of them seen before), 2 rejected"),
         "{said}"
     );
     assert_eq!(user(&app, "many-2500").await.unwrap()["demographics"]["age"], 42);

@@ -78,15 +78,7 @@ impl Road {
         })
         .unwrap();
         let batch = Ulid::new();
-        let before = BatchProgress {
-            id: batch,
-            processed: 0,
-            rejected: 0,
-            duplicates: 0,
-            finished: false,
-            failure: None,
-            quality: Box::default(),
-        };
+        let before = BatchProgress::new(batch);
         let origin = Origin {
             batch,
             source: source.to_owned(),

@@ -69,6 +69,16 @@ const ROOT_FIELDS: [(&str, &str, Permission); 16] = [
         Permission::Ingest,
     ),
     (
+        "cancelBatch",
+        r#"mutation { cancelBatch(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { id } }"#,
+        Permission::Ingest,
+    ),
+    (
+        "replayRejects",
+        r#"mutation { replayRejects(batch: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { status } }"#,
+        Permission::Ingest,
+    ),
+    (
         "rawRow",
         r#"{ rawRow(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV-0") { id } }"#,
         Permission::Read,
@@ -100,6 +110,9 @@ async fn every_committed_query_runs() {
     let app = TestApp::start().await;
     let john = ingest_example(&app).await;
     let (merge, conflict, shared) = ingest_what_is_to_be_judged(&app).await;
+    let records = json!([{"cookie": "visitor-1"}, {"cookie": "visitor-2", "email": "foo@"}]);
+    let (_, report) = app.send("application/json", records.to_string()).await;
+    let batch = report["batch_id"].clone();
     let mut names = BTreeSet::new();
     for path in committed_queries() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -110,6 +123,8 @@ async fn every_committed_query_runs() {
         match name.as_str() {
             "identity_graph" | "provenance" | "timeline" => variables["id"] = john.clone(),
             "undo_merge" => variables["id"] = merge.clone(),
+            "batch" => variables["id"] = batch.clone(),
+            "replay_rejects" => variables["batch"] = batch.clone(),
             "review_conflict" => variables["id"] = conflict.clone(),
             "cut" => variables["profile"] = shared.clone(),
             _ => {}
@@ -125,6 +140,7 @@ async fn every_committed_query_runs() {
         names.insert(name);
     }
     let expected = [
+        "batch",
         "classify",
         "cohort_members",
         "cohorts",
@@ -137,6 +153,7 @@ async fn every_committed_query_runs() {
         "profile_by_email",
         "profiles",
         "provenance",
+        "replay_rejects",
         "review_conflict",
         "timeline",
         "undo_merge",

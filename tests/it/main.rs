@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod batches;
 mod browser;
 mod cli;
 mod crash;
@@ -15,6 +16,7 @@ mod layering;
 mod pipeline;
 mod quality;
 mod remote;
+mod resume;
 mod rest;
 mod roles;
 mod support;

@@ -522,6 +522,7 @@ async fn a_batch_that_was_cut_off_can_be_sent_again_under_its_id() {
         source: "demo".to_owned(),
         batch: Some(Ulid::from_parts(0, 7)),
         bytes_max: u64::MAX,
+        key: None,
     };
     let rows = "{\"cookie\":\"c1\",\"age\":430}\n{\"cookie\":\"c2\"}\n";
     for _ in 0..2 {

@@ -37,9 +37,13 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/conflicts                       401     may     may     403     may
     POST /api/conflicts/{id}/review          401     403     403     403     may
     POST /api/ingest                         401     403     403     may     may
+    GET /api/ingest/files/{file}             401     403     403     may     may
+    GET /api/ingest/files/{file}/parts       401     403     403     may     may
     GET /api/ingest/{batch}                  401     403     403     may     may
     GET /api/ingest/{batch}/quality          401     403     403     may     may
+    POST /api/ingest/{batch}/cancel          401     403     403     may     may
     GET /api/ingest/{batch}/rejects          401     403     403     may     may
+    POST /api/ingest/{batch}/replay          401     403     403     may     may
     GET /api/merges                          401     may     may     403     may
     POST /api/merges/{id}/undo               401     403     403     403     may
     POST /api/profiles/{id}/cut              401     403     403     403     may

@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Json, Object, Value};
 use super::error::Result;
 use super::guard::{Needs, caller};
 use super::services;
-use super::types::ingest::IngestReport;
+use super::types::ingest::{Batch, IngestReport, RejectsReplay};
 use super::types::judgement::Judged;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
@@ -37,19 +37,58 @@ impl Mutation {
         #[graphql(desc = "Customer records, 1 to 10000, of the form that the REST route takes.")]
         records: Vec<Json<Value>>,
         #[graphql(desc = "Who sends them.", default_with = "Some(SOURCE.to_owned())")] source: Option<String>,
+        #[graphql(
+            desc = "A name for this request. Repeated with the same records, it gets the first answer, or goes on where that request broke off; no record is stored twice."
+        )]
+        idempotency_key: Option<String>,
     ) -> Result<IngestReport> {
-        if !(1..=RECORDS_MAX).contains(&records.len()) {
-            return Err(Error::bad_request("records", format!("give 1 to {RECORDS_MAX} records")).into());
-        }
+        check_number(&records)?;
+        let ingest = &services(ctx)?.ingest;
+        let by = &caller(ctx)?.name;
+        let key = idempotency_key.map(|key| ingest.key(by, &key)).transpose()?;
         let payload = Payload {
             format: Format::Json,
             renames: Renames::default(),
             source: source.unwrap_or_else(|| SOURCE.to_owned()),
             batch: None,
             bytes_max: BYTES_MAX,
+            key,
         };
         let body = Cursor::new(json_lines(&records).map_err(Error::internal)?);
-        Ok(services(ctx)?.ingest.ingest(payload, body).await?.into())
+        Ok(ingest.ingest(payload, body).await?.into())
+    }
+
+    /// Cancels a batch that is queued or being worked off; records that are stored stay. Does
+    /// nothing to one that is cancelled already.
+    #[graphql(guard = "Needs(Permission::Ingest)")]
+    async fn cancel_batch(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The batch's id.")] id: ID,
+    ) -> Result<Batch> {
+        Ok(services(ctx)?.ingest.cancel(&id).await?.into())
+    }
+
+    /// Judges the rejects of a batch again, as they were kept, or as they were mended. What is
+    /// accepted is stored as if it had come with its batch, and never replayed again.
+    #[graphql(guard = "Needs(Permission::Ingest)")]
+    async fn replay_rejects(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the batch whose rejects they are.")] batch: ID,
+        #[graphql(
+            desc = "Mended records, 1 to 10000, each with the number of its reject as `row`; without them, all rejects as they were kept."
+        )]
+        records: Option<Vec<Json<Value>>>,
+    ) -> Result<RejectsReplay> {
+        let ingest = &services(ctx)?.ingest;
+        let Some(records) = records else {
+            return Ok(ingest.replay(&batch).await?.into());
+        };
+        check_number(&records)?;
+        let body = Cursor::new(json_lines(&records).map_err(Error::internal)?);
+        let replayed = ingest.replay_mended(&batch, Format::Json, BYTES_MAX, body);
+        Ok(replayed.await?.into())
     }
 
     /// Takes a merge apart: the absorbed profile is itself again. The evidence that tied the two
@@ -91,6 +130,13 @@ impl Mutation {
         let by = &caller(ctx)?.name;
         Ok(services(ctx)?.judgement.review(&id, &action, by).await?.into())
     }
+}
+
+fn check_number(records: &[Json<Value>]) -> Result<()> {
+    if (1..=RECORDS_MAX).contains(&records.len()) {
+        return Ok(());
+    }
+    Err(Error::bad_request("records", format!("give 1 to {RECORDS_MAX} records")).into())
 }
 
 /// A JSON array with each record on a line of its own, so that the line of an error is the

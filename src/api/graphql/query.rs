@@ -211,19 +211,8 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The `batchId` of an ingest's answer.")] id: ID,
     ) -> Result<Option<Batch>> {
-        let found = services(ctx)?.ingest.batch(&id).await;
-        Ok(null_if_not_found(found)?.map(|(origin, progress)| Batch {
-            quality: QualityReport::of(&progress).into(),
-            id: ID(progress.id.to_string()),
-            source: origin.source,
-            content_type: origin.content_type,
-            received_at: origin.received_at,
-            records_processed: progress.accepted(),
-            records_rejected: progress.rejected,
-            duplicates: progress.duplicates,
-            finished: progress.finished,
-            failure: progress.failure,
-        }))
+        let found = services(ctx)?.ingest.standing(&id).await;
+        Ok(null_if_not_found(found)?.map(Batch::from))
     }
 
     /// A row exactly as it arrived; null when there is none at that address.

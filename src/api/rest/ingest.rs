@@ -1,20 +1,21 @@
-//! `POST /api/ingest`, and what became of it.
+//! `POST /api/ingest`.
 
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::param::{Path, Query};
+use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, Object, OpenApi};
+use poem_openapi::{ApiResponse, Object, OpenApi, Union};
 
 use super::Tag;
+use super::batches::BatchBody;
 use super::payload::IngestPayload;
-use crate::api::error::ApiError;
+use crate::api::error::{ApiError, ErrorBody};
 use crate::api::guard::MayIngest;
 use crate::api::limits::Limits;
-use crate::domain::Timestamp;
+use crate::domain::error::{Error, ErrorCode};
 use crate::services::Services;
-use crate::services::ingest::{self, Payload, Report, RowError, Status, StoredReject};
+use crate::services::ingest::{self, Payload, Report, RowError, Standing, Status};
 
 /// Sending records.
 pub struct IngestApi;
@@ -53,59 +54,48 @@ pub struct IngestReport {
     warnings: u64,
 }
 
+/// Why a payload as a whole is refused that could be read.
+#[derive(Union)]
+pub enum Unprocessable {
+    /// Every row was refused.
+    AllRejected(IngestReport),
+    /// The key was used for another payload.
+    KeyReused(ErrorBody),
+}
+
 /// How an ingest call ends.
 #[derive(ApiResponse)]
 pub enum IngestResponse {
     /// The good rows are stored.
     #[oai(status = 200)]
-    Stored(Json<IngestReport>),
-    /// Every row was refused.
+    Stored(
+        Json<IngestReport>,
+        /// `true` when this is the answer to an earlier request with the same key.
+        #[oai(header = "idempotency-replayed")]
+        Option<bool>,
+    ),
+    /// The payload is durable and waits to be worked off.
+    #[oai(status = 202)]
+    Queued(
+        Json<BatchBody>,
+        /// Where the batch can be asked about.
+        #[oai(header = "location")]
+        String,
+        /// `respond-async`.
+        #[oai(header = "preference-applied")]
+        String,
+        /// `true` when the batch is that of an earlier request with the same key.
+        #[oai(header = "idempotency-replayed")]
+        Option<bool>,
+    ),
+    /// Every row was refused, or the key was used for another payload.
     #[oai(status = 422)]
-    AllRejected(Json<IngestReport>),
-}
-
-/// Where a batch stands.
-#[derive(Object)]
-#[oai(skip_serializing_if_is_none)]
-pub struct BatchBody {
-    /// The batch.
-    batch_id: String,
-    /// Who sent it.
-    source: String,
-    /// The media type as decoded.
-    content_type: String,
-    /// When it arrived.
-    received_at: Timestamp,
-    /// Rows that were accepted, duplicates included.
-    records_processed: u64,
-    /// Rows that were refused.
-    records_rejected: u64,
-    /// Rows whose message id had come before.
-    duplicates: u64,
-    /// Whether no more will come.
-    finished: bool,
-    /// Why it ended before its end, if it did.
-    failure: Option<String>,
-}
-
-/// A refused row.
-#[derive(Object)]
-pub struct RejectBody {
-    /// The row's number.
-    row: u64,
-    /// The line where the row begins.
-    line: u64,
-    /// The row as it arrived.
-    verbatim: String,
-    /// What is wrong with it.
-    errors: Vec<RowErrorBody>,
-}
-
-/// The refused rows of a batch.
-#[derive(Object)]
-pub struct RejectsBody {
-    /// The rejects, by row number.
-    rejects: Vec<RejectBody>,
+    Unprocessable(
+        Json<Unprocessable>,
+        /// `true` when this is the answer to an earlier request with the same key.
+        #[oai(header = "idempotency-replayed")]
+        Option<bool>,
+    ),
 }
 
 #[OpenApi]
@@ -115,15 +105,23 @@ impl IngestApi {
     /// One payload, or a form with one file. What is packed by gzip or Zstandard is unpacked, with
     /// or without a `Content-Encoding`. Answers when every good row is durable. A bad row is named in `errors` and kept as
     /// a reject; it does not keep the others from being stored.
+    ///
+    /// With `Idempotency-Key`, a repetition of the same request gets the first one's answer, or
+    /// carries on where that broke off: no row is stored twice. A key is its user's own, and is
+    /// kept as long as its batch. While the first request is under way, a second one gets a 409.
+    ///
+    /// With `Prefer: respond-async`, the payload is made durable and answered with 202 before
+    /// its rows are read; `GET /ingest/{batch}` tells how far it is. A full queue is a 429.
     #[oai(
         path = "/ingest",
         method = "post",
         tag = "Tag::Ingest",
         operation_id = "ingest"
     )]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn ingest(
         &self,
-        _caller: MayIngest,
+        caller: MayIngest,
         services: Data<&Arc<Services>>,
         limits: Data<&Limits>,
         /// Who sends, to tell shop from app later.
@@ -133,87 +131,70 @@ impl IngestApi {
         /// `Kundennummer:cookie`; again for each.
         #[oai(default)]
         map: Query<Vec<String>>,
+        /// A name for this request: 1 to 255 visible ASCII characters, such as a UUID.
+        #[oai(name = "idempotency-key", validator(max_length = 257))]
+        key: Header<Option<String>>,
+        /// `respond-async`, to have it worked off later.
+        #[oai(name = "prefer")]
+        prefer: Header<Option<String>>,
         payload: IngestPayload,
     ) -> Result<IngestResponse, ApiError> {
+        let ingest = &services.ingest;
+        let key = key.0.map(|key| ingest.key(&caller.0.name, &key)).transpose()?;
         let described = Payload {
             format: payload.format,
             renames: ingest::renames(&map.0)?,
             source: source.0,
             batch: None,
             bytes_max: limits.ingest_bytes_max,
+            key,
         };
-        let report = services.ingest.ingest(described, payload.body).await?;
-        let all_rejected = report.status() == Status::Error;
-        let body = Json(IngestReport::from(report));
-        Ok(if all_rejected {
-            IngestResponse::AllRejected(body)
+        let body = payload.body;
+        let answer = if prefer.0.as_deref().is_some_and(prefers_async) {
+            ingest.enqueue(described, body).await.map(queued)
         } else {
-            IngestResponse::Stored(body)
-        })
+            ingest.ingest(described, body).await.map(stored)
+        };
+        answer.or_else(|error| key_reused(error).map_err(ApiError::from))
     }
+}
 
-    /// Where a batch stands
-    #[oai(
-        path = "/ingest/:batch",
-        method = "get",
-        tag = "Tag::Ingest",
-        operation_id = "batch"
-    )]
-    async fn batch(
-        &self,
-        _caller: MayIngest,
-        services: Data<&Arc<Services>>,
-        batch: Path<String>,
-    ) -> Result<Json<BatchBody>, ApiError> {
-        let (origin, progress) = services.ingest.batch(&batch.0).await?;
-        Ok(Json(BatchBody {
-            batch_id: origin.batch.to_string(),
-            source: origin.source,
-            content_type: origin.content_type,
-            received_at: origin.received_at,
-            records_processed: progress.accepted(),
-            records_rejected: progress.rejected,
-            duplicates: progress.duplicates,
-            finished: progress.finished,
-            failure: progress.failure,
-        }))
-    }
+/// Whether a `Prefer` header (RFC 7240) asks for an answer before the work is done.
+fn prefers_async(header: &str) -> bool {
+    let mut preferences = header.split([',', ';']).map(str::trim);
+    preferences.any(|preference| preference.eq_ignore_ascii_case("respond-async"))
+}
 
-    /// The refused rows of a batch
-    #[oai(
-        path = "/ingest/:batch/rejects",
-        method = "get",
-        tag = "Tag::Ingest",
-        operation_id = "rejects"
-    )]
-    async fn rejects(
-        &self,
-        _caller: MayIngest,
-        services: Data<&Arc<Services>>,
-        batch: Path<String>,
-        /// Only rows behind this number.
-        #[oai(default)]
-        after: Query<u64>,
-        /// How many at most.
-        #[oai(
-            validator(minimum(value = "1"), maximum(value = "1000")),
-            default = "default_limit"
-        )]
-        limit: Query<u64>,
-    ) -> Result<Json<RejectsBody>, ApiError> {
-        let rejects = services.ingest.rejects(&batch.0, after.0, limit.0).await?;
-        Ok(Json(RejectsBody {
-            rejects: rejects.into_iter().map(RejectBody::from).collect(),
-        }))
+fn stored(report: Report) -> IngestResponse {
+    let all_rejected = report.status() == Status::Error;
+    let is_replayed = report.is_replayed.then_some(true);
+    let body = IngestReport::from(report);
+    if all_rejected {
+        IngestResponse::Unprocessable(Json(Unprocessable::AllRejected(body)), is_replayed)
+    } else {
+        IngestResponse::Stored(Json(body), is_replayed)
     }
+}
+
+fn queued(standing: Standing) -> IngestResponse {
+    let location = format!("/api/ingest/{}", standing.origin.batch);
+    let is_replayed = standing.is_replayed.then_some(true);
+    let applied = "respond-async".to_owned();
+    IngestResponse::Queued(Json(standing.into()), location, applied, is_replayed)
+}
+
+/// A key that was used for another payload makes this one unprocessable; every other error stays
+/// what it is.
+fn key_reused(error: Error) -> Result<IngestResponse, Error> {
+    if error.code != ErrorCode::KeyReused {
+        return Err(error);
+    }
+    let body = Unprocessable::KeyReused(error.into());
+    Ok(IngestResponse::Unprocessable(Json(body), None))
 }
 
 fn default_source() -> String {
     "api".to_owned()
-}
-
-const fn default_limit() -> u64 {
-    100
 }
 
 impl From<Report> for IngestReport {
@@ -232,31 +213,39 @@ impl From<Report> for IngestReport {
 
 impl From<RowError> for RowErrorBody {
     fn from(error: RowError) -> Self {
-        Self {
-            row: error.row,
-            line: error.line,
-            field: error.finding.field,
-            code: error.finding.code.to_owned(),
-            message: error.finding.message,
-        }
-    }
-}
-
-impl From<StoredReject> for RejectBody {
-    fn from(reject: StoredReject) -> Self {
-        let (row, line) = (reject.row.number, reject.row.line);
-        let error = |(field, code, message)| RowErrorBody {
+        let RowError {
             row,
             line,
             field,
             code,
             message,
-        };
+        } = error;
         Self {
             row,
             line,
-            verbatim: reject.row.verbatim,
-            errors: reject.reasons.into_iter().map(error).collect(),
+            field,
+            code,
+            message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preference_is_found_among_others() {
+        for header in [
+            "respond-async",
+            "Respond-Async",
+            "wait=10, respond-async",
+            "respond-async; wait=10",
+        ] {
+            assert!(prefers_async(header), "{header}");
+        }
+        for header in ["", "return=minimal", "respond-async=no", "no-respond-async"] {
+            assert!(!prefers_async(header), "{header}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! REST, described by OpenAPI: one struct a resource, its shapes beside it.
 
+pub mod batches;
 pub mod classify;
 pub mod cohorts;
+pub mod files;
 pub mod ingest;
 pub mod judgement;
 pub mod payload;
@@ -34,6 +36,8 @@ pub type Resources = (
     token::TokenApi,
     ingest::IngestApi,
     quality::QualityApi,
+    batches::BatchesApi,
+    files::FilesApi,
     users::UsersApi,
     profiles::ProfilesApi,
     judgement::JudgementApi,
@@ -48,6 +52,8 @@ pub fn service() -> OpenApiService<Resources, ()> {
         token::TokenApi,
         ingest::IngestApi,
         quality::QualityApi,
+        batches::BatchesApi,
+        files::FilesApi,
         users::UsersApi,
         profiles::ProfilesApi,
         judgement::JudgementApi,

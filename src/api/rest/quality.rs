@@ -56,11 +56,12 @@ pub struct BadValueBody {
     count: u64,
 }
 
-/// How good the rows of a batch were.
+/// How good the rows of a batch were, or of all parts of a file.
 #[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct QualityBody {
-    /// The batch.
-    batch_id: String,
+    /// The batch; none of a file.
+    batch_id: Option<String>,
     /// Rows that were read, good or bad.
     rows: u64,
     /// Rows that were refused.

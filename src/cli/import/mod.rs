@@ -1,10 +1,11 @@
 //! `cdp import`: sends files to a running server, in parts that it can acknowledge one by
-//! one, several at a time. [`read`] cuts a file into parts, [`send`] hands them to the
-//! server, [`rejects`] keeps what was refused.
+//! one, several at a time. [`read`] cuts a file into parts, [`stored`] asks which the server
+//! has already, [`send`] hands it the others, [`rejects`] keeps what was refused.
 
 mod read;
 mod rejects;
 mod send;
+mod stored;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +22,8 @@ use crate::ingest::decode::{DecodeError, Format};
 use crate::ingest::fields::{RenameError, Renames};
 use read::read_parts;
 use rejects::RejectsFile;
-use send::Sender;
+use send::{Answer, Sender};
+use stored::{FileId, FileReport, Stored};
 
 /// Files to send, and where to
 #[derive(Debug, clap::Args)]
@@ -66,6 +68,28 @@ struct Totals {
     accepted: u64,
     rejected: u64,
     duplicates: u64,
+    /// Of these, rows in parts that were stored before.
+    stored_before: u64,
+    /// Whether any part was sent.
+    has_sent: bool,
+}
+
+impl Totals {
+    fn add(&mut self, answer: &Answer, unreadable: usize, was_stored: bool) {
+        self.accepted += answer.records_processed;
+        self.rejected += answer.records_rejected + unreadable as u64;
+        self.duplicates += answer.duplicates;
+        if was_stored {
+            self.stored_before += answer.records_processed + answer.records_rejected;
+        } else {
+            self.has_sent = true;
+        }
+    }
+
+    /// Whether the file was imported to its end before, and nothing was to be done.
+    const fn changed_nothing(&self) -> bool {
+        !self.has_sent && self.stored_before > 0
+    }
 }
 
 /// Imports each file, and prints what became of it.
@@ -99,6 +123,12 @@ async fn import(
         source,
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();
+    let options: Vec<String> = std::iter::once(args.source.clone()).chain(renames.pairs()).collect();
+    let file = tokio::task::spawn_blocking({
+        let path = path.to_owned();
+        move || FileId::of(&path, &options)
+    });
+    let stored = Stored::new(sender, file.await??);
     let bar = progress_bar(size, &name);
     let mut rejects = RejectsFile::beside(path);
     let (started, mut totals) = (Instant::now(), Totals::default());
@@ -112,14 +142,12 @@ async fn import(
     });
     let mut answers = std::pin::pin!(
         parts
-            .map(|part| async { (sender.send(&part).await, part) })
+            .map(|part| async { (stored.deliver(&part).await, part) })
             .buffered(usize::from(args.parallel))
     );
     while let Some((answer, part)) = answers.next().await {
-        let answer = answer?;
-        totals.accepted += answer.records_processed;
-        totals.rejected += answer.records_rejected + part.unreadable.len() as u64;
-        totals.duplicates += answer.duplicates;
+        let (answer, was_stored) = answer?;
+        totals.add(&answer, part.unreadable.len(), was_stored);
         rejects.write(&part.rows, answer.errors, &part.unreadable)?;
         bar.set_position(part.bytes_read);
         bar.set_message(format!(
@@ -129,7 +157,16 @@ async fn import(
     }
     bar.finish_and_clear();
     // What was read before the file broke off is stored, and said so, before the error is.
-    summarise(&name, &totals, started.elapsed(), rejects.finish()?.as_deref());
+    let rejects = rejects.finish()?;
+    let report = stored.report().await?;
+    if totals.changed_nothing() {
+        say_imported_before(&name, &totals, report.as_ref());
+    } else {
+        summarise(&name, &totals, started.elapsed(), rejects.as_deref());
+    }
+    if let Some(report) = report {
+        say(&report.quality.table());
+    }
     Ok(reading.await??)
 }
 
@@ -150,10 +187,27 @@ fn summarise(name: &str, totals: &Totals, took: Duration, rejects: Option<&Path>
         totals.rejected,
         took.as_secs_f64()
     ));
+    if totals.stored_before > 0 {
+        say(&format!(
+            "  {} of them were stored by an import before this one",
+            totals.stored_before
+        ));
+    }
     if let Some(path) = rejects {
         say(&format!(
             "  the rejected rows and their reasons are in {}",
             path.display()
         ));
     }
+}
+
+fn say_imported_before(name: &str, totals: &Totals, report: Option<&FileReport>) {
+    let when = report.and_then(|report| report.last_received_at);
+    let on = when.map_or_else(String::new, |at| {
+        format!(" on {}", at.format("%Y-%m-%d %H:%M UTC"))
+    });
+    say(&format!(
+        "{name}: imported before{on}; nothing changed ({} accepted, {} rejected then)",
+        totals.accepted, totals.rejected
+    ));
 }

@@ -15,11 +15,11 @@ use crate::ingest::decode::{Format, Row, Unpacked, csv_header, decode_named};
 use crate::ingest::fields::{Names, Renames};
 
 /// Rows per request: one transaction of the server's.
-const PART_ROWS: usize = 1_000;
+pub const PART_ROWS: usize = 1_000;
 
 /// Bytes of rows after which a part is closed before it has all its rows, as the server
 /// does.
-const PART_BYTES: usize = 4 * 1024 * 1024;
+pub const PART_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of a file that are unpacked at once.
 const FILE_BUFFER_BYTES: usize = 256 * 1024;

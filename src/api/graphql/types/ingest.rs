@@ -4,7 +4,8 @@ use async_graphql::{Enum, ID, SimpleObject};
 
 use super::quality::BatchQuality;
 use crate::domain::Timestamp;
-use crate::services::ingest::{Report, RowError, Status};
+use crate::services::quality::QualityReport;
+use crate::services::ingest::{ReplayReport, Report, RowError, Stage, Standing, Status};
 
 /// What became of the records of one ingest.
 #[derive(SimpleObject)]
@@ -23,6 +24,8 @@ pub struct IngestReport {
     batch_id: ID,
     /// What is wrong with the refused records: the first 1000 findings.
     errors: Vec<RecordError>,
+    /// Whether this is the answer to an earlier ingest with the same `idempotencyKey`.
+    replayed: bool,
 }
 
 /// All in a word; the words are those of the REST route.
@@ -49,7 +52,7 @@ pub struct RecordError {
     /// The field, for example `demographics.age`.
     field: String,
     /// A word to match on, for example `out_of_range`.
-    code: &'static str,
+    code: String,
     /// A sentence for people.
     message: String,
 }
@@ -77,6 +80,58 @@ pub struct Batch {
     pub failure: Option<String>,
     /// How good its records are.
     pub quality: BatchQuality,
+    /// Where it is on its way.
+    pub status: BatchStatus,
+    /// When it was written last, where that is known.
+    pub updated_at: Option<Timestamp>,
+    /// The batch whose rejects it replays, if it does.
+    pub replay_of: Option<ID>,
+}
+
+/// Where a batch is on its way; the words are those of the REST route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum BatchStatus {
+    /// It waits to be worked off.
+    #[graphql(name = "queued")]
+    Queued,
+    /// Its records are being stored.
+    #[graphql(name = "running")]
+    Running,
+    /// Its request broke off; sent again with its key, it goes on from there.
+    #[graphql(name = "interrupted")]
+    Interrupted,
+    /// All of it was read.
+    #[graphql(name = "finished")]
+    Finished,
+    /// It ended before its end; what was stored before stays.
+    #[graphql(name = "failed")]
+    Failed,
+    /// Somebody cancelled it; what was stored before stays.
+    #[graphql(name = "cancelled")]
+    Cancelled,
+}
+
+/// What became of rejects that were judged again.
+#[derive(SimpleObject)]
+pub struct RejectsReplay {
+    /// All in a word.
+    status: IngestStatus,
+    /// The batch as which they were replayed; null when there was nothing to replay.
+    batch_id: Option<ID>,
+    /// The batch that they are of.
+    replay_of: ID,
+    /// How many were stored.
+    records_processed: u64,
+    /// How many were refused again; they stay where they were.
+    records_rejected: u64,
+    /// How many had come before, by their `message_id`.
+    duplicates: u64,
+    /// How many an earlier replay had accepted; nothing was done about them.
+    replayed_before: u64,
+    /// How many could not be decoded, and can only be replayed mended.
+    undecodable: u64,
+    /// What is wrong: the first 1000 findings.
+    errors: Vec<RecordError>,
 }
 
 impl From<Report> for IngestReport {
@@ -88,6 +143,7 @@ impl From<Report> for IngestReport {
             duplicates: report.duplicates,
             warnings: report.warnings,
             batch_id: ID(report.batch.to_string()),
+            replayed: report.is_replayed,
             errors: report.errors.into_iter().map(RecordError::from).collect(),
         }
     }
@@ -104,13 +160,70 @@ impl From<Status> for IngestStatus {
 }
 
 impl From<RowError> for RecordError {
-    fn from(RowError { row, line, finding }: RowError) -> Self {
+    fn from(error: RowError) -> Self {
+        let RowError {
+            row,
+            line,
+            field,
+            code,
+            message,
+        } = error;
         Self {
             row,
             line,
-            field: finding.field,
-            code: finding.code,
-            message: finding.message,
+            field,
+            code,
+            message,
+        }
+    }
+}
+
+impl From<Stage> for BatchStatus {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Queued => Self::Queued,
+            Stage::Running => Self::Running,
+            Stage::Interrupted => Self::Interrupted,
+            Stage::Finished => Self::Finished,
+            Stage::Failed => Self::Failed,
+            Stage::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<Standing> for Batch {
+    fn from(standing: Standing) -> Self {
+        let Standing { origin, progress, .. } = standing;
+        Self {
+            quality: QualityReport::of(&progress).into(),
+            id: ID(progress.id.to_string()),
+            source: origin.source,
+            content_type: origin.content_type,
+            received_at: origin.received_at,
+            records_processed: progress.accepted(),
+            records_rejected: progress.rejected,
+            duplicates: progress.duplicates,
+            finished: progress.finished,
+            failure: progress.failure,
+            status: standing.stage.into(),
+            updated_at: standing.updated_at,
+            replay_of: progress.journal.replay.map(|replay| ID(replay.of.to_string())),
+        }
+    }
+}
+
+impl From<ReplayReport> for RejectsReplay {
+    fn from(report: ReplayReport) -> Self {
+        Self {
+            status: report.status().into(),
+            batch_id: report.batch.map(|batch| ID(batch.to_string())),
+            replay_of: ID(report.replay_of.to_string()),
+            records_processed: report.accepted(),
+            records_rejected: report.rejected,
+            duplicates: report.duplicates,
+            replayed_before: report.replayed_before,
+            undecodable: report.undecodable,
+            errors: report.errors.into_iter().map(RecordError::from).collect(),
         }
     }
 }
