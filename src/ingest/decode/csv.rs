@@ -99,8 +99,12 @@ fn first_line(input: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The delimiter that a header uses most, outside of quotes.
-fn delimiter(header: &[u8]) -> u8 {
+/// The delimiter that a header uses most, outside of quotes. A line may end with a carriage return
+/// alone, and what is behind it is no header.
+fn delimiter(first_line: &[u8]) -> u8 {
+    let lines = first_line.split(|byte| matches!(byte, b'\r' | b'\n'));
+    let header = lines.into_iter().find(|line| !line.trim_ascii().is_empty());
+    let header = header.unwrap_or_default();
     let mut counts = [0_usize; DELIMITERS.len()];
     let mut is_quoted = false;
     for byte in header {

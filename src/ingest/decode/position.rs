@@ -77,14 +77,20 @@ impl<R: BufRead> Positioned<R> {
         Ok(())
     }
 
-    /// Skips a byte order mark at the start of UTF-8 text.
+    /// Skips a byte order mark at the start of UTF-8 text. A part of one is an error: no JSON
+    /// begins like that.
     pub fn skip_byte_order_mark(&mut self) -> Result<(), DecodeError> {
-        if self.peek()? == Some(0xEF) {
-            for _ in 0..3 {
-                self.next()?;
-            }
-            self.column = 1;
+        const MARK: &[u8] = "\u{feff}".as_bytes();
+        if self.peek()? != MARK.first().copied() {
+            return Ok(());
         }
+        for byte in MARK {
+            if self.peek()? != Some(*byte) {
+                return Err(self.error("expected an object or an array"));
+            }
+            self.next()?;
+        }
+        self.column = 1;
         Ok(())
     }
 

@@ -237,6 +237,11 @@ fn json_errors_name_their_place() {
         "hello",
         "expected an object or an array at line 1 column 1",
     );
+    let half_a_mark = decoded(Format::Json, b"\xEF;\xBF{\"cookie\":\"a\"}").1;
+    assert_eq!(
+        half_a_mark.as_deref(),
+        Some("expected an object or an array at line 1 column 2")
+    );
     check_error(
         Format::Json,
         "[{\"cookie\":\"a\"},\n  {\"cookie\": oops}]",
@@ -378,6 +383,14 @@ fn csv_is_split_by_what_its_header_uses() {
         &[r#"cookie="c1" a;b;c;d="" email="a@b.com" location.city="Paris, France""#],
     );
     check_contents(Format::Csv, "cookie\nc1\n", &[r#"cookie="c1""#]);
+    check_contents(
+        Format::Csv,
+        "cookie,city\rc1,a;b;c;d;e\rc2,d\r",
+        &[
+            r#"cookie="c1" location.city="a;b;c;d;e""#,
+            r#"cookie="c2" location.city="d""#,
+        ],
+    );
 }
 
 #[test]

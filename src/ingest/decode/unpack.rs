@@ -131,7 +131,12 @@ impl<R: Read> Read for Packed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.input.read(buffer);
         self.has_failed |= read.is_err();
-        let read = read?;
+        let mut read = read?;
+        // What came together with the first bytes is handed on together with them.
+        let (_, rest) = self.input.get_mut();
+        if !rest.buffer().is_empty() {
+            read += rest.read(&mut buffer[read..])?;
+        }
         self.taken += read as u64;
         Ok(read)
     }

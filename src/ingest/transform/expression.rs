@@ -20,6 +20,10 @@ pub const EXPRESSION_BYTES_MAX: usize = 1_000;
 /// value's.
 pub const INPUT_BYTES_MAX: usize = 16 * 1024;
 
+/// The most that an expression may say, in bytes: a loop over a text could repeat it for each of
+/// its characters.
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
 /// The most of an error of CEL's that is told, in bytes: it may show a whole row.
 const MESSAGE_BYTES_MAX: usize = 200;
 
@@ -110,6 +114,10 @@ impl Expression {
             .program
             .execute(&context)
             .map_err(|error| format!("`{}`: {}", self.written, shortened(&error.to_string())))?;
+        if weight(&said) > OUTPUT_BYTES_MAX {
+            let written = &self.written;
+            return Err(format!("`{written}` says more than {OUTPUT_BYTES_MAX} bytes"));
+        }
         said.json()
             .map_err(|_| format!("`{}` says nothing that a field can hold", self.written))
     }
@@ -136,6 +144,17 @@ fn size(value: &Json) -> usize {
         Json::String(text) => text.len(),
         Json::Array(items) => items.iter().map(|item| 8 + size(item)).sum(),
         Json::Object(parts) => parts.iter().map(|(name, part)| 8 + name.len() + size(part)).sum(),
+        _ => 8,
+    }
+}
+
+/// How much an answer weighs, likewise.
+fn weight(value: &cel::Value) -> usize {
+    match value {
+        cel::Value::String(text) => text.len(),
+        cel::Value::Bytes(bytes) => bytes.len(),
+        cel::Value::List(items) => items.iter().map(|item| 8 + weight(item)).sum(),
+        cel::Value::Map(map) => map.map.values().map(|part| 8 + weight(part)).sum(),
         _ => 8,
     }
 }

@@ -179,6 +179,13 @@ fn an_expression_is_given_no_more_than_it_may_take() {
         &json!({"a": text}),
         &json!({"cookie": "c"}),
     );
+    let repeated = "fields: [{to: interests, cel: 'row.a.split(\"\").map(x, row.a)'}]";
+    check_finding(
+        repeated,
+        &json!({"a": "x".repeat(1_000)}),
+        "interests",
+        "says more than 65536 bytes",
+    );
     let long = json!({"a": "x".repeat(1_000)});
     let finding = applied("fields: [{to: cookie, cel: 'row.a < 7'}]", &long).unwrap_err();
     assert!(finding.message.len() < 300, "{}", finding.message);
