@@ -30,6 +30,7 @@ use crate::classify::{Classifier, ClassifyError};
 use crate::domain::record::{Origin, Reject};
 use crate::ingest;
 use crate::ingest::decode::Row;
+use crate::ingest::normalise::phone;
 use crate::ingest::validate::Rules;
 use crate::store::commit::BatchProgress;
 use crate::store::{Store, StoreError};
@@ -129,6 +130,7 @@ impl Pipeline {
     #[must_use]
     pub fn judging_by(mut self, settings: &ingest::Settings) -> Self {
         self.rules = Arc::new(settings.quality.rules(self.rules.placeholders.clone()));
+        tokio::task::spawn_blocking(phone::warm_up);
         self
     }
 
