@@ -31,6 +31,7 @@ use crate::classify::{Classifier, ClassifyError};
 use crate::domain::record::{Origin, Reject};
 use crate::ingest;
 use crate::ingest::decode::Row;
+use crate::ingest::normalise::phone;
 use crate::ingest::transform::Transforms;
 use crate::ingest::validate::Rules;
 use crate::store::commit::BatchProgress;
@@ -142,6 +143,7 @@ impl Pipeline {
     #[must_use]
     pub fn judging_by(mut self, settings: &ingest::Settings) -> Self {
         self.rules = Arc::new(settings.quality.rules(self.rules.placeholders.clone()));
+        tokio::task::spawn_blocking(phone::warm_up);
         self
     }
 

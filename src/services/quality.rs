@@ -1,7 +1,7 @@
 //! How good the rows of a batch were, as both APIs show it.
 
-use crate::domain::quality::{BadValue, Field, Quality};
 use super::ingest::files::FileReport;
+use crate::domain::quality::{BadValue, Field, Quality};
 use crate::store::commit::BatchProgress;
 
 /// The most bad values that a report lists.

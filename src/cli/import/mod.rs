@@ -123,7 +123,9 @@ async fn import(
         source,
     };
     let size = std::fs::metadata(path).map_err(failed)?.len();
-    let options: Vec<String> = std::iter::once(args.source.clone()).chain(renames.pairs()).collect();
+    let options: Vec<String> = std::iter::once(args.source.clone())
+        .chain(renames.pairs())
+        .collect();
     let file = tokio::task::spawn_blocking({
         let path = path.to_owned();
         move || FileId::of(&path, &options)

@@ -53,6 +53,12 @@ pub fn phone(written: &str, region: &str) -> Result<String, PhoneError> {
     }
 }
 
+/// Reads the library's tables, which takes a tenth of a second and more: at the start of a
+/// program, so that no record has to wait for it.
+pub fn warm_up() {
+    LazyLock::force(&LENGTHS);
+}
+
 /// The digits, and whether a plus sign stands before them.
 fn digits(written: &str) -> Option<(String, bool)> {
     let mut digits = String::with_capacity(written.len());

@@ -192,7 +192,9 @@ pub(super) fn decode_chunks(reading: &Reading, body: impl Read, pieces: &mpsc::S
         started: Instant::now(),
     };
     let buffered = BufReader::with_capacity(READ_BYTES, &mut body);
-    let decoded = decode_named(reading.format, &reading.names, buffered, &mut |row| cutter.take(row));
+    let decoded = decode_named(reading.format, &reading.names, buffered, &mut |row| {
+        cutter.take(row)
+    });
     // What stands behind the last row is part of the payload too.
     let decoded = decoded.and_then(|()| {
         if cutter.digest.is_some() && !cutter.is_other {

@@ -151,7 +151,11 @@ impl Ingest {
         };
         let report = batch
             .holding(claims)
-            .run(Reading::of(&payload, self.names(&payload.source, &payload.renames)), body, &|| false)
+            .run(
+                Reading::of(&payload, self.names(&payload.source, &payload.renames)),
+                body,
+                &|| false,
+            )
             .await?;
         report.ok_or_else(|| Error::internal("a batch stopped that nobody can stop"))
     }

@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use ulid::Ulid;
 
-use super::batch::Batch;
 use super::Renames;
+use super::batch::Batch;
 use super::chunks::{Bridge, CHUNK_BYTES, CHUNK_ROWS, Reading, Skip, decode_chunks};
 use super::claims::{Claim, Held};
 use super::rejects::{ERRORS, LINE, REST, ROW, VERBATIM, fields_of};

@@ -4,8 +4,8 @@ use async_graphql::{Enum, ID, SimpleObject};
 
 use super::quality::BatchQuality;
 use crate::domain::Timestamp;
-use crate::services::quality::QualityReport;
 use crate::services::ingest::{ReplayReport, Report, RowError, Stage, Standing, Status};
+use crate::services::quality::QualityReport;
 
 /// What became of the records of one ingest.
 #[derive(SimpleObject)]
