@@ -103,9 +103,11 @@ CREATE PROCEDURE prepare_connection() LANGUAGE sql AS $$
         city best.statement, state best.statement, country best.statement,
         age best.statement, gender best.statement, education best.statement, income best.statement
     ) ON COMMIT DELETE ROWS;
+    -- Interests that people were heard of, with a row for each time.
     CREATE TEMP TABLE heard (
         profile int, interest int, display text, first_seen timestamptz, last_seen timestamptz
     ) ON COMMIT DELETE ROWS;
+    -- Who belongs in which cohort.
     CREATE TEMP TABLE entitled (cohort int, profile int, score float8) ON COMMIT DELETE ROWS;
     CREATE INDEX ON entitled (profile, cohort);
     -- Plans that name no parameter are made once, over tables that are empty, and kept: what is

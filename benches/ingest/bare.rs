@@ -86,7 +86,8 @@ pub async fn measure(folder: &Path) -> BTreeMap<String, Held> {
     let tables = "RETURN object::keys((INFO FOR DB).tables)";
     for table in ask::<Vec<String>>(&client, tables).await {
         let question = format!(
-            "SELECT count() AS rows, math::sum(string::len(<string>$this)) AS bytes FROM {table} GROUP ALL"
+            "SELECT count() AS rows, math::sum(bytes) AS bytes \
+             FROM (SELECT string::len(<string>$this) AS bytes FROM {table}) GROUP ALL"
         );
         for size in ask::<Vec<Size>>(&client, &question).await {
             let (rows, bytes) = (usize::try_from(size.rows), usize::try_from(size.bytes));

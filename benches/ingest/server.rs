@@ -46,7 +46,7 @@ impl Server {
         let mut child = child.unwrap_or_else(|error| panic!("can't run {CDP}: {error}"));
         let stdout = child.stdout.take().map(BufReader::new);
         let mut lines = stdout.into_iter().flat_map(BufRead::lines).map_while(Result::ok);
-        let url = lines.find_map(|line| Some(format!("http://{}", line.split_once("http://")?.1.trim())));
+        let url = lines.find_map(|line| Some(format!("http://{}", line.split_once(" at http://")?.1.trim())));
         let url = url.unwrap_or_else(|| panic!("the server did not start"));
         // It may say more, and must not wait for somebody to hear it.
         std::thread::spawn(move || lines.for_each(drop));

@@ -40,21 +40,21 @@ impl Figures {
         Some(self.median(of)? / self.median(to)?)
     }
 
-    /// Prints each contender's median, least and most, and `reference`'s median by it.
-    pub fn print(&self, title: &str, reference: &str) {
-        println!("\n| {title} | median | least | most | {reference}, by this |");
-        println!("|---|---|---|---|---|");
+    /// Prints each contender's median, least and most, and, where there is one, the median of the
+    /// `reference` by it.
+    pub fn print(&self, title: &str, reference: Option<&str>) {
+        let (heading, rule) = reference.map_or_else(Default::default, |reference| {
+            (format!(" {reference}, by this |"), "---|")
+        });
+        println!("\n| {title} | median | least | most |{heading}\n|---|---|---|---|{rule}");
         for (name, figures) in &self.0 {
             let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
             let most = figures.iter().copied().fold(0.0, f64::max);
             let median = self.median(name).unwrap_or_default();
-            let ratio = self.ratio(reference, name).unwrap_or_default();
-            println!(
-                "| {name} | {} | {} | {} | {ratio:.2} |",
-                shown(median),
-                shown(least),
-                shown(most)
-            );
+            let ratio = reference.and_then(|reference| self.ratio(reference, name));
+            let ratio = ratio.map_or_else(String::new, |ratio| format!(" {ratio:.2} |"));
+            let [median, least, most] = [median, least, most].map(shown);
+            println!("| {name} | {median} | {least} | {most} |{ratio}");
         }
     }
 }

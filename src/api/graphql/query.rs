@@ -15,7 +15,6 @@ use super::types::profile::Profile;
 use super::types::timeline::Timeline;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
-use crate::services::quality::QualityReport;
 use crate::services::timeline;
 
 /// How many cohorts a list of all of them is reckoned to hold.
