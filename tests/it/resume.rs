@@ -18,7 +18,8 @@ const LONGEST: Duration = Duration::from_mins(2);
 
 /// Records of a few people, without message ids and without times.
 fn visits(count: usize) -> String {
-    (0..count).map(|n| format!("{{\"cookie\":\"visitor-{}\",\"n\":{n}}}\n", n % 100)).collect()
+    let visit = |n| format!("{{\"cookie\":\"visitor-{}\",\"n\":{n}}}\n", n % 100);
+    (0..count).map(visit).collect()
 }
 
 /// An admin of a server.
@@ -40,12 +41,26 @@ impl Admin {
     }
 
     async fn get(&self, path: &str) -> Value {
-        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.bearer);
-        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+        let request = self
+            .http
+            .get(format!("{}{path}", self.url))
+            .bearer_auth(&self.bearer);
+        request
+            .send()
+            .await
+            .unwrap()
+            .error_for_status()
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
     }
 
     fn post(&self, body: String, headers: &[(&'static str, &str)]) -> reqwest::RequestBuilder {
-        let mut request = self.http.post(format!("{}/api/ingest", self.url)).bearer_auth(&self.bearer);
+        let mut request = self
+            .http
+            .post(format!("{}/api/ingest", self.url))
+            .bearer_auth(&self.bearer);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -54,11 +69,18 @@ impl Admin {
 
     /// How many records of a cookie are stored.
     async fn records_of(&self, cookie: &str) -> usize {
-        let user = self.get(&format!("/api/user?cookie={cookie}&include=identities")).await;
-        let id = user["user_profile"]["identities"]["id"].as_str().unwrap().to_owned();
+        let user = self
+            .get(&format!("/api/user?cookie={cookie}&include=identities"))
+            .await;
+        let id = user["user_profile"]["identities"]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let (mut count, mut before) = (0, String::new());
         loop {
-            let page = self.get(&format!("/api/profiles/{id}/timeline?limit=200{before}")).await;
+            let page = self
+                .get(&format!("/api/profiles/{id}/timeline?limit=200{before}"))
+                .await;
             count += page["entries"].as_array().unwrap().len();
             match page["next_cursor"].as_str() {
                 Some(cursor) => before = format!("&before={cursor}"),
@@ -87,7 +109,9 @@ impl Admin {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(LONGEST, waiting).await.expect("the batch gets on in time")
+        timeout(LONGEST, waiting)
+            .await
+            .expect("the batch gets on in time")
     }
 }
 
@@ -97,7 +121,11 @@ async fn a_batch_in_the_queue_goes_on_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path()).await;
     let admin = Admin::of(&server).await;
-    let answer = admin.post(visits(RECORDS), &[("prefer", "respond-async")]).send().await.unwrap();
+    let answer = admin
+        .post(visits(RECORDS), &[("prefer", "respond-async")])
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 202);
     let queued: Value = answer.json().await.unwrap();
     let batch = queued["batch_id"].as_str().unwrap().to_owned();
@@ -155,7 +183,10 @@ fn import(url: &str, path: &Path) -> Command {
 /// Imports a file to its end, and returns what was said.
 async fn imported(url: &str, path: &Path) -> String {
     let output = run(&mut import(url, path)).await;
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{out}\n{err}");
     out.into_owned()
 }
@@ -171,7 +202,9 @@ async fn has_some(admin: &Admin, cookie: &str) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(LONGEST, waiting).await.expect("the import gets on in time");
+    timeout(LONGEST, waiting)
+        .await
+        .expect("the import gets on in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +215,11 @@ async fn an_import_that_is_killed_goes_on_where_it_was() {
     let admin = Admin::of(&server).await;
     let path = folder.path().join("visits.ndjson");
     fs::write(&path, visits(RECORDS) + "{\"age\":1}\n").unwrap();
-    let mut client = import(&server.url, &path).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut client = import(&server.url, &path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     has_some(&admin, "visitor-99").await;
     client.kill().await.unwrap();
     let said = imported(&server.url, &path).await;
@@ -193,7 +230,10 @@ async fn an_import_that_is_killed_goes_on_where_it_was() {
     let rejects = format!("{}.rejects.ndjson", path.display());
     let refused = fs::read_to_string(&rejects).unwrap();
     let said = imported(&server.url, &path).await;
-    assert!(said.contains("imported before on ") && said.contains("nothing changed"), "{said}");
+    assert!(
+        said.contains("imported before on ") && said.contains("nothing changed"),
+        "{said}"
+    );
     assert_eq!(fs::read_to_string(&rejects).unwrap(), refused);
     admin.check_visits(RECORDS).await;
 }
@@ -207,7 +247,11 @@ async fn an_import_whose_server_is_killed_goes_on_where_it_was() {
     let admin = Admin::of(&server).await;
     let path = folder.path().join("visits.ndjson");
     fs::write(&path, visits(RECORDS)).unwrap();
-    let mut client = import(&server.url, &path).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut client = import(&server.url, &path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     has_some(&admin, "visitor-99").await;
     server.kill().await;
     // The next one listens elsewhere, so this client would wait in vain.
