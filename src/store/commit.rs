@@ -198,14 +198,23 @@ impl Statements {
             .filter_map(|progress| KeyRow::of_first(progress, at))
             .collect();
         let Refusals { new, again, replayed } = Refusals::of(progresses(), rejects, at);
-        let batches: Vec<_> = batches
-            .into_iter()
-            .map(|(origin, progress)| BatchRow::new(origin, progress, at))
-            .collect();
+        // Not an UPSERT: it would try to create what is there, and find no revision before.
+        let (new_batches, known_batches): (Vec<_>, Vec<_>) =
+            (batches.into_iter()).partition(|(_, progress)| progress.journal.rev == 0);
+        let rows = |batches: Vec<(Origin, BatchProgress)>| -> Vec<BatchRow> {
+            (batches.into_iter())
+                .map(|(origin, progress)| BatchRow::new(origin, progress, at))
+                .collect()
+        };
+        self.over(
+            "new_batches",
+            "INSERT INTO batch $new_batches RETURN NONE;",
+            rows(new_batches),
+        );
         self.over(
             "batches",
-            "FOR $row IN $batches { UPSERT $row.id CONTENT $row RETURN NONE };",
-            batches,
+            "FOR $row IN $batches { UPDATE $row.id CONTENT $row RETURN NONE };",
+            rows(known_batches),
         );
         self.over("keys", "INSERT INTO batch_key $keys RETURN NONE;", keys);
         self.over("rejects", "INSERT IGNORE INTO reject $rejects RETURN NONE;", new);

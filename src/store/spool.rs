@@ -78,9 +78,10 @@ const TAKE: &str = "UPDATE $id SET owner = $owner, leased_until = $until \
      WHERE owner = $before AND leased_until = $until_before RETURN VALUE owner";
 
 const ENQUEUE: &str = "BEGIN; UPDATE $queued.id CONTENT $queued RETURN NONE; \
-     UPSERT $batch.id CONTENT $batch RETURN NONE; INSERT INTO batch_key $keys RETURN NONE; COMMIT;";
+     INSERT INTO batch $new RETURN NONE; FOR $row IN $known { UPDATE $row.id CONTENT $row RETURN NONE }; \
+     INSERT INTO batch_key $keys RETURN NONE; COMMIT;";
 
-const CANCEL: &str = "BEGIN; UPSERT $batch.id CONTENT $batch RETURN NONE; \
+const CANCEL: &str = "BEGIN; UPDATE $batch.id CONTENT $batch RETURN NONE; \
      DELETE $spooled RETURN NONE; COMMIT;";
 
 impl Store {
@@ -147,9 +148,17 @@ impl Store {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let keys: Vec<KeyRow> = KeyRow::of_first(&progress, at).into_iter().collect();
+        let is_new = progress.journal.rev == 0;
+        let row = BatchRow::new(origin, progress, at);
+        let (new, known) = if is_new {
+            (vec![row], Vec::new())
+        } else {
+            (Vec::new(), vec![row])
+        };
         let parameters = bind([
             ("queued", QueueRow::from(queued).into_value()),
-            ("batch", BatchRow::new(origin, progress, at).into_value()),
+            ("new", new.into_value()),
+            ("known", known.into_value()),
             ("keys", keys.into_value()),
         ]);
         self.run_to_end("queued a batch", ENQUEUE.to_owned(), parameters)

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: [(&str, &str, Permission); 16] = [
+const ROOT_FIELDS: [(&str, &str, Permission); 18] = [
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,

@@ -18,9 +18,8 @@ const LONGEST: Duration = Duration::from_mins(2);
 
 /// Records of a few people, without message ids and without times.
 fn visits(count: usize) -> String {
-    (0..count)
-        .map(|n| format!("{{\"cookie\":\"visitor-{}\",\"n\":{n}}}\n", n % 100))
-        .collect()
+    let visit = |n| format!("{{\"cookie\":\"visitor-{}\",\"n\":{n}}}\n", n % 100);
+    (0..count).map(visit).collect()
 }
 
 /// An admin of a server.

@@ -77,7 +77,10 @@ impl Ingest {
             .store
             .cancel_queued(queued.as_ref(), origin.clone(), progress.clone(), now);
         match cancelled.await {
-            Ok(()) => Ok(Some(self.standing_of(origin, progress))),
+            Ok(()) => {
+                progress.journal.updated_at = Some(now);
+                Ok(Some(self.standing_of(origin, progress)))
+            }
             Err(StoreError::Conflict) => Ok(None),
             Err(error) => Err(error.into()),
         }

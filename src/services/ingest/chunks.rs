@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn what_is_stored_is_passed_over_and_compared() {
         let row = |n: u64| format!("{{\"n\":{n}}}\n");
-        let rows = |from: u64, to: u64| (from..to).map(row).collect::<Vec<_>>().concat();
+        let rows = |from: u64, to: u64| -> String { (from..to).map(row).collect() };
         let body = rows(0, 2_500);
         let (all, decoded) = pieces(&body, Skip::default());
         let whole = decoded.digest;

@@ -2,6 +2,8 @@
 //! `file:⟨sha256⟩:⟨number of its first row, in 12 digits⟩`, where the sha256 is of all that makes
 //! another import: the file's content, and how it was read and cut.
 
+use std::collections::BTreeMap;
+
 use ulid::Ulid;
 
 use super::Ingest;
@@ -116,10 +118,13 @@ impl Ingest {
             .await?;
         let ids: Vec<Ulid> = keys.iter().map(|(_, batch)| *batch).collect();
         let batches = self.store.batches(&ids).await?;
+        let mut batches: BTreeMap<Ulid, (Timestamp, BatchProgress)> = (batches.into_iter())
+            .map(|(origin, progress)| (progress.id, (origin.received_at, progress)))
+            .collect();
         let found = keys.iter().filter_map(|(key, id)| {
             let first_row = key.rsplit(':').next()?.parse().ok()?;
-            let (origin, progress) = batches.iter().find(|(_, progress)| progress.id == *id)?;
-            Some((first_row, origin.received_at, progress.clone()))
+            let (received_at, progress) = batches.remove(id)?;
+            Some((first_row, received_at, progress))
         });
         Ok(found.collect())
     }

@@ -15,7 +15,7 @@ use ulid::Ulid;
 use super::chunks::{READ_BYTES, digest_begun, digest_of, read_some};
 use super::claims::{Held, under_way};
 use super::keyed::check_same;
-use super::report::Standing;
+use super::report::{Stage, Standing};
 use super::{Ingest, Payload, check_source};
 use crate::domain::Timestamp;
 use crate::domain::error::{Error, ErrorCode};
@@ -131,7 +131,11 @@ impl Ingest {
         }
         self.queue.wake.notify_one();
         progress.journal.updated_at = Some(now);
-        Ok(self.standing_of(origin, progress))
+        // The worker may be at it by now.
+        Ok(Standing {
+            stage: Stage::Queued,
+            ..self.standing_of(origin, progress)
+        })
     }
 }
 
