@@ -1,10 +1,9 @@
 //! Validation: any record is a fact, or has findings.
 #![no_main]
 
-use cdp_fuzz::domain::placeholder::Placeholders;
 use cdp_fuzz::domain::record::{Origin, RawId};
 use cdp_fuzz::ingest::fields;
-use cdp_fuzz::ingest::validate::validate;
+use cdp_fuzz::ingest::validate::{Rules, validate};
 use chrono::DateTime;
 use libfuzzer_sys::fuzz_target;
 use ulid::Ulid;
@@ -22,7 +21,7 @@ fuzz_target!(|record: &[u8]| {
         block: Ulid::nil(),
         row: 0,
     };
-    let judged = validate(fields, &origin, raw, &Placeholders::default());
+    let judged = validate(&fields, &origin, raw, &Rules::default());
     match judged.fact {
         Ok(fact) => assert!(!fact.cookie.as_str().is_empty() && fact.raw == raw),
         Err(findings) => assert!(!findings.is_empty()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cdp::app::App;
 use cdp::domain::role::Role;
-use cdp::services::ingest::{Format, Payload};
+use cdp::services::ingest::{Format, Payload, Renames};
 use futures_util::stream;
 use poem::Body;
 use serde_json::{Value, json};
@@ -622,6 +622,7 @@ async fn a_batch_that_is_queued_waits_for_the_next_start() {
         let app = build(&config).await;
         let payload = Payload {
             format: Format::Ndjson,
+            renames: Renames::default(),
             source: "shop".to_owned(),
             batch: None,
             bytes_max: u64::MAX,
