@@ -12,6 +12,9 @@ use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::record::{Origin, RawId, RawRow};
 
+/// How many blocks are held in memory where all are read.
+const BLOCKS_AT_ONCE: usize = 16;
+
 /// zstd's level: 1 is its fastest, and already gives a factor of about 8 on JSON rows.
 const COMPRESSION_LEVEL: i32 = 1;
 
@@ -112,11 +115,42 @@ impl Store {
     pub async fn raw_rows(&self, ids: &[RawId]) -> Result<BTreeMap<RawId, StoredRow>, StoreError> {
         let blocks: BTreeSet<Ulid> = ids.iter().map(|id| id.block).collect();
         let blocks: Vec<RecordId> = blocks.into_iter().map(block_id).collect();
+        let wanted: BTreeSet<RawId> = ids.iter().copied().collect();
+        self.rows_of_blocks(blocks, |id, _| wanted.contains(&id)).await
+    }
+
+    /// The first rows that hold a text, found by reading all that was ever received. For repairs:
+    /// nothing else should have to.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn raw_rows_naming(
+        &self,
+        text: &str,
+        most: usize,
+    ) -> Result<BTreeMap<RawId, StoredRow>, StoreError> {
+        let all = "SELECT VALUE id FROM raw";
+        let blocks: Vec<RecordId> = self.select("read the ids of raw blocks", all, bind([])).await?;
+        let mut found = BTreeMap::new();
+        for some in blocks.chunks(BLOCKS_AT_ONCE) {
+            let naming = |_, row: &RawRow| row.verbatim.contains(text);
+            found.extend(self.rows_of_blocks(some.to_vec(), naming).await?);
+            if found.len() >= most {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn rows_of_blocks(
+        &self,
+        blocks: Vec<RecordId>,
+        is_wanted: impl Fn(RawId, &RawRow) -> bool,
+    ) -> Result<BTreeMap<RawId, StoredRow>, StoreError> {
         let parameters = bind([("blocks", blocks.into_value())]);
         let blocks: Vec<PackedBlock> = self
             .select("read raw blocks", "SELECT * FROM $blocks", parameters)
             .await?;
-        let wanted: BTreeSet<RawId> = ids.iter().copied().collect();
         let mut found = BTreeMap::new();
         for packed in blocks {
             let block = rows::ulid_key(&packed.id)?;
@@ -129,7 +163,7 @@ impl Store {
                 received_at: packed.received_at,
             };
             found.extend(
-                rows.filter(|(id, _)| wanted.contains(id))
+                rows.filter(|(id, row)| is_wanted(*id, row))
                     .map(|(id, row)| (id, stored(row))),
             );
         }

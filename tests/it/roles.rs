@@ -40,8 +40,8 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/ingest/files/{file}             401     403     403     may     may
     GET /api/ingest/files/{file}/parts       401     403     403     may     may
     GET /api/ingest/{batch}                  401     403     403     may     may
-    GET /api/ingest/{batch}/quality          401     403     403     may     may
     POST /api/ingest/{batch}/cancel          401     403     403     may     may
+    GET /api/ingest/{batch}/quality          401     403     403     may     may
     GET /api/ingest/{batch}/rejects          401     403     403     may     may
     POST /api/ingest/{batch}/replay          401     403     403     may     may
     GET /api/merges                          401     may     may     403     may

@@ -414,7 +414,8 @@ impl<'a> Mender<'a> {
         self.store.add_edges(&new).await
     }
 
-    /// The rows that were seen under a cookie, in lower case, as addresses are.
+    /// The rows that were seen under a cookie, in lower case, as addresses are. A cookie whose
+    /// record was lost knows of none, and is looked for in all that was ever received.
     async fn rows_of(&self, cookie: &Cookie) -> Result<Vec<(RawId, String)>, StoreError> {
         let last = Ulid::from_bytes([u8::MAX; 16]);
         let sightings = self.store.sightings(std::iter::once(cookie), last).await?;
@@ -422,7 +423,11 @@ impl<'a> Mender<'a> {
             .flat_map(|seen| seen.rows)
             .take(ROWS_READ_MAX)
             .collect();
-        let rows = self.store.raw_rows(&addresses).await?;
+        let rows = if addresses.is_empty() {
+            self.store.raw_rows_naming(cookie.as_str(), ROWS_READ_MAX).await?
+        } else {
+            self.store.raw_rows(&addresses).await?
+        };
         let text = |(raw, stored): (RawId, StoredRow)| (raw, stored.row.verbatim.to_lowercase());
         Ok(rows.into_iter().map(text).collect())
     }
