@@ -13,7 +13,7 @@ use cdp::config::Config;
 use cdp::domain::interest::{ClassifiedInterest, InterestKey};
 use cdp::pipeline::Pipeline;
 use cdp::services::Services;
-use cdp::services::ingest::{Format, Payload};
+use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
 use cdp::store::{self, Store};
@@ -81,14 +81,15 @@ impl Road {
         let store = Store::connect(&settings).await?;
         store.add_cohorts(known.cohorts()).await?;
         store.keep_interests(&known.interests).await?;
-        let pipeline =
-            Pipeline::start(store.clone(), Arc::clone(&known.classifier), &config.identity).await?;
+        let pipeline = Pipeline::start(store.clone(), Arc::clone(&known.classifier), &config.identity)
+            .await?
+            .judging_by(&config.ingest);
         let hasher = PasswordHasher::new(config.auth.password_cost, 1)?;
         let issuer = TokenIssuer::new(
             &"a secret of nobody's, used nowhere".into(),
             Duration::from_mins(1),
         )?;
-        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login);
+        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login, &config.ingest);
         Ok(Self { store, services })
     }
 
@@ -129,8 +130,10 @@ pub fn url(folder: &Path) -> String {
 fn payload() -> Payload {
     Payload {
         format: Format::Ndjson,
+        renames: Renames::default(),
         source: SOURCE.to_owned(),
         batch: None,
         bytes_max: u64::MAX,
+        key: None,
     }
 }

@@ -7,10 +7,9 @@ use std::ops::ControlFlow;
 use cdp::cli::demo;
 use cdp::domain::Timestamp;
 use cdp::domain::fact::Fact;
-use cdp::domain::placeholder::Placeholders;
 use cdp::domain::record::{Finding, Origin, RawId, RawRow};
 use cdp::ingest::decode::{Format, decode};
-use cdp::ingest::validate::{INTERESTS_MAX, validate};
+use cdp::ingest::validate::{INTERESTS_MAX, Rules, validate};
 use serde_json::json;
 use ulid::Ulid;
 
@@ -68,7 +67,7 @@ impl Visits {
             content_type: Format::Ndjson.media_type().to_owned(),
             received_at: self.received_at,
         };
-        let placeholders = Placeholders::default();
+        let rules = Rules::default();
         let mut judged = Vec::with_capacity(BATCH_ROWS);
         let decoded = decode(Format::Ndjson, part, &mut |row| {
             let raw = RawId {
@@ -76,7 +75,7 @@ impl Visits {
                 row: u16::try_from(row.raw.number).unwrap_or_default(),
             };
             let fact = match row.content {
-                Ok(fields) => validate(fields, &origin, raw, &placeholders).fact,
+                Ok(fields) => validate(&fields, &origin, raw, &rules).fact,
                 Err(finding) => Err(vec![finding]),
             };
             judged.push(Judged { row: row.raw, fact });
