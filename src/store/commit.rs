@@ -31,6 +31,13 @@ use crate::domain::trail::Step;
 /// whole record anew, whose size is not known here.
 const MOVED_BYTES: usize = 2 * 1024;
 
+/// What the error says is how `store::transaction` knows a conflict.
+const REVISIONS: &str = "
+    IF array::sort((SELECT VALUE rev FROM $expected_profiles)) != $expected_revisions {
+        THROW 'Transaction conflict: a profile has changed since it was read'
+    };
+";
+
 /// Where a batch stands after this commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchProgress {
@@ -250,7 +257,29 @@ impl Statements {
         );
     }
 
+    /// Ends the transaction where a profile is not as it was read. A revision only ever rises, so
+    /// that one of many did is seen in their sorted list as well as in each by itself.
+    fn expect_revisions(&mut self, plan: &Plan) {
+        let written = (plan.profiles.iter())
+            .filter(|(_, write)| !write.new)
+            .map(|(id, write)| (*id, write.record.rev - 1));
+        let absorbed = (plan.merges.iter()).map(|merge| (merge.absorbed, merge.absorbed_rev));
+        let led_elsewhere = (plan.redirects.iter()).map(|redirect| (redirect.id, redirect.rev - 1));
+        let (ids, mut revisions): (Vec<RecordId>, Vec<u32>) = written
+            .chain(absorbed)
+            .chain(led_elsewhere)
+            .map(|(id, rev)| (rows::profile_id(id), rev))
+            .unzip();
+        if !ids.is_empty() {
+            revisions.sort_unstable();
+            self.text.push_str(REVISIONS);
+            self.parameters.insert("expected_profiles", ids);
+            self.parameters.insert("expected_revisions", revisions);
+        }
+    }
+
     fn write_plan(&mut self, plan: &Plan, at: Timestamp) -> Result<(), StoreError> {
+        self.expect_revisions(plan);
         let (mut new, mut known) = (Vec::new(), Vec::new());
         for (cookie, write) in &plan.cookies {
             let rows = if write.new { &mut new } else { &mut known };

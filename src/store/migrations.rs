@@ -22,6 +22,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "004_batches",
         include_str!("../../schema/store/004_batches.surql"),
     ),
+    (
+        "005_revisions",
+        include_str!("../../schema/store/005_revisions.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

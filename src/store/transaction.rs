@@ -9,8 +9,8 @@ use surrealdb::types::{AlreadyExistsError, QueryError, SurrealValue, Value, Vari
 use super::connect::no_answer;
 use super::{Store, StoreError};
 
-/// What the engine says when a write rests on a stale read: a key that it found newer, or
-/// a profile whose revision is not the one that follows (`schema/store/001_road.surql`).
+/// What is said when a write rests on a stale read: by the engine of a key that it found newer,
+/// by a commit of a profile's revision, by the schema of a batch's (`004_batches.surql`).
 const CONFLICT_TEXTS: &[&str] = &[
     "Transaction conflict",
     "can be retried",
