@@ -8,7 +8,7 @@ use cdp::domain::role::Role;
 use poem::Body;
 use serde_json::{Value, json};
 
-use crate::support::answer::Answer;
+use crate::support::answer::{Answer, row_errors};
 use crate::support::app::{TestApp, config};
 
 fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
@@ -368,20 +368,8 @@ async fn a_row_that_cannot_be_transformed_is_refused_and_kept_as_it_came() {
                 {\"request\":{\"id\":\"r4\",\"path\":\"/\",\"query\":\"\"}}\n";
     let media_type = [("content-type", "application/x-ndjson")];
     let report = send(&app, &[("source", "weblog")], &media_type, rows).await.ok();
-    let errors: Vec<_> = report["errors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|error| {
-            (
-                error["row"].as_u64().unwrap(),
-                error["field"].as_str().unwrap(),
-                error["code"].as_str().unwrap(),
-            )
-        })
-        .collect();
     assert_eq!(
-        errors,
+        row_errors(&report),
         [
             (1, "timestamp", "transform"),
             (3, "interests", "transform"),

@@ -5,6 +5,7 @@ use cdp::domain::role::Role;
 use poem::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::support::answer::row_errors;
 use crate::support::app::{TestApp, config};
 
 /// A CSV in which every kind of thing is wrong with somebody.
@@ -64,17 +65,8 @@ async fn a_batch_tells_how_good_its_rows_were() {
     let (status, report) = app.send("text/csv", MIXED).await;
     assert_eq!((status, &report["status"]), (StatusCode::OK, &json!("partial")));
     assert_eq!(report["records_rejected"], 3, "{report}");
-    let refused: Vec<_> = (report["errors"].as_array().unwrap().iter())
-        .map(|error| {
-            (
-                error["row"].as_u64().unwrap(),
-                error["field"].as_str().unwrap(),
-                error["code"].as_str().unwrap(),
-            )
-        })
-        .collect();
     assert_eq!(
-        refused,
+        row_errors(&report),
         [
             (4, "email", "invalid"),
             (5, "cookie", "empty"),

@@ -15,6 +15,7 @@ use super::read::{PART_BYTES, PART_ROWS, Part};
 use super::send::{Answer, RowError, Sender};
 use crate::cli::quality_table::QualityReport;
 use crate::cli::token::ServerError;
+use crate::services::ingest::files::part_key;
 
 /// What parts are cut by. Parts that are cut otherwise are others, so a change of how files are
 /// read or cut is a change here.
@@ -55,7 +56,7 @@ impl FileId {
 
     /// The key of the part that begins with a row.
     pub fn part_key(&self, first_row: u64) -> String {
-        format!("file:{}:{first_row:012}", self.0)
+        part_key(&self.0, first_row)
     }
 }
 

@@ -99,3 +99,17 @@ impl Answer {
         error
     }
 }
+
+/// The errors of an ingest's answer: row, field and code of each.
+pub fn row_errors(report: &Value) -> Vec<(u64, &str, &str)> {
+    let errors = report["errors"].as_array().unwrap().iter();
+    errors
+        .map(|error| {
+            (
+                error["row"].as_u64().unwrap(),
+                error["field"].as_str().unwrap(),
+                error["code"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
