@@ -23,6 +23,11 @@ const DATABASE: &str = "cdp";
 
 const MIB: u64 = 1024 * 1024;
 
+/// How many records the engine keeps at hand within a transaction. A commit compares the
+/// revisions of profiles and then writes them, thousands at a time; with the engine's own 512 it
+/// would read and decode each of them twice.
+const TRANSACTION_RECORDS: u32 = 16_384;
+
 /// How long a SurrealDB server may take for an answer. The client connects again by itself, and
 /// would let whoever asks wait until then. What was asked may still be done.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
@@ -171,6 +176,7 @@ async fn open_embedded(settings: &Settings) -> Result<Surreal<Db>, OpenError> {
             "surrealkv_block_cache_capacity",
             (settings.cache_mib * MIB).to_string(),
         )
+        .with_key_value("transaction_cache_size", TRANSACTION_RECORDS.to_string())
         .with_key_value(
             "surrealkv_max_memtable_size",
             (settings.write_buffer_mib * MIB).to_string(),

@@ -4,7 +4,7 @@ use std::fs::create_dir_all;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, RwLockWriteGuard};
 
 use crate::batch::Batch;
 use crate::bplustree::tree::DiskBPlusTree;
@@ -82,8 +82,9 @@ pub trait CompactionOperations: Send + Sync {
 ///
 /// To prevent deadlocks, locks must be acquired in this order:
 /// 1. `active_memtable` - serializes writes
-/// 2. `level_manifest` - SST metadata and table IDs
-/// 3. `immutable_memtables` - pending flush queue
+/// 2. `manifest_change` - serializes changes of the manifest
+/// 3. `level_manifest` - SST metadata and table IDs
+/// 4. `immutable_memtables` - pending flush queue
 ///
 /// Read locks and write locks follow the same ordering.
 /// If a function needs multiple locks, it must acquire them in this order.
@@ -112,6 +113,14 @@ pub(crate) struct CoreInner {
 	/// - L1+: Each level is larger than the previous. SSTables have non-overlapping key ranges
 	///   within a level, enabling efficient binary search.
 	pub level_manifest: Arc<RwLock<LevelManifest>>,
+
+	/// Held by whoever changes the manifest, from the change in memory until it is on the disk.
+	/// Taken before `level_manifest`.
+	///
+	/// Added to 0.21.4, which wrote the file under the write lock of `level_manifest`, so that
+	/// every read waited for two fsyncs. Now they are made under its read lock, and other
+	/// changes wait here, where they don't keep readers out.
+	pub(crate) manifest_change: Arc<Mutex<()>>,
 
 	/// Configuration options controlling LSM tree behavior
 	pub opts: Arc<Options>,
@@ -206,6 +215,7 @@ impl CoreInner {
 			active_memtable,
 			immutable_memtables,
 			level_manifest,
+			manifest_change: Arc::new(Mutex::new(())),
 			snapshot_tracker: SnapshotTracker::new(),
 			active_txn_tracker: Arc::new(crate::tracker::ActiveTxnTracker::new()),
 			vlog,
@@ -326,13 +336,23 @@ impl CoreInner {
 		);
 
 		// Step 4: Apply changeset atomically
-		// Lock order: level_manifest → immutable_memtables
+		// Lock order: manifest_change → level_manifest → immutable_memtables
+		let _change = self.manifest_change.lock()?;
 		let mut manifest = self.level_manifest.write()?;
 		let mut memtable_lock = self.immutable_memtables.write()?;
 
+		// The memtable leaves at the moment that its table comes, so that a read sees one of
+		// them.
 		let rollback = manifest.apply_changeset(&changeset)?;
+		memtable_lock.remove(table_id);
+		drop(memtable_lock);
+
+		let manifest = RwLockWriteGuard::downgrade(manifest);
 		if let Err(e) = write_manifest_to_disk(&manifest) {
+			drop(manifest);
+			let mut manifest = self.level_manifest.write()?;
 			manifest.revert_changeset(rollback);
+			self.immutable_memtables.write()?.add(table_id, wal_number, memtable);
 			let error = Error::Other(format!(
 				"Failed to atomically update manifest: table_id={}, log_number={}: {}",
 				table_id,
@@ -343,12 +363,9 @@ impl CoreInner {
 			return Err(error);
 		}
 
-		// Remove successfully flushed memtable from immutables tracking. The
-		// Arc<MemTable> in `memtable` (function parameter) falls out of scope at
-		// end of function — its data is now available via the SST that was just
-		// added to the manifest, and conflict detection uses the in-memory oracle
-		// (independent of memtables), so dropping this Arc is safe.
-		memtable_lock.remove(table_id);
+		// The data is now available via the SST that was just added to the manifest, and
+		// conflict detection uses the in-memory oracle (independent of memtables), so dropping
+		// this Arc is safe.
 		drop(memtable);
 
 		log::info!(
@@ -373,6 +390,10 @@ impl CoreInner {
 	///
 	/// The actual SST flush happens asynchronously via background task.
 	pub(crate) fn rotate_memtable(&self) -> Result<()> {
+		// Changed from 0.21.4: the memory of the next memtable is taken and zeroed before the
+		// lock, since every read waits for whoever holds it.
+		let fresh = Arc::new(MemTable::new(self.opts.max_memtable_size));
+
 		// Step 1: Acquire WRITE lock upfront to prevent race conditions
 		let mut active_memtable = self.active_memtable.write()?;
 
@@ -401,10 +422,7 @@ impl CoreInner {
 		};
 
 		// Step 3: Swap memtable while STILL holding write lock
-		let flushed_memtable = std::mem::replace(
-			&mut *active_memtable,
-			Arc::new(MemTable::new(self.opts.max_memtable_size)),
-		);
+		let flushed_memtable = std::mem::replace(&mut *active_memtable, fresh);
 
 		// Set the WAL number on the new (empty) active memtable
 		active_memtable.set_wal_number(new_wal_number);
@@ -725,6 +743,7 @@ impl CoreInner {
 					..Default::default()
 				};
 
+				let _change = self.manifest_change.lock()?;
 				let mut manifest = self.level_manifest.write()?;
 				let rollback = manifest.apply_changeset(&changeset)?;
 				if let Err(e) = write_manifest_to_disk(&manifest) {

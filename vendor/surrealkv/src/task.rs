@@ -6,10 +6,23 @@ use tokio::sync::Notify;
 
 use crate::compaction::leveled::Strategy;
 use crate::compaction::CompactionStrategy;
-use crate::error::BackgroundErrorReason;
+use crate::error::{BackgroundErrorReason, Error, Result};
 use crate::lsm::CompactionOperations;
 use crate::stall::WriteStallController;
 use crate::Options;
+
+/// Runs work that takes a processor and the disk for long away from the threads that poll tasks.
+///
+/// Changed from 0.21.4, which flushed and merged tables within a task: of an application's few
+/// worker threads one was then gone for seconds, and with it whatever was queued on it.
+async fn off_the_runtime<F>(work: F) -> Result<()>
+where
+	F: FnOnce() -> Result<()> + Send + 'static,
+{
+	tokio::task::spawn_blocking(work)
+		.await
+		.unwrap_or_else(|e| Err(Error::Other(format!("background work ended early: {e}"))))
+}
 
 /// Manages background tasks for the LSM tree
 pub(crate) struct TaskManager {
@@ -78,7 +91,8 @@ impl TaskManager {
 					// Flush ALL pending immutable memtables in a loop
 					let mut flush_count = 0;
 					loop {
-						match core.compact_memtable() {
+						let flushing = Arc::clone(&core);
+						match off_the_runtime(move || flushing.compact_memtable()).await {
 							Ok(()) => {
 								flush_count += 1;
 								write_stall.signal_work_done();
@@ -137,7 +151,9 @@ impl TaskManager {
 					// Use leveled compaction strategy
 					let strategy: Arc<dyn CompactionStrategy> =
 						Arc::new(Strategy::from_options(Arc::clone(&opts)));
-					if let Err(e) = core.compact(strategy) {
+					let compacting = Arc::clone(&core);
+					let compacted = off_the_runtime(move || compacting.compact(strategy)).await;
+					if let Err(e) = compacted {
 						log::error!("Level compaction task error: {e:?}");
 						core.error_handler().set_error(e, BackgroundErrorReason::Compaction);
 						write_stall.signal_shutdown();

@@ -1,6 +1,6 @@
 use std::fs::File as SysFile;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockWriteGuard};
 
 use crate::bplustree::tree::DiskBPlusTree;
 use crate::compaction::{CompactionChoice, CompactionInput, CompactionStrategy};
@@ -8,7 +8,6 @@ use crate::error::{BackgroundErrorHandler, Result};
 use crate::iter::{BoxedLSMIterator, CompactionIterator};
 use crate::levels::{write_manifest_to_disk, LevelManifest, ManifestChangeSet};
 use crate::lsm::{cleanup_vlog_and_index, CoreInner};
-use crate::memtable::ImmutableMemtables;
 use crate::snapshot::SnapshotTracker;
 use crate::sstable::table::{Table, TableWriter};
 use crate::vfs::File;
@@ -50,7 +49,8 @@ impl Drop for HiddenTablesGuard {
 pub(crate) struct CompactionOptions {
 	pub(crate) lopts: Arc<LSMOptions>,
 	pub(crate) level_manifest: Arc<RwLock<LevelManifest>>,
-	pub(crate) immutable_memtables: Arc<RwLock<ImmutableMemtables>>,
+	/// See [`CoreInner::manifest_change`]
+	pub(crate) manifest_change: Arc<Mutex<()>>,
 	pub(crate) vlog: Option<Arc<VLog>>,
 	pub(crate) error_handler: Arc<BackgroundErrorHandler>,
 	/// Snapshot tracker for snapshot-aware compaction.
@@ -68,7 +68,7 @@ impl CompactionOptions {
 		Self {
 			lopts: Arc::clone(&tree.opts),
 			level_manifest: Arc::clone(&tree.level_manifest),
-			immutable_memtables: Arc::clone(&tree.immutable_memtables),
+			manifest_change: Arc::clone(&tree.manifest_change),
 			vlog: tree.vlog.clone(),
 			error_handler: Arc::clone(&tree.error_handler),
 			snapshot_tracker: tree.snapshot_tracker.clone(),
@@ -92,7 +92,9 @@ impl Compactor {
 	}
 
 	pub(crate) fn compact(&self) -> Result<()> {
+		let change = self.options.manifest_change.lock()?;
 		let levels_guard = self.options.level_manifest.write()?;
+		drop(change);
 		let choice = self.strategy.pick_levels(&levels_guard)?;
 
 		match choice {
@@ -226,8 +228,8 @@ impl Compactor {
 		new_table: Option<Arc<Table>>,
 		guard: &mut HiddenTablesGuard,
 	) -> Result<()> {
+		let _change = self.options.manifest_change.lock()?;
 		let mut manifest = self.options.level_manifest.write()?;
-		let _imm_guard = self.options.immutable_memtables.write();
 
 		// Check for table ID collision if adding a new table
 		if let Some(ref table) = new_table {
@@ -255,7 +257,11 @@ impl Compactor {
 		let rollback = manifest.apply_changeset(&changeset)?;
 
 		// Write manifest to disk - if this fails, revert in-memory state
-		if let Err(e) = write_manifest_to_disk(&manifest) {
+		let on_disk = RwLockWriteGuard::downgrade(manifest);
+		let written = write_manifest_to_disk(&on_disk);
+		drop(on_disk);
+		let mut manifest = self.options.level_manifest.write()?;
+		if let Err(e) = written {
 			manifest.revert_changeset(rollback);
 			self.options
 				.error_handler

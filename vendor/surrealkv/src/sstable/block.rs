@@ -194,8 +194,8 @@ impl BlockHandle {
 /// ```
 #[derive(Clone)]
 pub(crate) struct Block {
-	/// Raw block data
-	pub(crate) block: BlockData,
+	/// Raw block data, shared with the iterators over it
+	block: Arc<BlockData>,
 	/// Comparator for key ordering
 	comparator: Arc<dyn Comparator>,
 }
@@ -209,14 +209,14 @@ impl Block {
 	pub(crate) fn new(data: BlockData, comparator: Arc<dyn Comparator>) -> Block {
 		assert!(data.len() > 4);
 		Block {
-			block: data,
+			block: Arc::new(data),
 			comparator,
 		}
 	}
 
 	/// Creates an iterator over this block.
 	pub(crate) fn iter(&self) -> Result<BlockIterator> {
-		BlockIterator::new(Arc::clone(&self.comparator), self.block.clone())
+		BlockIterator::new(Arc::clone(&self.comparator), Arc::clone(&self.block))
 	}
 
 	pub(crate) fn size(&self) -> usize {
@@ -531,10 +531,10 @@ impl BlockWriter {
 ///   current_key.extend("ricot") → [apricot]
 /// ```
 pub(crate) struct BlockIterator {
-	/// Raw block data
-	block: BlockData,
-	/// Decoded restart point offsets
-	restart_points: Vec<u32>,
+	/// Raw block data, shared with the block
+	block: Arc<BlockData>,
+	/// Number of restart points
+	num_restarts: usize,
 	/// Current position in block
 	offset: usize,
 	/// Reconstructed current key
@@ -560,8 +560,10 @@ impl BlockIterator {
 	///
 	/// 1. Read number of restarts from last 4 bytes
 	/// 2. Calculate restart array offset
-	/// 3. Decode all restart point offsets
-	pub(crate) fn new(comparator: Arc<dyn Comparator>, block: BlockData) -> Result<Self> {
+	///
+	/// Changed from 0.21.4: restart points are decoded where they are asked for, since a seek
+	/// looks at a few of them.
+	pub(crate) fn new(comparator: Arc<dyn Comparator>, block: Arc<BlockData>) -> Result<Self> {
 		if block.len() < 4 {
 			let err = Error::from(SSTableError::BlockTooSmall {
 				size: block.len(),
@@ -586,32 +588,9 @@ impl BlockIterator {
 			})
 		})?;
 
-		// Decode all restart point offsets
-		let mut restart_points = vec![0; num_restarts];
-		for (i, restart_point) in restart_points.iter_mut().enumerate().take(num_restarts) {
-			let start_point = restart_offset + (i * 4);
-			let end_point = start_point + 4;
-			if end_point > block.len() {
-				let err = Error::from(SSTableError::RestartPointExceedsBounds {
-					index: i,
-					offset: start_point,
-					block_size: block.len(),
-				});
-				log::error!("[BLOCK] {}", err);
-				return Err(err);
-			}
-			*restart_point =
-				u32::decode_fixed(&block[start_point..end_point]).ok_or_else(|| {
-					Error::from(SSTableError::FailedToDecodeRestartPoint {
-						index: i,
-						offset: start_point,
-					})
-				})?;
-		}
-
 		Ok(BlockIterator {
 			block,
-			restart_points,
+			num_restarts,
 			current_key: Vec::new(),
 			offset: 0,
 			current_entry_offset: 0,
@@ -625,13 +604,16 @@ impl BlockIterator {
 
 	/// Gets a restart point offset by index.
 	fn get_restart_point(&self, index: usize) -> usize {
-		self.restart_points[index] as usize
+		assert!(index < self.num_restarts, "restart point out of range");
+		let start = self.restart_offset + 4 * index;
+		let bytes = &self.block[start..start + 4];
+		u32::decode_fixed(bytes).expect("four bytes") as usize
 	}
 
 	/// Positions the iterator at a restart point.
 	fn seek_to_restart_point(&mut self, restart_index: usize) {
 		self.current_restart_index = restart_index;
-		let offset = self.restart_points[restart_index] as usize;
+		let offset = self.get_restart_point(restart_index);
 		self.offset = offset;
 		self.current_entry_offset = offset;
 	}
@@ -812,7 +794,7 @@ impl BlockIterator {
 
 	/// Positions at the first entry.
 	pub(crate) fn seek_to_first(&mut self) -> Result<()> {
-		if self.restart_points.is_empty() {
+		if self.num_restarts == 0 {
 			let err = Error::from(SSTableError::BlockHasNoRestartPoints);
 			log::error!("[BLOCK] {}", err);
 			return Err(err);
@@ -835,7 +817,7 @@ impl BlockIterator {
 	/// 1. Go to last restart point
 	/// 2. Scan forward to find last entry before restart array
 	pub(crate) fn seek_to_last(&mut self) -> Result<()> {
-		if self.restart_points.is_empty() {
+		if self.num_restarts == 0 {
 			self.reset();
 			let err = Error::from(SSTableError::BlockHasNoRestartPoints);
 			log::error!("[BLOCK] {}", err);
@@ -843,7 +825,7 @@ impl BlockIterator {
 		}
 
 		// Start from last restart point
-		self.seek_to_restart_point(self.restart_points.len() - 1);
+		self.seek_to_restart_point(self.num_restarts - 1);
 
 		// Scan to find the last entry
 		let mut last_entry_start = self.offset;
@@ -892,7 +874,7 @@ impl BlockIterator {
 	pub(crate) fn seek_internal(&mut self, target: &[u8]) -> Result<Option<()>> {
 		self.reset();
 
-		if self.restart_points.is_empty() {
+		if self.num_restarts == 0 {
 			let err = Error::from(SSTableError::EmptyCorruptBlockSeek {
 				block_size: self.block.len(),
 				restart_offset: self.restart_offset,
@@ -903,7 +885,7 @@ impl BlockIterator {
 
 		// Binary search on restart points
 		let mut left = 0;
-		let mut right = self.restart_points.len() - 1;
+		let mut right = self.num_restarts - 1;
 
 		while left < right {
 			let mid = (left + right).div_ceil(2);
@@ -986,8 +968,8 @@ impl BlockIterator {
 		// Find restart point before current position
 		while self.get_restart_point(self.current_restart_index) >= original {
 			if self.current_restart_index == 0 {
-				self.offset = self.restart_points[self.current_restart_index] as usize;
-				self.current_restart_index = self.restart_points.len();
+				self.offset = self.get_restart_point(self.current_restart_index);
+				self.current_restart_index = self.num_restarts;
 				return Ok(false);
 			}
 			self.current_restart_index -= 1
