@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 type Cause = Box<dyn StdError + Send + Sync>;
 
 /// A model's files.
+#[derive(Default)]
 pub struct ModelFiles {
     /// `config.json`
     pub config: Vec<u8>,
@@ -14,13 +15,22 @@ pub struct ModelFiles {
     pub tokenizer: Vec<u8>,
     /// `model.safetensors`
     pub weights: Vec<u8>,
+    /// `1_Pooling/config.json`, where the model has one.
+    pub pooling: Option<Vec<u8>>,
+    /// `config_sentence_transformers.json`, where the model has one.
+    pub prompts: Option<Vec<u8>>,
+    /// `sentence_bert_config.json`, where the model has one.
+    pub sentence: Option<Vec<u8>>,
 }
 
 impl ModelFiles {
     /// The sha256 of all that decides an embedding, shortened to 64 bits, in hexadecimal.
     pub fn identity(&self) -> String {
         let mut hash = Sha256::new();
-        for bytes in [&self.config, &self.tokenizer, &self.weights] {
+        let needed = [&self.config, &self.tokenizer, &self.weights].map(Some);
+        let optional = [&self.pooling, &self.prompts, &self.sentence].map(Option::as_ref);
+        for bytes in needed.into_iter().chain(optional) {
+            let bytes = bytes.map_or(&[][..], Vec::as_slice);
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         }
@@ -35,8 +45,11 @@ pub enum UnfitModel {
     #[error("its configuration can't be read")]
     Config(#[source] Cause),
     /// It is another kind of model.
-    #[error("it is a `{0}` model, and this encoder runs `bert` models")]
+    #[error("it is a `{0}` model, and this encoder runs BERT, RoBERTa and MPNet models")]
     Kind(String),
+    /// Its tokens become one vector in a way that this encoder does not know.
+    #[error("its tokens are pooled in another way than by their mean or their first one")]
+    Pooling,
     /// The weights are damaged, or not those that the configuration describes.
     #[error("its weights are damaged or of another shape")]
     Weights(#[source] Cause),
@@ -64,8 +77,8 @@ mod tests {
     fn the_identity_is_made_of_all_files() {
         let files = |config: &str, weights: &str| ModelFiles {
             config: config.into(),
-            tokenizer: Vec::new(),
             weights: weights.into(),
+            ..ModelFiles::default()
         };
         let identity = files("a", "b").identity();
         assert_eq!(identity.len(), 16);

@@ -93,6 +93,26 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+/// `sum + factor * row`
+pub fn add_scaled(sum: &mut [f32], row: &[f32], factor: f32) {
+    for (sum, value) in sum.iter_mut().zip(row) {
+        *sum += factor * value;
+    }
+}
+
+/// Turns numbers into shares of one, by their exponentials.
+pub fn softmax(row: &mut [f32]) {
+    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut total = 0.0;
+    for value in &mut *row {
+        *value = (*value - most).exp();
+        total += *value;
+    }
+    for value in row {
+        *value /= total;
+    }
+}
+
 /// Scales a vector to unit length; a vector of zeros stays.
 pub fn to_unit_length(vector: &mut [f32]) {
     let length = dot(vector, vector).sqrt();
@@ -202,5 +222,21 @@ mod tests {
         let mut zero = [0.0; 3];
         to_unit_length(&mut zero);
         assert_all_near(&zero, &[0.0; 3]);
+    }
+
+    #[test]
+    fn shares_sum_to_one_and_keep_their_order() {
+        let mut row = [1000.0, 1001.0, 0.0];
+        softmax(&mut row);
+        assert_near(row.iter().sum(), 1.0);
+        assert_near(row[1] / row[0], std::f32::consts::E);
+        assert_near(row[2], 0.0);
+    }
+
+    #[test]
+    fn a_row_is_added_by_a_factor() {
+        let mut sum = [1.0, 2.0];
+        add_scaled(&mut sum, &[10.0, 20.0], 0.5);
+        assert_all_near(&sum, &[6.0, 12.0]);
     }
 }

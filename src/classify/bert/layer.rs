@@ -1,11 +1,10 @@
 //! One transformer layer over packed texts, and the weights that it is read from.
 
-use std::collections::HashMap;
-
+use candle_core::safetensors::SliceSafetensors;
 use candle_core::{DType, Device, Result as Computed, Tensor};
-use candle_nn::attention::flash_attn_varlen_cpu;
 
-use super::Config;
+use super::attention::{AttentionOp, DistanceBias};
+use super::config::{Config, Family};
 use super::inplace::{AddNormOp, BiasOp, GeluOp, NormOp};
 
 /// One transformer layer.
@@ -19,34 +18,67 @@ pub(super) struct Layer {
     output_norm: NormWeights,
 }
 
+/// What a family calls the parts of its attention.
+struct AttentionNames {
+    projections: [&'static str; 3],
+    out: &'static str,
+    norm: &'static str,
+}
+
+impl AttentionNames {
+    fn of(family: Family) -> Self {
+        match family {
+            Family::Bert | Family::Roberta => Self {
+                projections: [
+                    "attention.self.query",
+                    "attention.self.key",
+                    "attention.self.value",
+                ],
+                out: "attention.output.dense",
+                norm: "attention.output.LayerNorm",
+            },
+            Family::Mpnet => Self {
+                projections: ["attention.attn.q", "attention.attn.k", "attention.attn.v"],
+                out: "attention.attn.o",
+                norm: "attention.LayerNorm",
+            },
+        }
+    }
+}
+
 impl Layer {
-    pub(super) fn read(weights: &Weights, number: usize, config: &Config) -> Computed<Self> {
-        let (heads, width) = (config.num_attention_heads, config.hidden_size);
+    pub(super) fn read(weights: &Weights<'_>, number: usize, config: &Config) -> Computed<Self> {
+        let (heads, width) = (config.heads, config.width);
         if heads == 0 || !width.is_multiple_of(heads) {
             candle_core::bail!("{heads} heads can't share a width of {width}");
         }
         let name = |part: &str| format!("encoder.layer.{number}.{part}");
-        let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
-        let norm = |part: &str| {
-            let bias = weights.any(&format!("{}.bias", name(&format!("{part}.dense"))))?;
-            NormWeights::read(weights, &name(&format!("{part}.LayerNorm")), Some(bias), config)
+        let names = AttentionNames::of(config.family);
+        let norm = |before: &str, norm: &str| {
+            let bias = weights.any(&format!("{}.bias", name(before)))?;
+            NormWeights::read(weights, &name(norm), Some(bias), config)
         };
         Ok(Self {
             heads,
-            query_key_value: Linear::read(weights, &projections)?,
-            attention_out: Linear::read(weights, &[name("attention.output.dense")])?,
-            attention_norm: norm("attention.output")?,
+            query_key_value: Linear::read(weights, &names.projections.map(name))?,
+            attention_out: Linear::read(weights, &[name(names.out)])?,
+            attention_norm: norm(names.out, names.norm)?,
             up: Linear::read(weights, &[name("intermediate.dense")])?,
             down: Linear::read(weights, &[name("output.dense")])?,
-            output_norm: norm("output")?,
+            output_norm: norm("output.dense", "output.LayerNorm")?,
         })
     }
 
-    /// `hidden` and the result: tokens × width.
-    pub(super) fn forward(&self, hidden: &Tensor, lengths: &Tensor, longest: usize) -> Computed<Tensor> {
+    /// `hidden` and the result: tokens × width, of texts of these lengths.
+    pub(super) fn forward(
+        &self,
+        hidden: &Tensor,
+        lengths: &[u32],
+        distance: Option<&DistanceBias>,
+    ) -> Computed<Tensor> {
         let attended = self
             .attention_out
-            .product(&self.attend(hidden, lengths, longest)?)?;
+            .product(&self.attend(hidden, lengths, distance)?)?;
         self.attention_norm.apply_after(&attended, hidden)?;
         let inner = self.up.product(&attended)?;
         inner.inplace_op2(&self.up.bias, &GeluOp)?;
@@ -55,21 +87,14 @@ impl Layer {
         Ok(out)
     }
 
-    fn attend(&self, hidden: &Tensor, lengths: &Tensor, longest: usize) -> Computed<Tensor> {
-        let (tokens, width) = hidden.dims2()?;
-        let head = width / self.heads;
+    fn attend(&self, hidden: &Tensor, lengths: &[u32], distance: Option<&DistanceBias>) -> Computed<Tensor> {
         let all = self.query_key_value.product(hidden)?;
         all.inplace_op2(&self.query_key_value.bias, &BiasOp)?;
-        let third = |number: usize| {
-            all.narrow(1, number * width, width)?
-                .reshape((tokens, self.heads, head))
-        };
-        let scale = 1.0 / (head as f32).sqrt();
-        let (q, k, v) = (third(0)?, third(1)?, third(2)?);
-        let attended = flash_attn_varlen_cpu(
-            &q, &k, &v, None, lengths, lengths, longest, longest, scale, false, None, None,
-        )?;
-        attended.reshape((tokens, width))
+        all.apply_op1_no_bwd(&AttentionOp {
+            lengths,
+            heads: self.heads,
+            distance,
+        })
     }
 }
 
@@ -83,7 +108,7 @@ struct Linear {
 
 impl Linear {
     /// Reads layers and joins them side by side into one.
-    fn read(weights: &Weights, names: &[String]) -> Computed<Self> {
+    fn read(weights: &Weights<'_>, names: &[String]) -> Computed<Self> {
         let all = |part: &str| {
             let tensors = names.iter().map(|name| weights.any(&format!("{name}.{part}")));
             Tensor::cat(&tensors.collect::<Computed<Vec<_>>>()?, 0)
@@ -108,17 +133,17 @@ pub(super) struct NormWeights {
 
 impl NormWeights {
     pub(super) fn read(
-        weights: &Weights,
+        weights: &Weights<'_>,
         name: &str,
         bias: Option<Tensor>,
         config: &Config,
     ) -> Computed<Self> {
-        let gamma = weights.get(&format!("{name}.weight"), &[config.hidden_size])?;
-        let beta = weights.get(&format!("{name}.bias"), &[config.hidden_size])?;
+        let gamma = weights.get(&format!("{name}.weight"), &[config.width])?;
+        let beta = weights.get(&format!("{name}.bias"), &[config.width])?;
         let bias = bias.map_or_else(|| gamma.zeros_like(), Ok)?;
         Ok(Self {
             weights: Tensor::stack(&[bias, gamma, beta], 0)?,
-            epsilon: config.layer_norm_eps,
+            epsilon: config.norm_epsilon,
         })
     }
 
@@ -133,27 +158,25 @@ impl NormWeights {
     }
 }
 
-/// The tensors of a safetensors file, with or without the prefix `bert.`.
-pub(super) struct Weights(HashMap<String, Tensor>);
+/// The tensors of a safetensors file, with or without the family's name before their own. They
+/// are read when they are asked for: a large model is in memory once, and not also as it came.
+pub(super) struct Weights<'a> {
+    file: SliceSafetensors<'a>,
+    prefix: &'static str,
+}
 
-impl Weights {
-    pub(super) fn read(bytes: &[u8]) -> Computed<Self> {
-        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
-        let plain = |name: String| name.strip_prefix("bert.").map_or(name.clone(), str::to_owned);
-        Ok(Self(
-            tensors
-                .into_iter()
-                .map(|(name, tensor)| (plain(name), tensor))
-                .collect(),
-        ))
+impl<'a> Weights<'a> {
+    pub(super) fn of(bytes: &'a [u8], family: Family) -> Computed<Self> {
+        Ok(Self {
+            file: SliceSafetensors::new(bytes)?,
+            prefix: family.prefix(),
+        })
     }
 
     pub(super) fn any(&self, name: &str) -> Computed<Tensor> {
-        let found = self.0.get(name);
-        let missing = || candle_core::Error::CannotFindTensor {
-            path: name.to_owned(),
-        };
-        found.ok_or_else(missing)?.to_dtype(DType::F32)
+        let found = (self.file.load(name, &Device::Cpu))
+            .or_else(|_| self.file.load(&format!("{}{name}", self.prefix), &Device::Cpu));
+        found?.to_dtype(DType::F32)
     }
 
     pub(super) fn get(&self, name: &str, shape: &[usize]) -> Computed<Tensor> {

@@ -1,4 +1,5 @@
-//! A BERT sentence encoder on candle, for models such as all-MiniLM-L6-v2.
+//! A sentence encoder on candle for BERT and its family: `all-MiniLM`, BGE and E5, the kin
+//! of `RoBERTa`, `all-mpnet`.
 //!
 //! Texts of a batch are *packed*: their tokens stand one after another, without padding,
 //! so every matrix product runs over real tokens only and no mask is needed; attention
@@ -6,22 +7,22 @@
 //! share; query, key and value are one product, and all that stands between products is
 //! done in place by [`super::fused`].
 
+mod attention;
+mod config;
 mod inplace;
 mod layer;
 
 use candle_core::{Device, Result as Computed, Tensor};
 use rayon::prelude::*;
-use serde::Deserialize;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
+use self::attention::DistanceBias;
+use self::config::{Config, Family, Pooling};
 use self::layer::{Layer, NormWeights, Weights};
 use super::encoder::{EncodeError, Encoder};
 use super::files::{ModelFiles, UnfitModel};
 use super::fused;
 use crate::domain::interest::Embedding;
-
-/// Longer texts are cut: the model was trained on at most 128 tokens.
-const TOKENS_A_TEXT_MAX: usize = 128;
 
 /// A part of a batch has at most so many tokens: its activations stay in the cache.
 const TOKENS_A_PART_MAX: usize = 1024;
@@ -29,28 +30,20 @@ const TOKENS_A_PART_MAX: usize = 1024;
 /// Below so many tokens a part is not worth a core of its own.
 const TOKENS_A_PART_MIN: usize = 64;
 
-/// The part of `config.json` that matters here.
-#[derive(Deserialize)]
-struct Config {
-    model_type: String,
-    hidden_act: String,
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    layer_norm_eps: f32,
-    max_position_embeddings: usize,
-    vocab_size: usize,
-}
-
 /// A loaded model.
 pub struct BertEncoder {
     identity: String,
     tokenizer: Tokenizer,
     words: Tensor,
-    /// Position plus token type, which is always the first here.
+    /// Position plus token type, which is always the first here; a text's first token has
+    /// the first row.
     positions: Tensor,
     embedding_norm: NormWeights,
     layers: Vec<Layer>,
+    distance: Option<DistanceBias>,
+    pooling: Pooling,
+    /// What stands before each text.
+    prefix: String,
     width: usize,
     /// The cores that share a batch, apart from those that serve requests.
     pool: rayon::ThreadPool,
@@ -60,54 +53,34 @@ impl BertEncoder {
     /// Builds the model from its files. `threads` is how many cores it may use, 0 for all.
     ///
     /// # Errors
-    /// When the files are damaged, do not fit each other, or are no BERT.
+    /// When the files are damaged, do not fit each other, or are of another kind.
     pub fn new(files: &ModelFiles, threads: usize) -> Result<Self, UnfitModel> {
-        let config: Config =
-            serde_json::from_slice(&files.config).map_err(|error| UnfitModel::Config(error.into()))?;
-        if config.model_type != "bert" || config.hidden_act != "gelu" {
-            let kind = format!("{}, {}", config.model_type, config.hidden_act);
-            return Err(UnfitModel::Kind(kind));
-        }
+        let config = Config::read(files)?;
         let tokenizer = tokenizer(&files.tokenizer, &config)?;
-        let weights = Weights::read(&files.weights).map_err(|error| UnfitModel::Weights(error.into()))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|number| format!("bert-{number}"))
             .build()
             .map_err(|error| UnfitModel::Threads(error.into()))?;
-        Self::assemble(
-            format!("bert-{}", files.identity()),
-            tokenizer,
-            &weights,
-            &config,
-            pool,
-        )
-        .map_err(|error| UnfitModel::Weights(error.into()))
-    }
-
-    fn assemble(
-        identity: String,
-        tokenizer: Tokenizer,
-        weights: &Weights,
-        config: &Config,
-        pool: rayon::ThreadPool,
-    ) -> Computed<Self> {
-        let width = config.hidden_size;
-        let words = weights.get("embeddings.word_embeddings.weight", &[config.vocab_size, width])?;
-        let positions = weights.get(
-            "embeddings.position_embeddings.weight",
-            &[config.max_position_embeddings, width],
-        )?;
-        let kinds = weights.any("embeddings.token_type_embeddings.weight")?;
-        let layers = (0..config.num_hidden_layers).map(|number| Layer::read(weights, number, config));
+        let (identity, read) = pool.join(|| files.identity(), || Parts::read(&files.weights, &config));
+        let Parts {
+            words,
+            positions,
+            embedding_norm,
+            layers,
+            distance,
+        } = read.map_err(|error| UnfitModel::Weights(error.into()))?;
         Ok(Self {
-            identity,
+            identity: format!("bert-{identity}"),
             tokenizer,
             words,
-            positions: positions.broadcast_add(&kinds.narrow(0, 0, 1)?)?,
-            embedding_norm: NormWeights::read(weights, "embeddings.LayerNorm", None, config)?,
-            layers: layers.collect::<Computed<_>>()?,
-            width,
+            positions,
+            embedding_norm,
+            layers,
+            distance,
+            pooling: config.pooling,
+            prefix: config.prefix,
+            width: config.width,
             pool,
         })
     }
@@ -123,16 +96,21 @@ impl BertEncoder {
             .collect()
     }
 
-    fn parts(&self, texts: &[&str]) -> Result<Vec<Part>, EncodeError> {
-        let encodings = self.tokenizer.encode_batch_fast(texts.to_vec(), true);
+    fn parts(&self, texts: &[&str]) -> Result<Vec<Batch>, EncodeError> {
+        let encodings = if self.prefix.is_empty() {
+            self.tokenizer.encode_batch_fast(texts.to_vec(), true)
+        } else {
+            let texts = texts.iter().map(|text| format!("{}{text}", self.prefix));
+            self.tokenizer.encode_batch_fast(texts.collect::<Vec<_>>(), true)
+        };
         let encodings = encodings.map_err(EncodeError::Tokens)?;
         let total: usize = encodings.iter().map(|encoding| encoding.get_ids().len()).sum();
         let share = total.div_ceil(self.pool.current_num_threads());
         let tokens_max = share.clamp(TOKENS_A_PART_MIN, TOKENS_A_PART_MAX);
-        let mut parts = vec![Part::default()];
+        let mut parts = vec![Batch::default()];
         for encoding in &encodings {
             if parts.last().is_some_and(|part| part.ids.len() >= tokens_max) {
-                parts.push(Part::default());
+                parts.push(Batch::default());
             }
             if let Some(part) = parts.last_mut() {
                 part.push(encoding);
@@ -141,28 +119,27 @@ impl BertEncoder {
         Ok(parts)
     }
 
-    fn embed(&self, part: &Part) -> Result<Vec<Embedding>, EncodeError> {
+    fn embed(&self, part: &Batch) -> Result<Vec<Embedding>, EncodeError> {
         self.forward(part).map_err(|error| EncodeError::Forward {
             texts: part.lengths.len(),
             source: error.into(),
         })
     }
 
-    fn forward(&self, part: &Part) -> Computed<Vec<Embedding>> {
+    fn forward(&self, part: &Batch) -> Computed<Vec<Embedding>> {
         if part.lengths.is_empty() {
             return Ok(Vec::new());
         }
         let ids = Tensor::new(part.ids.as_slice(), &Device::Cpu)?;
         let positions = Tensor::new(part.positions.as_slice(), &Device::Cpu)?;
-        let lengths = Tensor::new(part.lengths.as_slice(), &Device::Cpu)?;
         let words = self.words.index_select(&ids, 0)?;
         let mut hidden = (words + self.positions.index_select(&positions, 0)?)?;
         self.embedding_norm.apply(&hidden)?;
         for layer in &self.layers {
-            hidden = layer.forward(&hidden, &lengths, part.longest())?;
+            hidden = layer.forward(&hidden, &part.lengths, self.distance.as_ref())?;
         }
         let hidden = hidden.flatten_all()?.to_vec1::<f32>()?;
-        Ok(pool_means(&hidden, &part.lengths, self.width))
+        Ok(pool(&hidden, &part.lengths, self.width, self.pooling))
     }
 }
 
@@ -185,9 +162,54 @@ impl Encoder for BertEncoder {
     }
 }
 
+/// The tensors of a model, in the layout that computing needs.
+struct Parts {
+    words: Tensor,
+    positions: Tensor,
+    embedding_norm: NormWeights,
+    layers: Vec<Layer>,
+    distance: Option<DistanceBias>,
+}
+
+impl Parts {
+    fn read(bytes: &[u8], config: &Config) -> Computed<Self> {
+        let weights = Weights::of(bytes, config.family)?;
+        let width = config.width;
+        let mut positions = weights.get(
+            "embeddings.position_embeddings.weight",
+            &[config.positions, width],
+        )?;
+        if config.family != Family::Mpnet {
+            let kinds = weights.any("embeddings.token_type_embeddings.weight")?;
+            positions = positions.broadcast_add(&kinds.narrow(0, 0, 1)?)?;
+        }
+        let first = config.first_position;
+        let distance = match config.family {
+            Family::Bert | Family::Roberta => None,
+            Family::Mpnet => {
+                let shape = [config.distance_buckets, config.heads];
+                let bias = weights.get("encoder.relative_attention_bias.weight", &shape)?;
+                Some(DistanceBias::new(&bias, config.tokens_max)?)
+            }
+        };
+        let layers = (0..config.layers)
+            .into_par_iter()
+            .map(|number| Layer::read(&weights, number, config));
+        Ok(Self {
+            words: weights.get("embeddings.word_embeddings.weight", &[config.vocabulary, width])?,
+            positions: positions
+                .narrow(0, first, config.positions - first)?
+                .contiguous()?,
+            embedding_norm: NormWeights::read(&weights, "embeddings.LayerNorm", None, config)?,
+            layers: layers.collect::<Computed<_>>()?,
+            distance,
+        })
+    }
+}
+
 /// Some texts of a batch, packed.
 #[derive(Default)]
-struct Part {
+struct Batch {
     /// The tokens of all texts, one text after another.
     ids: Vec<u32>,
     /// Each token's place within its text.
@@ -196,7 +218,7 @@ struct Part {
     lengths: Vec<u32>,
 }
 
-impl Part {
+impl Batch {
     #[expect(clippy::cast_possible_truncation, reason = "a text has at most 128 tokens")]
     fn push(&mut self, encoding: &Encoding) {
         let ids = encoding.get_ids();
@@ -204,21 +226,21 @@ impl Part {
         self.positions.extend(0..ids.len() as u32);
         self.lengths.push(ids.len() as u32);
     }
-
-    fn longest(&self) -> usize {
-        self.lengths.iter().max().map_or(0, |length| *length as usize)
-    }
 }
 
-/// The mean of each text's tokens, at unit length.
-fn pool_means(hidden: &[f32], lengths: &[u32], width: usize) -> Vec<Embedding> {
+/// One vector of unit length for each text.
+fn pool(hidden: &[f32], lengths: &[u32], width: usize, pooling: Pooling) -> Vec<Embedding> {
     let mut rest = hidden;
     let embedding = |length: &u32| {
         let (own, others) = rest.split_at(*length as usize * width);
         rest = others;
+        let tokens = match pooling {
+            Pooling::Mean => own,
+            Pooling::First => own.get(..width).unwrap_or(own),
+        };
         let mut sum = vec![0.0; width];
-        for token in own.chunks_exact(width) {
-            sum.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
+        for token in tokens.chunks_exact(width) {
+            fused::add_scaled(&mut sum, token, 1.0);
         }
         // The mean and the sum have one direction, and only that is kept.
         fused::to_unit_length(&mut sum);
@@ -227,18 +249,18 @@ fn pool_means(hidden: &[f32], lengths: &[u32], width: usize) -> Vec<Embedding> {
     lengths.iter().map(embedding).collect()
 }
 
-/// Reads the tokenizer, without the padding to 128 tokens that its file asks for.
+/// Reads the tokenizer, without the padding that its file may ask for.
 fn tokenizer(bytes: &[u8], config: &Config) -> Result<Tokenizer, UnfitModel> {
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(UnfitModel::Tokenizer)?;
     let tokens = tokenizer.get_vocab_size(true);
-    if tokens > config.vocab_size {
+    if tokens > config.vocabulary {
         return Err(UnfitModel::Vocabulary {
             tokens,
-            weights: config.vocab_size,
+            weights: config.vocabulary,
         });
     }
     let truncation = TruncationParams {
-        max_length: TOKENS_A_TEXT_MAX.min(config.max_position_embeddings),
+        max_length: config.tokens_max,
         ..TruncationParams::default()
     };
     tokenizer.with_padding(None);
