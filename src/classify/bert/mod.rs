@@ -272,7 +272,8 @@ fn tokenizer(bytes: &[u8], config: &Config) -> Result<Tokenizer, UnfitModel> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::tests::encoder;
+    use super::super::model::load_directory;
+    use super::super::model::tests::{encoder, folder};
     use super::*;
 
     fn encode(texts: &[&str]) -> Vec<Embedding> {
@@ -282,6 +283,56 @@ mod tests {
     fn cosine(a: &str, b: &str) -> f32 {
         let vectors = encode(&[a, b]);
         fused::dot(&vectors[0], &vectors[1])
+    }
+
+    /// Texts with the vectors that an independent implementation of a model gives.
+    #[derive(serde::Deserialize)]
+    struct Reference {
+        vectors: Vec<ReferenceVector>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct ReferenceVector {
+        text: String,
+        vector: Vec<f32>,
+    }
+
+    #[track_caller]
+    fn check_vectors(encoder: &BertEncoder, reference: &std::path::Path) {
+        let bytes = std::fs::read(reference).unwrap();
+        let reference: Reference = serde_json::from_slice(&bytes).unwrap();
+        assert!(reference.vectors.len() > 2);
+        let texts: Vec<&str> = reference.vectors.iter().map(|one| one.text.as_str()).collect();
+        let found = encoder.encode(&texts).unwrap();
+        for (found, expect) in found.iter().zip(&reference.vectors) {
+            assert_eq!(found.len(), expect.vector.len());
+            for (found, number) in found.iter().zip(&expect.vector) {
+                assert!(
+                    (found - number).abs() < 1e-4,
+                    "{:?}: {found} is not {number}",
+                    expect.text
+                );
+            }
+        }
+    }
+
+    fn fixtures() -> std::path::PathBuf {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+    }
+
+    #[test]
+    fn every_family_gives_the_vectors_of_the_reference_implementation() {
+        for model in ["bert-cls", "bert-mean-prefix", "roberta", "xlm-roberta", "mpnet"] {
+            let folder = fixtures().join("models").join(model);
+            let encoder = load_directory(&folder, 1).unwrap();
+            check_vectors(&encoder, &folder.join("reference.json"));
+        }
+    }
+
+    #[test]
+    fn mpnet_gives_the_vectors_of_the_reference_implementation() {
+        let encoder = load_directory(&folder("mpnet"), 0).expect("`make model` fetches the model");
+        check_vectors(&encoder, &fixtures().join("mpnet.json"));
     }
 
     #[test]
