@@ -21,10 +21,10 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fuzz fmt bench bench-ingest clean
+.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fuzz fmt bench bench-ingest bench-classify clean
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 setup: ## Check what building needs, install what is missing
 	@scripts/setup run
@@ -79,6 +79,9 @@ bench: model ## Measure the parts
 
 bench-ingest: model web ## Measure ingestion beside PostgreSQL; `parts="road growth"` for some of it
 	scripts/postgres-server cargo bench --locked --bench ingest -- $(parts)
+
+bench-classify: model ## Measure the sentence models beside PyTorch and onnxruntime; `parts="minilm --threads 1"` for some of it
+	scripts/bench-classify cargo bench --locked --bench classify -- $(parts)
 
 clean: ## Remove what was built; ./data stays, it may be someone's
 	rm -rf web-playground/dist web-playground/node_modules

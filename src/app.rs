@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use poem::Response;
 use poem::endpoint::BoxEndpoint;
 use poem::listener::{Acceptor, Listener, TcpListener};
@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::api;
 use crate::auth::{self, PasswordHasher, TokenIssuer};
+use crate::classify::lexicon::Lexicon;
 use crate::classify::{self, Classifier};
 use crate::config::{Config, Mode};
 use crate::domain::error::Error;
@@ -23,7 +24,7 @@ use crate::services::{Services, interests, transforms};
 use crate::store::{self, Store, StoreError};
 
 /// The cohorts of a new platform.
-const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
+pub const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
 
 /// What signs tokens of a demo that was given no secret. Known to everybody, so production
 /// refuses it.
@@ -36,6 +37,9 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 const STAGE_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
+
+/// Bounds of the histogram of `cdp_model_batch_texts`.
+const BATCH_TEXTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// The platform, put together.
 pub struct App {
@@ -226,9 +230,16 @@ fn make_folder(settings: &store::Settings) -> Result<(), StartError> {
 async fn start_classifier(config: &Config, store: &Store) -> Result<Classifier, StartError> {
     let encoder = Arc::new(classify::load(&config.classify).await?);
     let (cohorts, settings) = (store.cohorts().await?, config.classify.clone());
-    // It embeds the cohorts' definitions, which takes a second of all cores.
-    let starting =
-        tokio::task::spawn_blocking(move || interests::start_classifier(encoder, cohorts, &settings));
+    let corrections = store.corrections().await?;
+    let corrections = corrections
+        .into_iter()
+        .map(|one| (one.interest, one.cohorts))
+        .collect();
+    // It embeds what is known of cohorts, which takes all cores.
+    let starting = tokio::task::spawn_blocking(move || {
+        let lexicon = Lexicon::built_in();
+        interests::start_classifier(encoder, cohorts, lexicon, corrections, &settings)
+    });
     Ok(starting.await??)
 }
 
@@ -259,6 +270,10 @@ fn metrics() -> Result<PrometheusHandle, StartError> {
     let failed = |error: metrics_exporter_prometheus::BuildError| StartError::Metrics(Box::new(error));
     let builder = PrometheusBuilder::new()
         .set_buckets(STAGE_SECONDS)
+        .and_then(|builder| {
+            let batches = Matcher::Full("cdp_model_batch_texts".to_owned());
+            builder.set_buckets_for_metric(batches, BATCH_TEXTS)
+        })
         .map_err(failed)?;
     match builder.install_recorder() {
         Ok(handle) => {

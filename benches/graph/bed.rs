@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use cdp::classify::{self, Classifier, EncodeError, Encoder};
+use cdp::classify::lexicon::Lexicon;
+use cdp::classify::{self, Classifier, Corrections, EncodeError, Encoder, Ingredients};
 use cdp::domain::Timestamp;
 use cdp::domain::fact::{Attribute, Fact, Value};
 use cdp::domain::graph::Subgraph;
@@ -123,13 +124,16 @@ impl Bed {
                 cookies_max: u32::MAX,
                 ..pipeline::Settings::default()
             };
-            let classifier = Classifier::start(
-                Arc::new(Blank),
-                Box::new(|_| None),
-                Vec::new(),
-                &classify::Settings::default(),
-            )
-            .unwrap_or_else(|error| panic!("no classifier: {error}"));
+            let nothing = Ingredients {
+                encoder: Arc::new(Blank),
+                readings: Box::new(|_| Vec::new()),
+                cohorts: Vec::new(),
+                lexicon: Lexicon::default(),
+                corrections: Corrections::new(),
+                kept: None,
+            };
+            let classifier = Classifier::start(nothing, &classify::Settings::default())
+                .unwrap_or_else(|error| panic!("no classifier: {error}"));
             let pipeline = Pipeline::start(store.clone(), Arc::new(classifier), &settings).await;
             Self {
                 store,

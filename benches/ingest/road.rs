@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cdp::auth::{PasswordHasher, TokenIssuer};
-use cdp::classify::{self, Classifier};
+use cdp::classify::lexicon::Lexicon;
+use cdp::classify::{self, Classifier, Corrections};
 use cdp::config::Config;
 use cdp::domain::interest::{ClassifiedInterest, InterestKey};
 use cdp::pipeline::Pipeline;
@@ -36,11 +37,20 @@ pub struct Known {
 impl Known {
     /// Loads the model and classifies what the visits name.
     pub async fn of(visits: &Visits) -> Self {
-        let settings = classify::Settings::default();
+        let settings = classify::Settings {
+            model: "minilm".to_owned(),
+            ..classify::Settings::default()
+        };
         let encoder = classify::load(&settings).await;
         let encoder = encoder.unwrap_or_else(|error| panic!("no model, `make model` fetches it: {error}"));
         let cohorts = parse_seeds(COHORT_SEEDS).unwrap_or_else(|error| panic!("{error}"));
-        let classifier = start_classifier(Arc::new(encoder), cohorts, &settings);
+        let classifier = start_classifier(
+            Arc::new(encoder),
+            cohorts,
+            Lexicon::built_in(),
+            Corrections::new(),
+            &settings,
+        );
         let classifier = classifier.unwrap_or_else(|error| panic!("no classifier: {error}"));
         let keys: BTreeSet<InterestKey> = (visits.facts().into_iter())
             .flat_map(|fact| fact.interests.into_keys())

@@ -15,8 +15,17 @@ use tokio::sync::{mpsc, oneshot};
 /// are cut, so that a small one never waits for a large one to end.
 pub const BATCH_QUESTIONS_MAX: usize = 256;
 
-/// Requests that may wait for the thread; further callers wait for a place.
+/// Requests that may wait for the thread.
 const WAITING_REQUESTS_MAX: usize = 64;
+
+/// What who asks does when so many wait already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Waits for a place: whoever asks so holds back what comes behind.
+    Wait,
+    /// Gives up at once, and says when to come again.
+    GiveUp,
+}
 
 /// A batch was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +33,9 @@ pub enum BatchError<E: std::error::Error + 'static> {
     /// The work failed, for all whose questions were in the batch.
     #[error("the batch failed")]
     Failed(#[source] Arc<E>),
+    /// Too many wait already, and this one would not.
+    #[error("too many requests wait for the thread that works on batches")]
+    Busy,
     /// The thread is gone, or gave the batch up in a panic.
     #[error("the thread that works on batches gave no answer")]
     Unanswered,
@@ -69,20 +81,39 @@ where
     /// One answer for each question, in their order.
     ///
     /// # Errors
-    /// When the work failed, or the thread is gone.
-    pub async fn ask(&self, questions: &[Q]) -> Result<Vec<A>, BatchError<E>> {
+    /// When the work failed, the thread is gone, or too many wait and this one would not.
+    pub async fn ask(&self, questions: &[Q], patience: Patience) -> Result<Vec<A>, BatchError<E>> {
         let mut answers = Vec::with_capacity(questions.len());
         for part in questions.chunks(BATCH_QUESTIONS_MAX) {
-            answers.extend(self.ask_part(part.to_vec()).await?);
+            // Who got a part of an answer waits for the rest, rather than waste it.
+            let patience = if answers.is_empty() {
+                patience
+            } else {
+                Patience::Wait
+            };
+            answers.extend(self.ask_part(part.to_vec(), patience).await?);
         }
         Ok(answers)
     }
 
-    async fn ask_part(&self, questions: Vec<Q>) -> Result<Vec<A>, BatchError<E>> {
+    /// How many requests wait for the thread.
+    pub fn waiting(&self) -> usize {
+        self.requests
+            .as_ref()
+            .map_or(0, |requests| requests.max_capacity() - requests.capacity())
+    }
+
+    async fn ask_part(&self, questions: Vec<Q>, patience: Patience) -> Result<Vec<A>, BatchError<E>> {
         let (reply, answer) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or(BatchError::Unanswered)?;
-        let sent = requests.send(Request { questions, reply }).await;
-        sent.map_err(|_| BatchError::Unanswered)?;
+        let place = match patience {
+            Patience::Wait => requests.reserve().await.map_err(|_| BatchError::Unanswered)?,
+            Patience::GiveUp => requests.try_reserve().map_err(|error| match error {
+                mpsc::error::TrySendError::Full(()) => BatchError::Busy,
+                mpsc::error::TrySendError::Closed(()) => BatchError::Unanswered,
+            })?,
+        };
+        place.send(Request { questions, reply });
         let answer = answer.await.map_err(|_| BatchError::Unanswered)?;
         answer.map_err(BatchError::Failed)
     }
@@ -189,16 +220,23 @@ mod tests {
     #[tokio::test]
     async fn answers_come_in_the_order_of_questions() {
         let batcher = Batcher::start("test", halve).unwrap();
-        assert_eq!(batcher.ask(&[8, 2, 8, 4]).await.unwrap(), [4, 1, 4, 2]);
-        assert_eq!(batcher.ask(&[]).await.unwrap(), [0; 0]);
+        assert_eq!(
+            batcher.ask(&[8, 2, 8, 4], Patience::Wait).await.unwrap(),
+            [4, 1, 4, 2]
+        );
+        assert_eq!(batcher.ask(&[], Patience::Wait).await.unwrap(), [0; 0]);
     }
 
     #[tokio::test]
     async fn a_failure_reaches_who_asked() {
         let batcher = Batcher::start("test", halve).unwrap();
-        let error = batcher.ask(&[2, 3]).await.unwrap_err();
+        let error = batcher.ask(&[2, 3], Patience::Wait).await.unwrap_err();
         assert!(matches!(error, BatchError::Failed(odd) if *odd == Odd(3)));
-        assert_eq!(batcher.ask(&[2]).await.unwrap(), [1], "the thread lives on");
+        assert_eq!(
+            batcher.ask(&[2], Patience::Wait).await.unwrap(),
+            [1],
+            "the thread lives on"
+        );
     }
 
     #[tokio::test]
@@ -208,8 +246,11 @@ mod tests {
             halve(numbers)
         };
         let batcher = Batcher::start("test", work).unwrap();
-        assert!(matches!(batcher.ask(&[13]).await, Err(BatchError::Unanswered)));
-        assert_eq!(batcher.ask(&[2]).await.unwrap(), [1]);
+        assert!(matches!(
+            batcher.ask(&[13], Patience::Wait).await,
+            Err(BatchError::Unanswered)
+        ));
+        assert_eq!(batcher.ask(&[2], Patience::Wait).await.unwrap(), [1]);
     }
 
     #[tokio::test]
@@ -222,7 +263,7 @@ mod tests {
         };
         let batcher = Batcher::start("test", work).unwrap();
         let questions: Vec<u32> = (0..600).map(|number| number * 2).collect();
-        let answers = batcher.ask(&questions).await.unwrap();
+        let answers = batcher.ask(&questions, Patience::Wait).await.unwrap();
         assert_eq!(answers, (0..600).collect::<Vec<_>>());
         assert_eq!(*sizes.lock().unwrap(), [256, 256, 88]);
     }
@@ -240,7 +281,7 @@ mod tests {
         let batcher = Arc::new(Batcher::start("test", work).unwrap());
         let ask = |questions: Vec<u32>| {
             let batcher = Arc::clone(&batcher);
-            tokio::spawn(async move { batcher.ask(&questions).await.unwrap() })
+            tokio::spawn(async move { batcher.ask(&questions, Patience::Wait).await.unwrap() })
         };
         let first = ask(vec![2]);
         tokio::task::yield_now().await;
@@ -256,5 +297,63 @@ mod tests {
         assert!(worked.len() <= 2, "{worked:?}");
         let sixes = worked.concat().iter().filter(|number| **number == 6).count();
         assert_eq!(sixes, 1, "{worked:?}");
+    }
+
+    #[tokio::test]
+    async fn who_will_not_wait_is_told_so_when_the_queue_is_full() {
+        let (go, gate) = channel::<()>();
+        let work = move |numbers: &[u32]| {
+            let _ = gate.recv();
+            halve(numbers)
+        };
+        let batcher = Arc::new(Batcher::start("test", work).unwrap());
+        let ask = |number: u32| {
+            let batcher = Arc::clone(&batcher);
+            tokio::spawn(async move { batcher.ask(&[number], Patience::Wait).await.unwrap() })
+        };
+        let mut asked = vec![ask(2)];
+        while batcher.waiting() < WAITING_REQUESTS_MAX {
+            asked.push(ask(4));
+            tokio::task::yield_now().await;
+        }
+        let busy = batcher.ask(&[6], Patience::GiveUp).await;
+        assert!(matches!(busy, Err(BatchError::Busy)), "{busy:?}");
+        drop(go);
+        for one in asked {
+            one.await.unwrap();
+        }
+        assert_eq!(batcher.ask(&[6], Patience::GiveUp).await.unwrap(), [3]);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_worked_on() {
+        let worked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&worked);
+        let (go, gate) = channel::<()>();
+        let (at_work, started) = channel::<()>();
+        let work = move |numbers: &[u32]| {
+            at_work.send(()).unwrap();
+            let _ = gate.recv();
+            seen.lock().unwrap().extend_from_slice(numbers);
+            halve(numbers)
+        };
+        let batcher = Arc::new(Batcher::start("test", work).unwrap());
+        let ask = |number: u32| {
+            let batcher = Arc::clone(&batcher);
+            tokio::spawn(async move { batcher.ask(&[number], Patience::Wait).await.unwrap() })
+        };
+        let first = ask(2);
+        tokio::task::yield_now().await;
+        started.recv().unwrap();
+        let gone = ask(4);
+        while batcher.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        drop(go);
+        assert_eq!(first.await.unwrap(), [1]);
+        assert_eq!(batcher.ask(&[6], Patience::Wait).await.unwrap(), [3]);
+        assert_eq!(*worked.lock().unwrap(), [2, 6]);
     }
 }

@@ -1,24 +1,50 @@
 //! The door of this folder: interests in, scores out.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use super::batcher::{BatchError, Batcher};
+use super::batcher::{BatchError, Batcher, Patience};
 use super::cache::AnswerCache;
 use super::encoder::{EncodeError, Encoder};
+use super::lexicon::Lexicon;
 use super::model::Settings;
-use super::zero_shot::{CohortVectors, Nearest, SCORING_VERSION};
-use crate::domain::cohort::Cohort;
+use super::vector_file::VectorFile;
+use super::zero_shot::{CohortVectors, Meaning, Nearest, SCORING_VERSION};
+use crate::domain::cohort::{Cohort, CohortSlug};
 use crate::domain::interest::{ClassifiedInterest, Embedding, InterestKey, Score};
 
 /// How many repaired spellings are kept embedded, at about 1.5 KiB each.
 const REPAIRED_MAX: usize = 4_096;
 
-/// Gives the likely spelling of a text that looks misspelt.
-pub type Repair = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// Gives the spellings that were probably meant by a text that looks misspelt.
+pub type Readings = Box<dyn Fn(&str) -> Vec<String> + Send + Sync>;
+
+/// A reading must be so much clearer than the text as it stands; else the word was right, and
+/// only unknown (`durant` is not `duran`).
+const CLEARER_BY: f32 = 0.02;
+
+/// What an interest is pinned to: these cohorts, or none.
+pub type Corrections = BTreeMap<InterestKey, BTreeSet<CohortSlug>>;
+
+/// What a classifier is made of.
+pub struct Ingredients {
+    /// The model.
+    pub encoder: Arc<dyn Encoder>,
+    /// The typo repair.
+    pub readings: Readings,
+    /// What interests are classified into.
+    pub cohorts: Vec<Cohort>,
+    /// What is known besides.
+    pub lexicon: Lexicon,
+    /// What people said of single interests.
+    pub corrections: Corrections,
+    /// Where the vectors of known terms are kept between two starts.
+    pub kept: Option<PathBuf>,
+}
 
 /// An interest was not classified.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +55,9 @@ pub enum ClassifyError {
     /// There is no thread for the model.
     #[error("can't start the classifier's thread")]
     Thread(#[source] std::io::Error),
+    /// More is asked than the model can answer soon.
+    #[error("too many requests wait for the model")]
+    Busy,
     /// The model failed on the batch.
     #[error("can't classify {interests} interests")]
     Batch {
@@ -50,36 +79,48 @@ pub struct Classifier {
 /// What answers; it works on the batcher's thread.
 struct Judge {
     encoder: Arc<dyn Encoder>,
-    repair: Repair,
+    readings: Readings,
     cohorts: Vec<Cohort>,
-    vectors: CohortVectors,
-    version: String,
+    lexicon: Lexicon,
+    kept: Option<PathBuf>,
+    // Replaced whole when somebody corrects an interest, and held for a clone only.
+    knowledge: RwLock<Arc<Knowledge>>,
     /// Embeddings of spellings that repairs led to: thousands of misspellings lead to the
     /// same few hundred words.
     repaired: Cache<String, Embedding>,
 }
 
+/// What texts are judged by.
+struct Knowledge {
+    vectors: CohortVectors,
+    corrections: Corrections,
+    version: Arc<str>,
+}
+
 impl Classifier {
-    /// Embeds the cohorts' definitions, which blocks for about a second for a dozen
-    /// cohorts, and starts the model's thread.
+    /// Embeds the cohorts' definitions and the known terms, which takes seconds the first time
+    /// and little where they are kept, and starts the model's thread. Blocks.
     ///
     /// # Errors
     /// When the definitions can't be embedded, or the system has no thread to give.
-    pub fn start(
-        encoder: Arc<dyn Encoder>,
-        repair: Repair,
-        cohorts: Vec<Cohort>,
-        settings: &Settings,
-    ) -> Result<Self, ClassifyError> {
-        let encode = |texts: &[&str]| encoder.encode(texts);
-        let vectors = CohortVectors::new(&cohorts, encode).map_err(ClassifyError::Cohorts)?;
-        let version = version(encoder.identity(), &cohorts);
+    pub fn start(ingredients: Ingredients, settings: &Settings) -> Result<Self, ClassifyError> {
+        let Ingredients {
+            encoder,
+            readings,
+            cohorts,
+            lexicon,
+            corrections,
+            kept,
+        } = ingredients;
+        let knowledge = Knowledge::new(encoder.as_ref(), &cohorts, &lexicon, corrections, kept.as_ref())
+            .map_err(ClassifyError::Cohorts)?;
         let judge = Arc::new(Judge {
             encoder,
-            repair,
+            readings,
             cohorts,
-            vectors,
-            version,
+            lexicon,
+            kept,
+            knowledge: RwLock::new(Arc::new(knowledge)),
             repaired: Cache::new(REPAIRED_MAX),
         });
         let work = {
@@ -93,25 +134,76 @@ impl Classifier {
         })
     }
 
+    /// Judges by these corrections from now on. Answers of before are of another version.
+    /// Blocks while it embeds what is new among them.
+    ///
+    /// # Errors
+    /// When the model fails; then nothing has changed.
+    pub fn correct(&self, corrections: Corrections) -> Result<(), ClassifyError> {
+        let judge = &self.judge;
+        let knowledge = Knowledge::new(
+            judge.encoder.as_ref(),
+            &judge.cohorts,
+            &judge.lexicon,
+            corrections,
+            judge.kept.as_ref(),
+        )
+        .map_err(ClassifyError::Cohorts)?;
+        *judge.knowledge.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(knowledge);
+        Ok(())
+    }
+
+    /// What interests are pinned to.
+    #[must_use]
+    pub fn corrections(&self) -> Corrections {
+        self.judge.knowledge().corrections.clone()
+    }
+
     /// An answer for each interest, in their order. What is in the cache costs nothing;
-    /// the rest goes to the model's thread, each interest once.
+    /// the rest goes to the model's thread, each interest once. Waits for its turn, however
+    /// long: for whoever holds back what comes behind.
     ///
     /// # Errors
     /// When the model fails.
     pub async fn classify(&self, keys: &[InterestKey]) -> Result<Vec<ClassifiedInterest>, ClassifyError> {
+        self.answer(keys, Patience::Wait).await
+    }
+
+    /// The same, for somebody who waits for the answer.
+    ///
+    /// # Errors
+    /// When the model fails, or too many wait for it already.
+    pub async fn classify_soon(
+        &self,
+        keys: &[InterestKey],
+    ) -> Result<Vec<ClassifiedInterest>, ClassifyError> {
+        self.answer(keys, Patience::GiveUp).await
+    }
+
+    async fn answer(
+        &self,
+        keys: &[InterestKey],
+        patience: Patience,
+    ) -> Result<Vec<ClassifiedInterest>, ClassifyError> {
         let distinct: HashSet<&InterestKey> = keys.iter().collect();
         let mut answers: HashMap<&InterestKey, ClassifiedInterest> = HashMap::with_capacity(distinct.len());
         let mut unknown = Vec::new();
         for key in distinct {
-            match self.cache.get(key) {
+            match self.cached(key) {
                 Some(answer) => drop(answers.insert(key, answer)),
                 None => unknown.push(key.clone()),
             }
         }
-        let fresh = self.batcher.ask(&unknown).await;
-        let fresh = fresh.map_err(|source| ClassifyError::Batch {
-            interests: unknown.len(),
-            source,
+        metrics::counter!("cdp_classify_total", "answer" => "cached").increment(answers.len() as u64);
+        metrics::counter!("cdp_classify_total", "answer" => "model").increment(unknown.len() as u64);
+        metrics::gauge!("cdp_model_requests_waiting").set(self.batcher.waiting() as f64);
+        let fresh = self.batcher.ask(&unknown, patience).await;
+        let fresh = fresh.map_err(|source| match source {
+            BatchError::Busy => ClassifyError::Busy,
+            source => ClassifyError::Batch {
+                interests: unknown.len(),
+                source,
+            },
         })?;
         for (key, answer) in unknown.iter().zip(fresh) {
             self.cache.put(answer.clone());
@@ -120,34 +212,59 @@ impl Classifier {
         Ok(keys.iter().filter_map(|key| answers.get(key).cloned()).collect())
     }
 
-    /// Which model, cohorts and scoring the answers come from. Answers of another
+    /// Which model, cohorts, corrections and scoring the answers come from. Answers of another
     /// version are made anew.
-    pub fn version(&self) -> &str {
-        &self.judge.version
+    pub fn version(&self) -> Arc<str> {
+        Arc::clone(&self.judge.knowledge().version)
+    }
+
+    /// Which model embeds.
+    pub fn model(&self) -> &str {
+        self.judge.encoder.identity()
     }
 
     /// The answer for an interest, when it is at hand.
     pub fn cached(&self, key: &InterestKey) -> Option<ClassifiedInterest> {
-        self.cache.get(key)
+        let answer = self.cache.get(key)?;
+        let knowledge = self.judge.knowledge();
+        (*answer.version == *knowledge.version).then_some(answer)
     }
 
     /// Takes over an answer that the store kept; one of another version is ignored.
     pub fn remember(&self, answer: ClassifiedInterest) {
-        if answer.version == self.judge.version {
+        if *answer.version == *self.version() {
             self.cache.put(answer);
         }
     }
 
-    /// The answer of another version, brought to this one from its embedding: what a new
-    /// or changed cohort costs. `None` when another model made the embedding.
-    pub fn rescore(&self, answer: &ClassifiedInterest) -> Option<ClassifiedInterest> {
+    /// Answers of another version, brought to this one from their embeddings: what a new or
+    /// changed cohort, or a correction, costs. Those of another model are left out.
+    pub fn rescore(&self, answers: &[ClassifiedInterest]) -> Vec<ClassifiedInterest> {
         let judge = &self.judge;
-        let is_ours = answer.version.split('.').next() == Some(judge.encoder.identity());
-        is_ours.then(|| ClassifiedInterest {
-            scores: judge.vectors.score(&answer.embedding).into(),
-            version: judge.version.clone(),
-            ..answer.clone()
-        })
+        let model = judge.encoder.identity();
+        let ours: Vec<&ClassifiedInterest> = (answers.iter())
+            .filter(|answer| answer.version.split('.').next() == Some(model))
+            .collect();
+        let knowledge = judge.knowledge();
+        let asked: Vec<(&str, &[f32])> = (ours.iter())
+            .map(|answer| {
+                let text = answer.repaired.as_deref().unwrap_or(answer.key.as_str());
+                (text, &answer.embedding[..])
+            })
+            .collect();
+        // Vectors of one model fit each other; should they not, the model is asked again.
+        let Ok(meanings) = knowledge.vectors.judge(&asked) else {
+            return Vec::new();
+        };
+        let fresh = ours
+            .into_iter()
+            .zip(meanings)
+            .map(|(answer, meaning)| ClassifiedInterest {
+                scores: knowledge.corrected(&answer.key, meaning.scores).into(),
+                version: knowledge.version.to_string(),
+                ..answer.clone()
+            });
+        fresh.collect()
     }
 
     /// The cohorts that interests are classified into.
@@ -155,9 +272,11 @@ impl Classifier {
         &self.judge.cohorts
     }
 
-    /// The example terms nearest to a text, nearest first: why it was scored as it was.
+    /// The known terms nearest to a text, nearest first: why it was scored as it was. None for
+    /// the vector of another model.
     pub fn nearest(&self, embedding: &Embedding, count: usize) -> Vec<Nearest> {
-        self.judge.vectors.nearest(embedding, count)
+        let knowledge = self.judge.knowledge();
+        knowledge.vectors.nearest(embedding, count).unwrap_or_default()
     }
 
     /// The cohorts that an interest belongs to: those whose threshold it reaches. None
@@ -175,12 +294,37 @@ impl Classifier {
     }
 }
 
+/// A text as it may have been meant.
+struct Reading {
+    text: String,
+    embedding: Embedding,
+}
+
 impl Judge {
+    fn knowledge(&self) -> Arc<Knowledge> {
+        Arc::clone(&self.knowledge.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn classify(&self, keys: &[InterestKey]) -> Result<Vec<ClassifiedInterest>, EncodeError> {
-        let repairs: Vec<Option<String>> = keys.iter().map(|key| (self.repair)(key.as_str())).collect();
+        let knowledge = self.knowledge();
+        let readings = self.embed(keys)?;
+        let asked: Vec<(&str, &[f32])> = (readings.iter().flatten())
+            .map(|reading| (reading.text.as_str(), &reading.embedding[..]))
+            .collect();
+        let mut meanings = knowledge.vectors.judge(&asked)?.into_iter();
+        let answers = keys.iter().zip(readings).map(|(key, readings)| {
+            let judged = readings.into_iter().zip(meanings.by_ref()).collect();
+            knowledge.answer(key, clearest(judged))
+        });
+        Ok(answers.flatten().collect())
+    }
+
+    /// Each interest as it stands, and then as it may have been meant.
+    fn embed(&self, keys: &[InterestKey]) -> Result<Vec<Vec<Reading>>, EncodeError> {
+        let meant: Vec<Vec<String>> = keys.iter().map(|key| (self.readings)(key.as_str())).collect();
         let mut known: HashMap<&str, Embedding> = HashMap::new();
         let mut unknown = BTreeSet::new();
-        for text in repairs.iter().flatten() {
+        for text in meant.iter().flatten() {
             match self.repaired.get(text.as_str()) {
                 Some(embedding) => drop(known.insert(text, embedding)),
                 None => drop(unknown.insert(text.as_str())),
@@ -188,71 +332,127 @@ impl Judge {
         }
         let originals = keys.iter().map(InterestKey::as_str);
         let texts: Vec<&str> = originals.chain(unknown.iter().copied()).collect();
+        metrics::histogram!("cdp_model_batch_texts").record(texts.len() as f64);
         let mut embeddings = self.encoder.encode(&texts)?;
         for (text, embedding) in unknown.into_iter().zip(embeddings.split_off(keys.len())) {
             self.repaired.insert(text.to_owned(), embedding.clone());
             known.insert(text, embedding);
         }
-        let answers = keys
+        let reading = |text: &String| {
+            let embedding = known.get(text.as_str())?.clone();
+            Some(Reading {
+                text: text.clone(),
+                embedding,
+            })
+        };
+        let readings = keys
             .iter()
             .zip(embeddings)
-            .zip(&repairs)
-            .map(|((key, embedding), repair)| {
-                let repair = repair
-                    .as_ref()
-                    .and_then(|text| Some((text.clone(), known.get(text.as_str())?.clone())));
-                self.judge(key, embedding, repair)
+            .zip(&meant)
+            .map(|((key, embedding), meant)| {
+                let original = Reading {
+                    text: key.to_string(),
+                    embedding,
+                };
+                std::iter::once(original)
+                    .chain(meant.iter().filter_map(reading))
+                    .collect()
             });
-        Ok(answers.collect())
+        Ok(readings.collect())
+    }
+}
+
+/// The reading that is clearest, the first one being the text as it stands.
+fn clearest(judged: Vec<(Reading, Meaning)>) -> Option<(Reading, Meaning, bool)> {
+    let mut judged = judged.into_iter();
+    let (original, meaning) = judged.next()?;
+    let least = meaning.clarity + CLEARER_BY;
+    let better = judged
+        .filter(|(_, other)| other.clarity > least)
+        .max_by(|(_, a), (_, b)| a.clarity.total_cmp(&b.clarity));
+    Some(match better {
+        Some((reading, meaning)) => (reading, meaning, true),
+        None => (original, meaning, false),
+    })
+}
+
+impl Knowledge {
+    fn new(
+        encoder: &dyn Encoder,
+        cohorts: &[Cohort],
+        lexicon: &Lexicon,
+        corrections: Corrections,
+        kept: Option<&PathBuf>,
+    ) -> Result<Self, EncodeError> {
+        let mut file = VectorFile::open(kept.map(PathBuf::as_path), encoder);
+        let encode = |texts: &[&str]| file.encode(encoder, texts);
+        Ok(Self {
+            vectors: CohortVectors::new(cohorts, lexicon, &corrections, encode)?,
+            version: version(encoder.identity(), cohorts, lexicon, &corrections).into(),
+            corrections,
+        })
     }
 
-    /// The surer of the two readings. A repair that makes a text less sure was none: the
-    /// word was right, and only unknown (`durant` is not `duran`).
-    fn judge(
+    fn answer(
         &self,
         key: &InterestKey,
-        embedding: Embedding,
-        repair: Option<(String, Embedding)>,
-    ) -> ClassifiedInterest {
-        let scores = self.vectors.score(&embedding);
-        let surer = repair.and_then(|(text, embedding)| {
-            let repaired = self.vectors.score(&embedding);
-            (best(&repaired) > best(&scores)).then_some((text, embedding, repaired))
-        });
-        let (repaired, embedding, scores) = match surer {
-            Some((text, embedding, scores)) => (Some(text), embedding, scores),
-            None => (None, embedding, scores),
-        };
-        ClassifiedInterest {
+        read: Option<(Reading, Meaning, bool)>,
+    ) -> Option<ClassifiedInterest> {
+        let (reading, meaning, is_repaired) = read?;
+        Some(ClassifiedInterest {
             key: key.clone(),
-            repaired,
-            embedding,
-            scores: scores.into(),
-            version: self.version.clone(),
-        }
+            repaired: is_repaired.then_some(reading.text),
+            embedding: reading.embedding,
+            scores: self.corrected(key, meaning.scores).into(),
+            version: self.version.to_string(),
+        })
+    }
+
+    /// What somebody said of an interest is certain, and goes before what the model says.
+    fn corrected(&self, key: &InterestKey, scores: Vec<Score>) -> Vec<Score> {
+        let Some(cohorts) = self.corrections.get(key) else {
+            return scores;
+        };
+        let certain = |score: Score| Score {
+            score: if cohorts.contains(&score.cohort) { 1.0 } else { 0.0 },
+            ..score
+        };
+        let mut scores: Vec<Score> = scores.into_iter().map(certain).collect();
+        scores.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.cohort.cmp(&b.cohort)));
+        scores
     }
 }
 
-fn best(scores: &[Score]) -> f32 {
-    scores.first().map_or(0.0, |score| score.score)
-}
-
-/// Model, cohorts and scoring in one word. Thresholds are left out: they change who is
-/// assigned, and no score.
-fn version(model: &str, cohorts: &[Cohort]) -> String {
+/// Model, cohorts, what is known besides, and scoring in one word. Thresholds are left out: they
+/// change who is assigned, and no score.
+fn version(model: &str, cohorts: &[Cohort], lexicon: &Lexicon, corrections: &Corrections) -> String {
     let mut sorted: Vec<&Cohort> = cohorts.iter().collect();
     sorted.sort_by(|a, b| a.slug.cmp(&b.slug));
     let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    };
     for cohort in sorted {
-        let texts = [cohort.slug.as_str(), &cohort.name, &cohort.description];
-        hash.update((cohort.examples.len() as u64).to_le_bytes());
-        for text in texts
-            .into_iter()
-            .chain(cohort.examples.iter().map(String::as_str))
-        {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
+        add(cohort.slug.as_str());
+        add(&cohort.name);
+        add(&cohort.description);
+        for example in &cohort.examples {
+            add(example);
         }
+        add("");
+    }
+    let known = lexicon
+        .entries()
+        .iter()
+        .map(|entry| (entry.term.as_str(), &entry.cohorts));
+    let said = corrections.iter().map(|(key, cohorts)| (key.as_str(), cohorts));
+    for (term, cohorts) in known.chain([("", &BTreeSet::new())]).chain(said) {
+        add(term);
+        for cohort in cohorts {
+            add(cohort.as_str());
+        }
+        add("");
     }
     let cohorts = hex::encode(&hash.finalize()[..8]);
     format!("{model}.cohorts-{cohorts}.scoring-{SCORING_VERSION}")
@@ -315,17 +515,29 @@ mod tests {
     }
 
     /// Repairs one word, and another one wrongly.
-    fn repair(text: &str) -> Option<String> {
-        match text {
-            "footbll" => Some("football".to_owned()),
-            "ballad" => Some("salad".to_owned()),
-            _ => None,
-        }
+    fn readings(text: &str) -> Vec<String> {
+        let meant: &[&str] = match text {
+            "footbll" => &["foot bill", "football"],
+            "ballad" => &["salad"],
+            _ => &[],
+        };
+        meant.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn start_with(toy: &Arc<Toy>, cohorts: Vec<Cohort>) -> Classifier {
+        let ingredients = Ingredients {
+            encoder: Arc::<Toy>::clone(toy) as Arc<dyn Encoder>,
+            readings: Box::new(readings),
+            cohorts,
+            lexicon: Lexicon::parse("rain\tnone"),
+            corrections: Corrections::new(),
+            kept: None,
+        };
+        Classifier::start(ingredients, &Settings::default()).unwrap()
     }
 
     fn start(toy: &Arc<Toy>) -> Classifier {
-        let encoder: Arc<dyn Encoder> = Arc::<Toy>::clone(toy);
-        Classifier::start(encoder, Box::new(repair), balls(0.5), &Settings::default()).unwrap()
+        start_with(toy, balls(0.5))
     }
 
     fn keys(texts: &[&str]) -> Vec<InterestKey> {
@@ -398,17 +610,16 @@ mod tests {
             .remove(0);
         let mut changed = balls(0.5);
         changed[0].examples.push("rain".to_owned());
-        let encoder: Arc<dyn Encoder> = Arc::<Toy>::clone(&toy);
-        let other = Classifier::start(encoder, Box::new(repair), changed, &Settings::default()).unwrap();
+        let other = start_with(&toy, changed);
         toy.batches.lock().unwrap().clear();
-        let rescored = other.rescore(&answer).unwrap();
+        let rescored = other.rescore(std::slice::from_ref(&answer)).remove(0);
         assert!(toy.batches.lock().unwrap().is_empty());
         assert_eq!(rescored, other.classify(&keys(&["handball"])).await.unwrap()[0]);
         let foreign = ClassifiedInterest {
             version: "bert-1.cohorts-2.scoring-1".to_owned(),
             ..answer
         };
-        assert_eq!(other.rescore(&foreign), None);
+        assert_eq!(other.rescore(&[foreign]), []);
     }
 
     #[tokio::test]
@@ -421,12 +632,18 @@ mod tests {
 
     #[test]
     fn the_version_follows_what_makes_scores() {
-        let before = version("toy", &balls(0.5));
-        assert_eq!(version("toy", &balls(0.9)), before, "a threshold makes no score");
-        assert_ne!(version("other", &balls(0.5)), before);
+        let (nothing, nobody) = (Lexicon::default(), Corrections::new());
+        let of = |model: &str, cohorts: &[Cohort]| version(model, cohorts, &nothing, &nobody);
+        let before = of("toy", &balls(0.5));
+        assert_eq!(of("toy", &balls(0.9)), before, "a threshold makes no score");
+        assert_ne!(of("other", &balls(0.5)), before);
         let mut changed = balls(0.5);
         changed[0].examples.push("handball".to_owned());
-        assert_ne!(version("toy", &changed), before);
+        assert_ne!(of("toy", &changed), before);
+        let lexicon = Lexicon::parse("dice\tballs");
+        assert_ne!(version("toy", &balls(0.5), &lexicon, &nobody), before);
+        let said = Corrections::from([(InterestKey::from_canonical("dice"), BTreeSet::new())]);
+        assert_ne!(version("toy", &balls(0.5), &nothing, &said), before);
     }
 
     #[test]
@@ -436,5 +653,32 @@ mod tests {
         let embedding = toy.encode(&["handball"]).unwrap().remove(0);
         assert_eq!(classifier.nearest(&embedding, 1)[0].term, "balls");
         assert_eq!(classifier.cohorts()[0].name, "Balls");
+    }
+
+    #[tokio::test]
+    async fn what_somebody_said_is_certain_and_an_example_from_then_on() {
+        let classifier = start(&Arc::new(Toy::default()));
+        let asked = keys(&["thunder", "handball"]);
+        let before = classifier.classify(&asked).await.unwrap();
+        assert!(classifier.assigned(&before[0].scores).is_empty());
+        let pinned = [
+            (asked[0].clone(), BTreeSet::from([CohortSlug::of("balls")])),
+            (asked[1].clone(), BTreeSet::new()),
+        ];
+        classifier.correct(pinned.into()).unwrap();
+        assert_eq!(
+            classifier.cached(&asked[0]),
+            None,
+            "the answer of before holds no more"
+        );
+        let after = classifier.classify(&asked).await.unwrap();
+        let scores: Vec<f32> = after.iter().map(|answer| answer.scores[0].score).collect();
+        assert_eq!(scores, [1.0, 0.0]);
+        assert_eq!(classifier.rescore(&before), after);
+        let nearest = classifier.nearest(&after[0].embedding, 1);
+        assert_eq!(
+            (nearest[0].term.as_str(), nearest[0].cohort.as_str()),
+            ("thunder", "balls")
+        );
     }
 }

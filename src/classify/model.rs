@@ -39,6 +39,14 @@ pub struct Settings {
     pub cached_answers_max: usize,
 }
 
+impl Settings {
+    /// The folder of models, and of what is kept of them.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        cache_dir(self, std::env::var_os)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -98,7 +106,7 @@ pub enum LoadError {
 /// # Errors
 /// When a file is missing, unreadable or of another kind of model, or the hub does not give it.
 pub async fn load(settings: &Settings) -> Result<BertEncoder, LoadError> {
-    let cache = cache_dir(settings, std::env::var_os);
+    let cache = settings.cache();
     let directory = match locate(&settings.model, &cache) {
         Location::Directory(directory) => directory,
         Location::Hub(name) => fetch(&name, &cache).await?,

@@ -12,6 +12,7 @@
 pub mod change;
 pub mod cohort;
 pub mod conflict;
+pub mod correction;
 pub mod decision;
 pub mod error;
 pub mod facet;

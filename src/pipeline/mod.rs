@@ -15,6 +15,7 @@
 mod ids;
 pub mod judge;
 pub mod raw;
+mod resegment;
 mod retry;
 pub mod rosters;
 pub mod segmented;
@@ -28,6 +29,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::classify::{Classifier, ClassifyError};
+use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, Reject};
 use crate::ingest;
 use crate::ingest::decode::Row;
@@ -182,6 +184,20 @@ impl Pipeline {
             .await
             .map_err(|_| PipelineError::Stopped)?;
         judged.await.map_err(|_| PipelineError::Stopped)?
+    }
+
+    /// Gives people the memberships that their interests mean now; how many changed. Returns
+    /// when it is durable.
+    ///
+    /// # Errors
+    /// When the store or the model fails; then nothing has changed.
+    pub async fn resegment(&self, ids: Vec<ProfileId>) -> Result<u64, PipelineError> {
+        let (reply, changed) = oneshot::channel();
+        self.queue
+            .send(Work::Resegment(ids, reply))
+            .await
+            .map_err(|_| PipelineError::Stopped)?;
+        changed.await.map_err(|_| PipelineError::Stopped)?
     }
 
     /// Whether there is a writer to take chunks.

@@ -58,13 +58,12 @@ impl Scores {
             return Ok(Vec::new());
         }
         let (mut answers, mut fresh) = (Vec::new(), Vec::new());
-        for stored in self.store.interests(&keys).await? {
-            if stored.version == self.classifier.version() {
-                answers.push(stored);
-            } else {
-                fresh.extend(self.classifier.rescore(&stored));
-            }
-        }
+        let version = self.classifier.version();
+        let stored = self.store.interests(&keys).await?;
+        let (current, older): (Vec<_>, Vec<_>) =
+            (stored.into_iter()).partition(|stored| *stored.version == *version);
+        answers.extend(current);
+        fresh.extend(self.classifier.rescore(&older));
         let known: BTreeSet<&InterestKey> = answers.iter().chain(&fresh).map(|answer| &answer.key).collect();
         let unknown: Vec<InterestKey> = keys.iter().filter(|key| !known.contains(key)).cloned().collect();
         if !unknown.is_empty() {
@@ -78,6 +77,16 @@ impl Scores {
         Ok(answers)
     }
 
+    /// Asks the model about interests that were classified before, by another model, and keeps
+    /// the answers.
+    ///
+    /// # Errors
+    /// When the model or the store fails.
+    pub async fn classify_anew(&self, keys: &[InterestKey]) -> Result<(), PipelineError> {
+        let fresh = self.classifier.classify(keys).await?;
+        self.keep(&fresh).await
+    }
+
     async fn keep(&self, answers: &[ClassifiedInterest]) -> Result<(), PipelineError> {
         let mut retry = Retry::default();
         while !answers.is_empty()
@@ -88,8 +97,8 @@ impl Scores {
         Ok(())
     }
 
-    /// The scores of every interest that a profile of the plan has. The facts' own are at hand;
-    /// the model runs here only for older interests that another model embedded.
+    /// The scores of every interest that a profile of the plan has. The facts' own are at hand.
+    /// What another model said of older ones holds until a backfill has asked this one.
     pub(super) async fn of_plan(&self, plan: &Plan) -> Result<Known, PipelineError> {
         let mut known = Known::new();
         let mut unknown = Vec::new();
@@ -108,8 +117,18 @@ impl Scores {
         }
         unknown.sort();
         unknown.dedup();
-        let answers = self.answers(unknown).await?;
-        known.extend(answers.into_iter().map(|answer| (answer.key, answer.scores)));
+        let mut answers = self.store.interests(&unknown).await?;
+        let version = self.classifier.version();
+        let (current, older): (Vec<_>, Vec<_>) =
+            (answers.drain(..)).partition(|one| *one.version == *version);
+        let fresh = self.classifier.rescore(&older);
+        self.keep(&fresh).await?;
+        for answer in current.iter().chain(&fresh) {
+            self.classifier.remember(answer.clone());
+        }
+        // Those that were brought up to date come last, and so stand for what they were.
+        let answers = older.into_iter().chain(current).chain(fresh);
+        known.extend(answers.map(|answer| (answer.key, answer.scores)));
         Ok(known)
     }
 

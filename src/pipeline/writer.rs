@@ -29,7 +29,7 @@ use crate::domain::fact::Fact;
 use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::Rules;
-use crate::domain::profile::Profile;
+use crate::domain::profile::{Profile, ProfileId};
 use crate::domain::record::{RawId, Reject};
 use crate::domain::trail::{MessageMark, Step};
 use crate::identity::ahead::advance;
@@ -55,6 +55,7 @@ pub struct Submission {
 pub enum Work {
     Chunk(Submission),
     Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
+    Resegment(Vec<ProfileId>, oneshot::Sender<Result<u64, PipelineError>>),
 }
 
 /// What a group changes, decided and segmented, and not yet stored.
@@ -65,7 +66,7 @@ struct Decided {
 }
 
 /// What is told once a commit is durable.
-struct News {
+pub(super) struct News {
     transitions: Vec<Transition>,
     merges: u64,
     refused: Vec<&'static str>,
@@ -127,6 +128,10 @@ impl Writer {
                     self.land(&mut flight).await;
                     // Whoever asked may have gone; what was decided is decided.
                     let _ = reply.send(self.judge(&judgement).await);
+                }
+                Some(Work::Resegment(ids, reply)) => {
+                    self.land(&mut flight).await;
+                    let _ = reply.send(self.resegment(&ids).await);
                 }
                 None => {
                     self.land(&mut flight).await;
@@ -312,7 +317,7 @@ impl Writer {
     }
 
     /// Segments what a plan touches.
-    async fn segmented(
+    pub(super) async fn segmented(
         &self,
         graph: &Subgraph,
         mut plan: Plan,
@@ -352,7 +357,7 @@ impl Writer {
     }
 
     /// Counts what was stored, and lets the rosters follow.
-    fn tell(&self, news: News) {
+    pub(super) fn tell(&self, news: News) {
         metrics::counter!("cdp_merges_total").increment(news.merges);
         for kind in news.refused {
             metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
@@ -384,7 +389,7 @@ fn gather(first: Submission, queue: &mut mpsc::Receiver<Work>) -> (Vec<Submissio
                 bytes += next.structured.bytes;
                 group.push(next);
             }
-            other @ Work::Judgement(..) => return (group, Some(other)),
+            other @ (Work::Judgement(..) | Work::Resegment(..)) => return (group, Some(other)),
         }
     }
     (group, None)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::cohorts::Names;
-use crate::classify::Classifier;
-use crate::domain::error::Error;
+use crate::classify::{Classifier, ClassifyError};
+use crate::domain::error::{Error, ErrorCode};
 use crate::domain::interest::{ClassifiedInterest, InterestKey};
 use crate::pipeline::{Pipeline, PipelineError};
 
@@ -13,6 +13,9 @@ pub const TEXTS_MAX: usize = 1_000;
 
 /// The longest text, in characters.
 pub const TEXT_CHARS_MAX: usize = 1_000;
+
+/// After how many seconds a request that the model had no place for may find one.
+const BUSY_RETRY_AFTER_S: u64 = 1;
 
 /// How many nearest terms explain an answer.
 const NEAREST: usize = 5;
@@ -70,7 +73,8 @@ impl Classification {
     /// An answer for each text, in their order.
     ///
     /// # Errors
-    /// Bad request for no texts, too many, or one that is too long.
+    /// Bad request for no texts, too many, or one that is too long; rate limited while too many
+    /// wait for the model.
     pub async fn classify(&self, texts: &[String]) -> Result<Vec<Answer>, Error> {
         if texts.is_empty() || texts.len() > TEXTS_MAX {
             return Err(Error::bad_request(
@@ -86,9 +90,9 @@ impl Classification {
         let asked: Vec<InterestKey> = keys.iter().flatten().cloned().collect();
         let classifier = self.pipeline.scores().classifier();
         let mut judged = classifier
-            .classify(&asked)
+            .classify_soon(&asked)
             .await
-            .map_err(PipelineError::from)?
+            .map_err(refusal)?
             .into_iter();
         let answer = |(text, key): (&String, Option<InterestKey>)| match key.and_then(|_| judged.next()) {
             Some(one) => self.answer(text, &one, classifier),
@@ -140,5 +144,15 @@ impl Classification {
             scores: scores.collect(),
             nearest: nearest.collect(),
         }
+    }
+}
+
+fn refusal(error: ClassifyError) -> Error {
+    match error {
+        ClassifyError::Busy => {
+            let message = "too many requests wait for the model; try again in a moment";
+            Error::new(ErrorCode::RateLimited, message).with_retry_after(BUSY_RETRY_AFTER_S)
+        }
+        error => PipelineError::from(error).into(),
     }
 }

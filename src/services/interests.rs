@@ -1,12 +1,14 @@
 //! Puts the classifier together: the model, the cohorts, and the known terms to which
 //! misspelt interests are repaired.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::classify::bert::BertEncoder;
-use crate::classify::{Classifier, ClassifyError, Settings, zero_shot};
+use crate::classify::lexicon::Lexicon;
+use crate::classify::{Classifier, ClassifyError, Corrections, Encoder, Ingredients, Settings, zero_shot};
 use crate::domain::cohort::Cohort;
-use crate::search::terms::{KnownTerms, TermsError};
+use crate::search::terms::{Known, KnownTerms, TermsError};
 
 /// The classifier can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -19,25 +21,48 @@ pub enum StartError {
     Classifier(#[source] ClassifyError),
 }
 
-/// Starts a classifier for these cohorts. Blocks for a second or two.
+/// Starts a classifier for these cohorts. Blocks: for a second or two, and the first time that
+/// a model is used for as long as it takes to embed thousands of terms.
 ///
 /// # Errors
 /// When the terms can't be indexed or the cohorts can't be embedded.
 pub fn start_classifier(
     encoder: Arc<BertEncoder>,
     cohorts: Vec<Cohort>,
+    lexicon: Lexicon,
+    corrections: Corrections,
     settings: &Settings,
 ) -> Result<Classifier, StartError> {
-    let terms = known_terms(&cohorts, &encoder).map_err(StartError::Terms)?;
-    let repair = Box::new(move |text: &str| terms.repair(text));
-    Classifier::start(encoder, repair, cohorts, settings).map_err(StartError::Classifier)
+    let terms = KnownTerms::new(known(&cohorts, &lexicon, &encoder)).map_err(StartError::Terms)?;
+    let ingredients = Ingredients {
+        encoder: encoder as Arc<dyn Encoder>,
+        readings: Box::new(move |text: &str| terms.readings(text)),
+        cohorts,
+        lexicon,
+        corrections,
+        kept: Some(kept_vectors(settings)),
+    };
+    Classifier::start(ingredients, settings).map_err(StartError::Classifier)
 }
 
-/// What the cohorts name first, since it is likelier meant; then the model's own words,
-/// which it understands best, and which keep a right word from being repaired.
-fn known_terms(cohorts: &[Cohort], encoder: &BertEncoder) -> Result<KnownTerms, TermsError> {
+fn kept_vectors(settings: &Settings) -> PathBuf {
+    settings.cache().join("vectors")
+}
+
+/// What cohorts name is likelier meant; the model's own words keep a right word from being
+/// repaired.
+fn known(cohorts: &[Cohort], lexicon: &Lexicon, encoder: &BertEncoder) -> Known {
+    let (neighbours, others): (Vec<_>, Vec<_>) =
+        (lexicon.entries().iter()).partition(|entry| entry.is_neighbour);
     let named = cohorts.iter().flat_map(zero_shot::terms);
-    KnownTerms::new(named.chain(encoder.common_words()))
+    Known {
+        named: named
+            .chain(neighbours.iter().map(|entry| entry.term.clone()))
+            .collect(),
+        looked_up: others.iter().map(|entry| entry.term.clone()).collect(),
+        common: encoder.common_words(),
+        rare: lexicon.rare_words().to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +130,8 @@ mod tests {
 
     fn classifier() -> Classifier {
         let cohorts = parse_seeds(include_str!("../../seeds/cohorts.yaml")).unwrap();
-        start_classifier(encoder(), cohorts, &Settings::default()).unwrap()
+        let (lexicon, nobody) = (Lexicon::built_in(), Corrections::new());
+        start_classifier(encoder(), cohorts, lexicon, nobody, &Settings::default()).unwrap()
     }
 
     fn split(phrases: &str) -> Vec<&str> {

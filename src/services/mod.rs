@@ -4,15 +4,18 @@
 //! [`ingest`] takes payloads, read by the [`transforms`] of their source, [`quality`] says how good they were, [`lookup`] finds people, [`view`] is how a person is shown,
 //! [`explain`] says why they are one, [`timeline`] what happened to them, [`judgement`] takes
 //! people apart and together by hand, [`history`] is how that is shown, [`cohorts`] lists and pages cohorts, [`classification`]
-//! asks the classifier, [`accounts`] logs users in, within the [`attempts`] they have;
+//! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
 //! [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
 mod attempts;
+pub mod backfill;
 pub mod classification;
 pub mod cohorts;
+pub mod corrections;
 pub mod doctor;
+pub mod evaluation;
 pub mod explain;
 pub mod history;
 pub mod ingest;
@@ -49,6 +52,10 @@ pub struct Services {
     pub cohorts: cohorts::Cohorts,
     /// Asks the classifier.
     pub classification: classification::Classification,
+    /// Takes what people say of single interests.
+    pub corrections: corrections::Corrections,
+    /// What becomes of people after a change.
+    pub backfills: Arc<backfill::Backfills>,
     /// Logs users in.
     pub accounts: accounts::Accounts,
     store: Store,
@@ -67,6 +74,7 @@ impl Services {
         ingest: &crate::ingest::Settings,
     ) -> Arc<Self> {
         let names = Arc::new(cohorts::Names::of(pipeline.scores().classifier().cohorts()));
+        let backfills = backfill::Backfills::start(store, pipeline);
         Arc::new(Self {
             ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), ingest),
             lookup: lookup::Lookup::new(store.clone(), Arc::clone(&names)),
@@ -74,6 +82,13 @@ impl Services {
             timeline: timeline::Timeline::new(store.clone()),
             judgement: judgement::Judge::new(store.clone(), pipeline.clone()),
             cohorts: cohorts::Cohorts::new(store.clone(), pipeline.clone(), Arc::clone(&names)),
+            corrections: corrections::Corrections::new(
+                store.clone(),
+                pipeline.clone(),
+                Arc::clone(&names),
+                Arc::clone(&backfills),
+            ),
+            backfills,
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts: accounts::Accounts::new(store.clone(), hasher, issuer, login),
             store: store.clone(),

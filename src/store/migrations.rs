@@ -26,6 +26,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "005_revisions",
         include_str!("../../schema/store/005_revisions.surql"),
     ),
+    (
+        "006_corrections",
+        include_str!("../../schema/store/006_corrections.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

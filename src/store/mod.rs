@@ -13,6 +13,7 @@ pub mod cohorts;
 pub mod commit;
 pub mod conflicts;
 pub mod connect;
+mod corrections;
 pub mod decisions;
 pub mod graph;
 pub mod interests;

@@ -107,7 +107,7 @@ fn the_committed_schema_is_the_exported_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_committed_query_runs() {
-    let app = TestApp::start().await;
+    let app = TestApp::alone().await;
     let john = ingest_example(&app).await;
     let (merge, conflict, shared) = ingest_what_is_to_be_judged(&app).await;
     let records = json!([{"cookie": "visitor-1"}, {"cookie": "visitor-2", "email": "foo@"}]);
@@ -140,11 +140,14 @@ async fn every_committed_query_runs() {
         names.insert(name);
     }
     let expected = [
+        "backfills",
         "batch",
         "classify",
         "cohort_members",
         "cohorts",
         "conflicts",
+        "correct_interest",
+        "corrections",
         "cut",
         "identity_graph",
         "ingest",
@@ -157,6 +160,7 @@ async fn every_committed_query_runs() {
         "review_conflict",
         "timeline",
         "undo_merge",
+        "withdraw_correction",
     ];
     assert!(expected.into_iter().all(|name| names.contains(name)), "{names:?}");
 }

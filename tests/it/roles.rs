@@ -32,10 +32,15 @@ async fn every_route_lets_in_whom_it_should() {
     route                                 nobody  viewer analyst  ingest   admin
     POST /api/auth/token                     may     may     may     may     may
     POST /api/classify                       401     403     may     403     may
+    GET /api/backfills                       401     may     may     403     may
+    GET /api/backfills/{id}                  401     may     may     403     may
     GET /api/cohort/users                    401     may     may     403     may
     GET /api/cohorts                         401     may     may     403     may
     GET /api/conflicts                       401     may     may     403     may
     POST /api/conflicts/{id}/review          401     403     403     403     may
+    GET /api/corrections                     401     may     may     403     may
+    PUT /api/corrections                     401     403     may     403     may
+    DELETE /api/corrections                  401     403     may     403     may
     POST /api/ingest                         401     403     403     may     may
     GET /api/ingest/files/{file}             401     403     403     may     may
     GET /api/ingest/files/{file}/parts       401     403     403     may     may

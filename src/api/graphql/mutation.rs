@@ -7,6 +7,7 @@ use async_graphql::{Context, ID, Json, Object, Value};
 use super::error::Result;
 use super::guard::{Needs, caller};
 use super::services;
+use super::types::correction::{Backfill, Corrected};
 use super::types::ingest::{Batch, IngestReport, RejectsReplay};
 use super::types::judgement::Judged;
 use crate::domain::error::Error;
@@ -29,6 +30,33 @@ pub struct Mutation;
 /// Changes things.
 #[Object]
 impl Mutation {
+    /// Says where an interest belongs: it is certain, goes before what the model says, and counts
+    /// as an example from then on. Everybody who has the interest gets the cohorts that follow.
+    #[graphql(guard = "Needs(Permission::Classify)")]
+    async fn correct_interest(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The interest, in any spelling of case and spaces.")] interest: String,
+        #[graphql(desc = "The names or slugs of its cohorts; none when it belongs nowhere.")] cohorts: Vec<
+            String,
+        >,
+    ) -> Result<Corrected> {
+        let by = &caller(ctx)?.name;
+        let corrected = services(ctx)?.corrections.put(&interest, &cohorts, by).await?;
+        Ok(corrected.into())
+    }
+
+    /// Leaves an interest to the model again.
+    #[graphql(guard = "Needs(Permission::Classify)")]
+    async fn withdraw_correction(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The interest.")] interest: String,
+    ) -> Result<Backfill> {
+        let by = &caller(ctx)?.name;
+        Ok(services(ctx)?.corrections.withdraw(&interest, by).await?.into())
+    }
+
     /// Stores records, and answers when they are durable: whoever reads afterwards sees them.
     #[graphql(guard = "Needs(Permission::Ingest)")]
     async fn ingest(

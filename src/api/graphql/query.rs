@@ -8,6 +8,7 @@ use super::page::{self, ProfileConnection};
 use super::services;
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
+use super::types::correction::{Backfill, Correction};
 use super::types::identity::{FieldProvenance, IdentityGraph, RawRow};
 use super::types::ingest::Batch;
 use super::types::judgement::{ConflictPage, MergePage};
@@ -110,6 +111,20 @@ impl Query {
     ) -> Result<Vec<Classification>> {
         let answers = services(ctx)?.classification.classify(&texts).await?;
         Ok(answers.into_iter().map(Classification::from).collect())
+    }
+
+    /// What people said of single interests, by interest.
+    #[graphql(guard = "Needs(Permission::Read)", complexity = "10 * child_complexity")]
+    async fn corrections(&self, ctx: &Context<'_>) -> Result<Vec<Correction>> {
+        let corrections = services(ctx)?.corrections.list().await?;
+        Ok(corrections.into_iter().map(Correction::from).collect())
+    }
+
+    /// Walks over all profiles after a change, the latest first.
+    #[graphql(guard = "Needs(Permission::Read)", complexity = "10 * child_complexity")]
+    async fn backfills(&self, ctx: &Context<'_>) -> Result<Vec<Backfill>> {
+        let backfills = services(ctx)?.backfills.list().await?;
+        Ok(backfills.into_iter().map(Backfill::from).collect())
     }
 
     /// Why somebody is one person: which row tied each cookie to each address, which profiles

@@ -3,6 +3,7 @@
 pub mod batches;
 pub mod classify;
 pub mod cohorts;
+mod corrections;
 pub mod files;
 pub mod ingest;
 pub mod judgement;
@@ -43,6 +44,7 @@ pub type Resources = (
     judgement::JudgementApi,
     cohorts::CohortsApi,
     classify::ClassifyApi,
+    corrections::CorrectionsApi,
 );
 
 /// The service behind `/api`, and its description.
@@ -59,6 +61,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         judgement::JudgementApi,
         cohorts::CohortsApi,
         classify::ClassifyApi,
+        corrections::CorrectionsApi,
     );
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
         .description(

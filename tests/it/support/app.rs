@@ -33,6 +33,9 @@ pub struct ServedApp {
 static CLASSIFIER: OnceLock<Arc<Classifier>> = OnceLock::new();
 static LOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
+/// The model of the tests: the light one.
+pub const MODEL: &str = "minilm";
+
 /// Settings of a demo over a store in memory, with passwords that are cheap to check.
 pub fn config() -> Config {
     let mut config = Config::load(None).unwrap();
@@ -41,6 +44,7 @@ pub fn config() -> Config {
     config.auth.password_cost = Cost::LEAST;
     "127.0.0.1:0".clone_into(&mut config.api.listen);
     config.api.shutdown_grace_s = 1;
+    MODEL.clone_into(&mut config.classify.model);
     config
 }
 
@@ -56,6 +60,11 @@ impl TestApp {
     /// Starts the platform over a store in memory.
     pub async fn start() -> Self {
         Self::with(&config()).await
+    }
+
+    /// Starts the platform with a classifier of its own, for a test that teaches it something.
+    pub async fn alone() -> Self {
+        Self::of(App::build_with(&config(), None).await.unwrap()).await
     }
 
     /// Starts the platform with settings of the test's own.

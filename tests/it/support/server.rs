@@ -96,6 +96,7 @@ pub fn program(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    command.env("CDP_CLASSIFY__MODEL", super::app::MODEL);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     command
 }

@@ -2,6 +2,7 @@
 
 pub mod classification;
 pub mod cohort;
+pub mod correction;
 pub mod identity;
 pub mod ingest;
 pub mod judgement;

@@ -1,0 +1,162 @@
+//! Well-known names and terms, and where they belong: what a model can't know from a cohort's
+//! sentence. They stand beside the cohorts' own examples.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::domain::cohort::CohortSlug;
+
+/// Names and terms of the built-in cohorts. Where these files are from stands beside them.
+const NAMES: &str = include_str!("../../seeds/lexicon/names.tsv");
+
+/// Terms that are only looked up: as neighbours they did more harm than good.
+const LOOKED_UP: &str = include_str!("../../seeds/lexicon/wordnet.tsv");
+
+/// Rare words that are spelt right.
+const RARE_WORDS: &str = include_str!("../../seeds/lexicon/words.txt");
+
+/// Texts that are nobody's interest, one a line: small words, noise, bare names, one's own
+/// family, and what belongs to no market.
+const NOWHERE: &str = include_str!("nowhere.txt");
+
+/// How the lexicon writes that a term belongs nowhere.
+const NONE: &str = "none";
+
+/// A term and the cohorts that it belongs to; to none of them if that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The term, in canonical form.
+    pub term: String,
+    /// Where it belongs.
+    pub cohorts: BTreeSet<CohortSlug>,
+    /// Whether texts are compared with it, and not only looked up.
+    pub is_neighbour: bool,
+}
+
+/// Terms, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lexicon {
+    entries: Vec<Entry>,
+    rare_words: Vec<&'static str>,
+}
+
+impl Lexicon {
+    /// What comes with the program. It speaks of cohorts by their slugs, and of those that
+    /// there are.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let mut entries = Self::parse(NAMES).entries;
+        entries.extend(Self::nowhere().entries);
+        let named: HashSet<String> = entries.iter().map(|entry| entry.term.clone()).collect();
+        let others = Self::parse(LOOKED_UP).entries.into_iter();
+        let others = others.filter(|entry| !named.contains(&entry.term));
+        entries.extend(others.map(|entry| Entry {
+            is_neighbour: false,
+            ..entry
+        }));
+        Self {
+            entries,
+            rare_words: texts(RARE_WORDS).collect(),
+        }
+    }
+
+    /// Only what is known to belong nowhere, which no cohort has to define.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        let entry = |line: &str| Entry {
+            term: line.to_owned(),
+            cohorts: BTreeSet::new(),
+            is_neighbour: true,
+        };
+        Self {
+            entries: texts(NOWHERE).map(entry).collect(),
+            rare_words: Vec::new(),
+        }
+    }
+
+    /// Reads lines of a term, a tab, and slugs between `|`, or `none`. What is no such line
+    /// says nothing.
+    #[must_use]
+    pub fn parse(table: &str) -> Self {
+        let entry = |line: &str| {
+            let (term, slugs) = line.split_once('\t')?;
+            let slugs = slugs.split('|').filter(|slug| *slug != NONE);
+            Some(Entry {
+                term: term.to_owned(),
+                cohorts: slugs.map(CohortSlug::of).collect(),
+                is_neighbour: true,
+            })
+        };
+        Self {
+            entries: texts(table).filter_map(entry).collect(),
+            rare_words: Vec::new(),
+        }
+    }
+
+    /// What is left where nothing is known of one cohort.
+    #[must_use]
+    pub fn without(&self, cohort: &CohortSlug) -> Self {
+        let others = self
+            .entries
+            .iter()
+            .filter(|entry| !entry.cohorts.contains(cohort));
+        Self {
+            entries: others.cloned().collect(),
+            rare_words: self.rare_words.clone(),
+        }
+    }
+
+    /// Words that are no term, and no misspelling either.
+    #[must_use]
+    pub fn rare_words(&self) -> &[&'static str] {
+        &self.rare_words
+    }
+
+    /// The entries.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+fn texts(lines: &str) -> impl Iterator<Item = &str> {
+    lines
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::interest::InterestKey;
+
+    #[test]
+    fn the_built_in_terms_are_canonical_and_each_once() {
+        let lexicon = Lexicon::built_in();
+        assert!(lexicon.entries.len() > 5_000);
+        let mut seen = BTreeSet::new();
+        for entry in &lexicon.entries {
+            let canonical = InterestKey::parse(&entry.term).map(|key| key.to_string());
+            assert_eq!(canonical.as_ref(), Some(&entry.term));
+            assert!(seen.insert(&entry.term), "`{}` comes twice", entry.term);
+        }
+    }
+
+    #[test]
+    fn a_line_is_a_term_and_where_it_belongs() {
+        let lexicon = Lexicon::parse("# head\nf1\tsports|automotive\nmargaret\tnone\nbroken\n");
+        let slugs = |entry: &Entry| entry.cohorts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let entries: Vec<_> = lexicon
+            .entries()
+            .iter()
+            .map(|entry| (entry.term.as_str(), slugs(entry).join(" ")))
+            .collect();
+        assert_eq!(
+            entries,
+            [
+                ("f1", "automotive sports".to_owned()),
+                ("margaret", String::new())
+            ]
+        );
+        assert_eq!(lexicon.without(&CohortSlug::of("sports")).entries().len(), 1);
+    }
+}

@@ -1,0 +1,73 @@
+//! People whose data is as it was, and whose cohorts may not be: the writer gives them the
+//! memberships that their interests mean now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use super::PipelineError;
+use super::retry::Retry;
+use super::writer::Writer;
+use crate::domain::graph::{Plan, Subgraph, Write};
+use crate::domain::profile::{Profile, ProfileId};
+use crate::ingest::normalise::stored;
+use crate::store::commit::Commit;
+
+impl Writer {
+    /// Makes the memberships of people anew; how many changed.
+    pub(super) async fn resegment(&mut self, ids: &[ProfileId]) -> Result<u64, PipelineError> {
+        let mut retry = Retry::default();
+        loop {
+            match self.attempt_resegment(ids).await {
+                Ok(changed) => return Ok(changed),
+                Err(failure) => retry.after(failure).await?,
+            }
+        }
+    }
+
+    async fn attempt_resegment(&self, ids: &[ProfileId]) -> Result<u64, PipelineError> {
+        let now = stored(Utc::now());
+        let profiles = self.store.profiles(ids).await?;
+        let graph = Subgraph {
+            profiles: profiles
+                .into_iter()
+                .map(|profile| (profile.id, profile))
+                .collect(),
+            ..Subgraph::default()
+        };
+        let plan = Plan {
+            profiles: anew(&graph.profiles),
+            ..Plan::default()
+        };
+        let (commit, news) = self.segmented(&graph, plan, Commit::default(), now).await?;
+        let mut plan = Arc::unwrap_or_clone(commit.plan);
+        plan.profiles
+            .retain(|id, write| graph.profiles[id].memberships != write.record.memberships);
+        let changed = plan.profiles.len() as u64;
+        if changed > 0 {
+            let commit = Commit {
+                plan: Arc::new(plan),
+                ..commit
+            };
+            self.store.commit(commit).await?;
+            self.tell(news);
+        }
+        Ok(changed)
+    }
+}
+
+/// The profiles as they are, to be written once more.
+fn anew(profiles: &BTreeMap<ProfileId, Profile>) -> BTreeMap<ProfileId, Write<Profile>> {
+    let write = |profile: &Profile| Write {
+        new: false,
+        record: Profile {
+            rev: profile.rev + 1,
+            ..profile.clone()
+        },
+    };
+    profiles
+        .iter()
+        .map(|(id, profile)| (*id, write(profile)))
+        .collect()
+}

@@ -1,0 +1,253 @@
+//! Gives everybody the memberships that follow from a change: by a walk over all profiles that
+//! survives restarts, leaves room for live traffic, and is one server's at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use tokio::sync::Notify;
+use ulid::Ulid;
+
+use crate::domain::Timestamp;
+use crate::domain::correction::{Backfill, Cause};
+use crate::domain::error::Error;
+use crate::domain::interest::InterestKey;
+use crate::domain::profile::{Profile, ProfileId};
+use crate::ingest::normalise::stored;
+use crate::pipeline::{Pipeline, PipelineError};
+use crate::store::{Store, StoreError};
+
+/// Profiles that are looked at in one go.
+const PAGE: u32 = 1_000;
+
+/// Profiles whose memberships go into one transaction.
+const AT_ONCE: usize = 500;
+
+/// Interests that are embedded in one go.
+const INTERESTS_AT_ONCE: usize = 256;
+
+/// Without being woken, the worker looks for work this often: another server may have left some.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+
+/// After a failure it waits so long.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Between two pages it rests as long as the last one took, at most so long.
+const REST_MAX: Duration = Duration::from_secs(1);
+
+/// A backfill as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackfillView {
+    /// Its id.
+    pub id: String,
+    /// `correction` or `model`.
+    pub cause: &'static str,
+    /// The interest or the model.
+    pub subject: String,
+    /// Who brought it about.
+    pub by: String,
+    /// How much of it is done, 0 to 1.
+    pub progress: f64,
+    /// How many people's memberships it changed.
+    pub changed: u64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it last got on.
+    pub updated_at: Timestamp,
+    /// When it ended; none while it is under way.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl From<Backfill> for BackfillView {
+    fn from(backfill: Backfill) -> Self {
+        Self {
+            id: backfill.id.to_string(),
+            cause: backfill.cause.name(),
+            subject: backfill.cause.subject().to_owned(),
+            progress: backfill.progress(),
+            by: backfill.by,
+            changed: backfill.changed,
+            started_at: backfill.started_at,
+            updated_at: backfill.updated_at,
+            finished_at: backfill.finished_at,
+        }
+    }
+}
+
+/// Lists backfills, and wakes who works on them.
+pub struct Backfills {
+    store: Store,
+    wake: Arc<Notify>,
+}
+
+impl Backfills {
+    /// Starts the worker, which ends when this is dropped.
+    pub(super) fn start(store: &Store, pipeline: &Pipeline) -> Arc<Self> {
+        let wake = Arc::new(Notify::new());
+        let backfills = Arc::new(Self {
+            store: store.clone(),
+            wake: Arc::clone(&wake),
+        });
+        let worker = Worker {
+            store: store.clone(),
+            pipeline: pipeline.clone(),
+            owner: Ulid::new().to_string(),
+        };
+        let is_wanted = Arc::downgrade(&backfills);
+        tokio::spawn(async move {
+            while is_wanted.strong_count() > 0 {
+                let pause = match worker.work().await {
+                    Ok(()) => LOOK_EVERY,
+                    Err(error) => {
+                        tracing::warn!(%error, "a backfill has to wait");
+                        PAUSE
+                    }
+                };
+                let _ = tokio::time::timeout(pause, wake.notified()).await;
+            }
+        });
+        backfills
+    }
+
+    /// Every backfill, the latest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self) -> Result<Vec<BackfillView>, Error> {
+        let backfills = self.store.backfills().await?;
+        Ok(backfills.into_iter().map(BackfillView::from).collect())
+    }
+
+    /// One backfill.
+    ///
+    /// # Errors
+    /// Not found if there is no such.
+    pub async fn get(&self, id: &str) -> Result<BackfillView, Error> {
+        let missing = || Error::not_found("there is no such backfill").with_field("id");
+        let id: Ulid = id.parse().map_err(|_| missing())?;
+        let backfill = self.store.backfill(id).await?.ok_or_else(missing)?;
+        Ok(backfill.into())
+    }
+
+    /// Says that there is work.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Drop for Backfills {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+struct Worker {
+    store: Store,
+    pipeline: Pipeline,
+    /// What this process is called where several work on one store.
+    owner: String,
+}
+
+impl Worker {
+    /// Works off all backfills that there are.
+    async fn work(&self) -> Result<(), PipelineError> {
+        self.notice_another_model().await?;
+        while let Some(backfill) = self.store.take_backfill(&self.owner, now()).await? {
+            self.carry_on(backfill).await?;
+        }
+        Ok(())
+    }
+
+    /// A store whose interests were embedded by another model needs a backfill, once.
+    async fn notice_another_model(&self) -> Result<(), PipelineError> {
+        let model = self.pipeline.scores().classifier().model().to_owned();
+        let backfills = self.store.backfills().await?;
+        let latest = backfills
+            .iter()
+            .find(|backfill| matches!(backfill.cause, Cause::Model(_)));
+        if latest.is_some_and(|latest| latest.cause.subject() == model) {
+            return Ok(());
+        }
+        if latest.is_some() || !self.store.interests_of_other_models(&model).await?.is_empty() {
+            let until = ProfileId(self.store.next_profile_ordinal().await?);
+            let backfill = Backfill::new(Cause::Model(model), "system", until, now());
+            self.store.add_backfill(&backfill).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes on where a backfill is, to its end, or until another server has it.
+    async fn carry_on(&self, backfill: Backfill) -> Result<(), PipelineError> {
+        let mut backfill = backfill;
+        tracing::info!(backfill.id = %backfill.id, cause = backfill.cause.name(), "a backfill is under way");
+        if matches!(backfill.cause, Cause::Model(_)) && !self.embed_anew(&mut backfill).await? {
+            return Ok(());
+        }
+        while backfill.position < backfill.until {
+            let started = Instant::now();
+            self.step(&mut backfill).await?;
+            if !self.note(&mut backfill).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
+        }
+        backfill.finished_at = Some(now());
+        self.note(&mut backfill).await?;
+        let (changed, id) = (backfill.changed, backfill.id);
+        tracing::info!(backfill.id = %id, changed, "a backfill is done");
+        Ok(())
+    }
+
+    /// Embeds what another model embedded. What is done is known by its version, so this
+    /// begins anew without doing anything twice. False if another server has the backfill.
+    async fn embed_anew(&self, backfill: &mut Backfill) -> Result<bool, PipelineError> {
+        let scores = self.pipeline.scores();
+        let old = self
+            .store
+            .interests_of_other_models(scores.classifier().model())
+            .await?;
+        for some in old.chunks(INTERESTS_AT_ONCE) {
+            let started = Instant::now();
+            scores.classify_anew(some).await?;
+            if !self.note(backfill).await? {
+                return Ok(false);
+            }
+            tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
+        }
+        Ok(true)
+    }
+
+    async fn step(&self, backfill: &mut Backfill) -> Result<(), PipelineError> {
+        let after = backfill.position.0.checked_sub(1).map(ProfileId);
+        let page = self.store.profiles_after(after, PAGE).await?;
+        let is_concerned = |profile: &&Profile| match &backfill.cause {
+            Cause::Correction(interest) => has(profile, interest),
+            Cause::Model(_) => true,
+        };
+        let ids: Vec<ProfileId> = page
+            .iter()
+            .filter(is_concerned)
+            .map(|profile| profile.id)
+            .collect();
+        for some in ids.chunks(AT_ONCE) {
+            backfill.changed += self.pipeline.resegment(some.to_vec()).await?;
+        }
+        let last = page.last().map(|profile| ProfileId(profile.id.0 + 1));
+        let is_full = page.len() == PAGE as usize;
+        backfill.position = last.filter(|_| is_full).unwrap_or(backfill.until);
+        Ok(())
+    }
+
+    async fn note(&self, backfill: &mut Backfill) -> Result<bool, StoreError> {
+        backfill.updated_at = now();
+        self.store.note_backfill(backfill, &self.owner).await
+    }
+}
+
+fn has(profile: &Profile, interest: &InterestKey) -> bool {
+    profile.facet.interests.contains_key(interest)
+}
+
+fn now() -> Timestamp {
+    stored(Utc::now())
+}
