@@ -50,18 +50,19 @@ impl Default for Settings {
     }
 }
 
-/// The routes that are posted to; `*` stands for an id. All others are read: each route has one
+/// The methods of the routes that are not read only; `*` stands for an id. All others have one
 /// method, and a test holds this list against the description.
-const POSTED: [&str; 9] = [
-    "/api/auth/token",
-    "/api/classify",
-    "/api/conflicts/*/review",
-    "/api/ingest",
-    "/api/ingest/*/cancel",
-    "/api/ingest/*/replay",
-    "/api/merges/*/undo",
-    "/api/profiles/*/cut",
-    "/graphql",
+const METHODS: [(&str, &str); 10] = [
+    ("/api/auth/token", "POST"),
+    ("/api/classify", "POST"),
+    ("/api/conflicts/*/review", "POST"),
+    ("/api/corrections", "DELETE, GET, HEAD, PUT"),
+    ("/api/ingest", "POST"),
+    ("/api/ingest/*/cancel", "POST"),
+    ("/api/ingest/*/replay", "POST"),
+    ("/api/merges/*/undo", "POST"),
+    ("/api/profiles/*/cut", "POST"),
+    ("/graphql", "POST"),
 ];
 
 /// Every route.
@@ -102,10 +103,12 @@ pub fn routes(
 
 /// Says with a 405 which methods the route has (RFC 9110, section 15.5.6).
 async fn name_methods<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
-    let is_posted = POSTED.iter().any(|route| is_of(request.uri().path(), route));
+    let path = request.uri().path();
+    let methods = METHODS.iter().find(|(route, _)| is_of(path, route));
+    let methods = methods.map_or("GET, HEAD", |(_, methods)| *methods);
     let mut response = endpoint.call(request).await?.into_response();
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let methods = HeaderValue::from_static(if is_posted { "POST" } else { "GET, HEAD" });
+        let methods = HeaderValue::from_static(methods);
         response.headers_mut().insert(header::ALLOW, methods);
     }
     Ok(response)

@@ -651,7 +651,7 @@ mod tests {
         let toy = Arc::new(Toy::default());
         let classifier = start(&toy);
         let embedding = toy.encode(&["handball"]).unwrap().remove(0);
-        assert_eq!(classifier.nearest(&embedding, 1)[0].term, "balls");
+        assert_eq!(classifier.nearest(&embedding, 1)[0].term, "all that is a ball");
         assert_eq!(classifier.cohorts()[0].name, "Balls");
     }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::domain::cohort::CohortSlug;
+use crate::domain::interest::InterestKey;
 
 /// Names and terms of the built-in cohorts. Where these files are from stands beside them.
 const NAMES: &str = include_str!("../../seeds/lexicon/names.tsv");
@@ -46,13 +47,14 @@ impl Lexicon {
     pub fn built_in() -> Self {
         let mut entries = Self::parse(NAMES).entries;
         entries.extend(Self::nowhere().entries);
-        let named: HashSet<String> = entries.iter().map(|entry| entry.term.clone()).collect();
-        let others = Self::parse(LOOKED_UP).entries.into_iter();
-        let others = others.filter(|entry| !named.contains(&entry.term));
-        entries.extend(others.map(|entry| Entry {
+        let looked_up = Self::parse(LOOKED_UP).entries.into_iter();
+        entries.extend(looked_up.map(|entry| Entry {
             is_neighbour: false,
             ..entry
         }));
+        // What is said first of a term holds.
+        let mut seen = HashSet::new();
+        entries.retain(|entry| seen.insert(entry.term.clone()));
         Self {
             entries,
             rare_words: texts(RARE_WORDS).collect(),
@@ -81,7 +83,7 @@ impl Lexicon {
             let (term, slugs) = line.split_once('\t')?;
             let slugs = slugs.split('|').filter(|slug| *slug != NONE);
             Some(Entry {
-                term: term.to_owned(),
+                term: InterestKey::parse(term)?.to_string(),
                 cohorts: slugs.map(CohortSlug::of).collect(),
                 is_neighbour: true,
             })
@@ -127,7 +129,6 @@ fn texts(lines: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::interest::InterestKey;
 
     #[test]
     fn the_built_in_terms_are_canonical_and_each_once() {

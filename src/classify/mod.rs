@@ -20,6 +20,7 @@ pub mod evaluation;
 pub mod files;
 pub mod fused;
 pub mod lexicon;
+mod matrix;
 pub mod model;
 mod vector_file;
 pub mod zero_shot;

@@ -8,11 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use candle_core::{Device, Tensor};
-
 use super::encoder::EncodeError;
 use super::fused::{add_scaled, dot, to_unit_length};
 use super::lexicon::Lexicon;
+use super::matrix::Matrix;
 use crate::domain::cohort::{Cohort, CohortSlug};
 use crate::domain::interest::{Embedding, InterestKey, Score};
 
@@ -83,8 +82,7 @@ pub struct CohortVectors {
     terms: Vec<(String, Vec<usize>)>,
     /// Where a text belongs that is itself a term, or one that is only looked up.
     exact: HashMap<String, Vec<usize>>,
-    /// Terms × width.
-    vectors: Tensor,
+    vectors: Matrix,
 }
 
 struct CohortVector {
@@ -153,7 +151,7 @@ impl CohortVectors {
         looked_up.extend(terms.all.iter().cloned());
         Ok(Self {
             cohorts: vectors,
-            vectors: matrix(&rows).map_err(forward(rows.len()))?,
+            vectors: Matrix::of(&rows)?,
             terms: terms.all,
             exact: looked_up,
         })
@@ -164,7 +162,8 @@ impl CohortVectors {
     /// # Errors
     /// When vectors and terms are of different models.
     pub fn judge(&self, asked: &[(&str, &[f32])]) -> Result<Vec<Meaning>, EncodeError> {
-        let cosines = self.cosines(asked.iter().map(|(_, vector)| *vector))?;
+        let vectors: Vec<&[f32]> = asked.iter().map(|(_, vector)| *vector).collect();
+        let cosines = self.vectors.products(&vectors)?;
         let judged = asked
             .iter()
             .zip(cosines)
@@ -177,7 +176,7 @@ impl CohortVectors {
     /// # Errors
     /// When the vector is of another model.
     pub fn nearest(&self, embedding: &[f32], count: usize) -> Result<Vec<Nearest>, EncodeError> {
-        let cosines = self.cosines(std::iter::once(embedding))?;
+        let cosines = self.vectors.products(&[embedding])?;
         let mut all: Vec<(f32, usize, usize)> = Vec::new();
         for row in cosines {
             for ((place, (_, owners)), similarity) in self.terms.iter().enumerate().zip(row) {
@@ -194,20 +193,6 @@ impl CohortVectors {
             similarity,
         };
         Ok(all.into_iter().take(count).map(nearest).collect())
-    }
-
-    /// How like each of some vectors is to each term.
-    fn cosines<'a>(&self, vectors: impl Iterator<Item = &'a [f32]>) -> Result<Vec<Vec<f32>>, EncodeError> {
-        let rows: Vec<&[f32]> = vectors.collect();
-        if rows.is_empty() || self.terms.is_empty() {
-            return Ok(rows.iter().map(|_| Vec::new()).collect());
-        }
-        let product = || {
-            let width = rows[0].len();
-            let asked = Tensor::from_vec(rows.concat(), (rows.len(), width), &Device::Cpu)?;
-            asked.matmul(&self.vectors.t()?)?.to_vec2::<f32>()
-        };
-        product().map_err(forward(rows.len()))
     }
 
     fn meaning(&self, text: &str, embedding: &[f32], cosines: &[f32]) -> Meaning {
@@ -375,19 +360,6 @@ fn as_texts(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
 }
 
-fn matrix(rows: &[Embedding]) -> candle_core::Result<Tensor> {
-    let width = rows.first().map_or(0, |row| row.len());
-    let numbers: Vec<f32> = rows.iter().flat_map(|row| row.iter().copied()).collect();
-    Tensor::from_vec(numbers, (rows.len(), width), &Device::Cpu)
-}
-
-fn forward(texts: usize) -> impl Fn(candle_core::Error) -> EncodeError {
-    move |source| EncodeError::Forward {
-        texts,
-        source: source.into(),
-    }
-}
-
 /// The direction of the mean.
 fn centre(vectors: &[Embedding]) -> Embedding {
     let width = vectors.first().map_or(0, |vector| vector.len());
@@ -491,10 +463,13 @@ mod tests {
     fn a_term_of_the_lexicon_is_where_the_lexicon_has_it() {
         let lexicon = Lexicon::parse("wembley\tsport\nnobody\tnone\ncar\tautomotive");
         let vectors = vectors_of(&cohorts(), &lexicon, &[]);
-        assert_eq!(
-            likely(&vectors, "wembley"),
-            ["sport"],
-            "though the model has no idea"
+        let (wembley, unheard_of) = (embed("wembley"), embed("unheard of"));
+        let asked = [("wembley", &wembley[..]), ("unheard of", &unheard_of[..])];
+        let meanings = vectors.judge(&asked).unwrap();
+        assert_eq!(meanings[0].scores[0].cohort.as_str(), "sport");
+        assert!(
+            meanings[0].scores[0].score > meanings[1].scores[0].score,
+            "though the model has no idea of either"
         );
         assert_eq!(likely(&vectors, "nobody"), [""; 0]);
         assert!(!vectors.exact.contains_key("car"), "there is no such cohort");

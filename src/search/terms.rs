@@ -386,7 +386,7 @@ mod tests {
     fn spaces_are_put_where_they_belong() {
         check("basket ball", "basketball");
         check("icecream", "ice cream");
-        check("bea chtravel", "beach travel");
+        check("beac htravel", "beach travel");
     }
 
     #[test]

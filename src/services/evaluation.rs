@@ -2,11 +2,16 @@
 //! at a time as a stranger would define it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::classify::evaluation::{Evaluation, Judged, OfCohort};
-use crate::classify::{Classifier, ClassifyError};
+use super::interests::{StartError, start_classifier};
+use crate::classify::bert::BertEncoder;
+use crate::classify::evaluation::Judged;
+pub use crate::classify::evaluation::{Evaluation, OfCohort, Share};
+use crate::classify::lexicon::Lexicon;
+use crate::classify::{self, Classifier, ClassifyError, Corrections, LoadError, Settings};
 use crate::domain::cohort::{Cohort, CohortSlug};
 use crate::domain::interest::InterestKey;
 
@@ -98,36 +103,90 @@ impl Labelled {
     }
 }
 
-/// Cohorts as somebody defines them who names them, and describes them in a sentence.
-#[must_use]
-pub fn without_examples(cohorts: &[Cohort]) -> Vec<Cohort> {
-    let bare = |cohort: &Cohort| Cohort {
-        examples: Vec::new(),
-        ..cohort.clone()
-    };
-    cohorts.iter().map(bare).collect()
+/// A classifier can't be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// The model can't be had.
+    #[error(transparent)]
+    Model(#[from] LoadError),
+    /// The classifier can't be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The model failed.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
 }
 
-/// Asks a classifier about every phrase, and counts.
-///
-/// # Errors
-/// When the model fails.
-pub async fn evaluate(classifier: &Classifier, labelled: &[Labelled]) -> Result<Evaluation, ClassifyError> {
-    Ok(Evaluation::of(&judge(classifier, labelled).await?))
+/// A model, and what it knows of cohorts.
+pub struct Bench {
+    encoder: Arc<BertEncoder>,
+    settings: Settings,
+    cohorts: Vec<Cohort>,
+    lexicon: Lexicon,
 }
 
-/// One cohort's figures where it is defined by its name and sentence alone, beside others that
-/// have all that they have. `classifier` is of such cohorts.
-///
-/// # Errors
-/// When the model fails.
-pub async fn evaluate_one(
-    classifier: &Classifier,
-    labelled: &[Labelled],
-    cohort: &CohortSlug,
-) -> Result<OfCohort, ClassifyError> {
-    let by_cohort = evaluate(classifier, labelled).await?.by_cohort;
-    Ok(by_cohort.get(cohort).copied().unwrap_or_default())
+impl Bench {
+    /// Loads the model, for cohorts with all that is known of them.
+    ///
+    /// # Errors
+    /// When the model can't be had.
+    pub async fn load(settings: Settings, cohorts: Vec<Cohort>) -> Result<Self, EvaluationError> {
+        Ok(Self {
+            encoder: Arc::new(classify::load(&settings).await?),
+            settings,
+            cohorts,
+            lexicon: Lexicon::built_in(),
+        })
+    }
+
+    /// The same where cohorts are a name and a sentence, and nothing is known besides.
+    #[must_use]
+    pub fn bare(self) -> Self {
+        let bare = |cohort: Cohort| Cohort {
+            examples: Vec::new(),
+            ..cohort
+        };
+        Self {
+            cohorts: self.cohorts.into_iter().map(bare).collect(),
+            lexicon: Lexicon::nowhere(),
+            ..self
+        }
+    }
+
+    /// Asks about every phrase, and counts.
+    ///
+    /// # Errors
+    /// When the classifier can't be started, or the model fails.
+    pub async fn evaluate(&self, labelled: &[Labelled]) -> Result<Evaluation, EvaluationError> {
+        let classifier = self.classifier(self.cohorts.clone(), self.lexicon.clone())?;
+        Ok(Evaluation::of(&judge(&classifier, labelled).await?))
+    }
+
+    /// The figures of each cohort where it is a name and a sentence alone, beside others that
+    /// have all that they have: what a cohort that somebody makes up is worth.
+    ///
+    /// # Errors
+    /// When a classifier can't be started, or the model fails.
+    pub async fn leave_one_out(
+        &self,
+        labelled: &[Labelled],
+    ) -> Result<Vec<(CohortSlug, OfCohort)>, EvaluationError> {
+        let mut figures = Vec::with_capacity(self.cohorts.len());
+        for (number, left_out) in self.cohorts.iter().enumerate() {
+            let mut cohorts = self.cohorts.clone();
+            cohorts[number].examples.clear();
+            let classifier = self.classifier(cohorts, self.lexicon.without(&left_out.slug))?;
+            let by_cohort = Evaluation::of(&judge(&classifier, labelled).await?).by_cohort;
+            let own = by_cohort.get(&left_out.slug).copied().unwrap_or_default();
+            figures.push((left_out.slug.clone(), own));
+        }
+        Ok(figures)
+    }
+
+    fn classifier(&self, cohorts: Vec<Cohort>, lexicon: Lexicon) -> Result<Classifier, StartError> {
+        let encoder = Arc::clone(&self.encoder);
+        start_classifier(encoder, cohorts, lexicon, Corrections::new(), &self.settings)
+    }
 }
 
 async fn judge(classifier: &Classifier, labelled: &[Labelled]) -> Result<Vec<Judged>, ClassifyError> {

@@ -175,7 +175,7 @@ mod tests {
             ("cryptocurency", Some("cryptocurrency")),
             ("golf", None),
             ("gold", None),
-            ("beyoncé", None),
+            ("kevin durant", None),
             ("nvidia", None),
             ("c++", None),
         ] {

@@ -430,3 +430,27 @@ async fn a_setting_that_cannot_be_is_one_clear_error() {
         "{said}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_classifier_is_measured_on_labelled_phrases() {
+    let folder = tempfile::tempdir().unwrap();
+    let labels = folder.path().join("labels.tsv");
+    let table = "phrase\tlabels\tkind\nfootball\tsports\tcategory\ncrcket\tsports\ttypo\nn/a\tnone\tnone\n";
+    std::fs::write(&labels, table).unwrap();
+    let labels = labels.to_str().unwrap();
+    let output = run(&mut program(&["eval", "classify", labels])).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("| accuracy | 1.000 | 2 of 2 |"), "{said}");
+    assert!(said.contains("| accuracy, typo | 1.000 | 1 of 1 |"), "{said}");
+    assert!(said.contains("| none: told so | 1.000 | 1 of 1 |"), "{said}");
+
+    std::fs::write(labels, "phrase\tlabels\nfootball\tball games\n").unwrap();
+    let output = run(&mut program(&["eval", "classify", labels])).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(
+        said.contains("`football` is labelled `ball games`, which is no cohort"),
+        "{said}"
+    );
+}

@@ -169,15 +169,63 @@ async fn corrections_and_unfinished_backfills_outlive_a_restart() {
         // Stopped at once, whether or not the walk has begun.
         correct(&app, "zorbliness", &["Gaming"]).await;
     }
-    let app = loop {
-        // The first one lets go of its store in the background.
-        match App::build_with(&settings, None).await {
-            Ok(app) => break TestApp::of(app).await,
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    };
+    let app = start_again(&settings).await;
     assert_eq!(classify(&app, "zorbliness").await["cohorts"], json!(["Gaming"]));
     let backfill = app.get("/api/backfills").await["backfills"][0].clone();
     finished(&app, &backfill).await;
     assert_eq!(cohorts_of(&app, "a").await, json!(["Gaming"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_model_embeds_what_is_stored_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = config();
+    settings.store.url = format!("surrealkv://{}?sync=every", folder.path().join("cdp").display());
+    {
+        let app = TestApp::of(App::build_with(&settings, None).await.unwrap()).await;
+        app.ingest(json!([{ "cookie": "a", "interests": ["guitar", "tennis"] }]))
+            .await;
+        assert_eq!(app.get("/api/backfills").await["backfills"], json!([]));
+    }
+    let small = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/mpnet");
+    settings.classify.model = small.to_owned();
+    // Started twice: the walk is made once for a model, and not at each start.
+    for _ in 0..2 {
+        let app = start_again(&settings).await;
+        let backfills = until_there_is_a_backfill(&app).await;
+        assert_eq!(backfills.as_array().unwrap().len(), 1);
+        assert_eq!(backfills[0]["cause"], "model");
+        finished(&app, &backfills[0]).await;
+        assert!(app.user_by_cookie("a").await["interests"].is_array());
+    }
+}
+
+async fn start_again(settings: &cdp::config::Config) -> TestApp {
+    let until_free = async {
+        loop {
+            // The one before lets go of its store in the background.
+            match App::build_with(settings, None).await {
+                Ok(app) => return TestApp::of(app).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, until_free)
+        .await
+        .expect("it starts")
+}
+
+async fn until_there_is_a_backfill(app: &TestApp) -> Value {
+    let until_there = async {
+        loop {
+            let backfills = app.get("/api/backfills").await["backfills"].clone();
+            if backfills != json!([]) {
+                return backfills;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, until_there)
+        .await
+        .expect("the change is noticed")
 }

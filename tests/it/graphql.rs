@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: [(&str, &str, Permission); 18] = [
+const ROOT_FIELDS: [(&str, &str, Permission); 22] = [
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -47,6 +47,18 @@ const ROOT_FIELDS: [(&str, &str, Permission); 18] = [
         Permission::Read,
     ),
     ("merges", "{ merges { nextCursor } }", Permission::Read),
+    ("corrections", "{ corrections { by } }", Permission::Read),
+    ("backfills", "{ backfills { id } }", Permission::Read),
+    (
+        "correctInterest",
+        r#"mutation { correctInterest(interest: "!!", cohorts: []) { backfill { id } } }"#,
+        Permission::Classify,
+    ),
+    (
+        "withdrawCorrection",
+        r#"mutation { withdrawCorrection(interest: "!!") { id } }"#,
+        Permission::Classify,
+    ),
     ("conflicts", "{ conflicts { nextCursor } }", Permission::Read),
     (
         "undoMerge",

@@ -73,7 +73,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const EDGES: &[(&str, &[&str])] = &[
     ("surrealdb", &["store/"]),
     ("tantivy", &["search/"]),
-    ("candle_", &["classify/bert/"]),
+    ("candle_", &["classify/bert/", "classify/matrix.rs"]),
     ("tokenizers", &["classify/bert/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("argon2", &["auth/password.rs"]),

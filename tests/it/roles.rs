@@ -31,9 +31,9 @@ async fn every_route_lets_in_whom_it_should() {
     insta::assert_snapshot!(table, @r"
     route                                 nobody  viewer analyst  ingest   admin
     POST /api/auth/token                     may     may     may     may     may
-    POST /api/classify                       401     403     may     403     may
     GET /api/backfills                       401     may     may     403     may
     GET /api/backfills/{id}                  401     may     may     403     may
+    POST /api/classify                       401     403     may     403     may
     GET /api/cohort/users                    401     may     may     403     may
     GET /api/cohorts                         401     may     may     403     may
     GET /api/conflicts                       401     may     may     403     may

@@ -4,17 +4,11 @@ mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::CommandError;
 use crate::app::{COHORT_SEEDS, say};
-use crate::classify::bert::BertEncoder;
-use crate::classify::lexicon::Lexicon;
-use crate::classify::{self, Classifier, Corrections};
 use crate::config::Config;
-use crate::domain::cohort::{Cohort, CohortSlug};
-use crate::services::evaluation::{self, Labelled};
-use crate::services::interests::start_classifier;
+use crate::services::evaluation::{Bench, parse_labels};
 use crate::services::seeds::parse_seeds;
 
 /// What to measure
@@ -67,67 +61,17 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode, CommandError> {
         None => COHORT_SEEDS.to_owned(),
     };
     let cohorts = parse_seeds(&seeds)?;
-    let labelled = evaluation::parse_labels(&std::fs::read(&args.labels)?, &cohorts)?;
+    let labelled = parse_labels(&std::fs::read(&args.labels)?, &cohorts)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let bench = Bench {
-            encoder: Arc::new(classify::load(&settings).await?),
-            settings,
-        };
-        let (cohorts, lexicon) = if args.bare {
-            (evaluation::without_examples(&cohorts), Lexicon::nowhere())
-        } else {
-            (cohorts, Lexicon::built_in())
-        };
-        let classifier = bench.classifier(cohorts.clone(), &lexicon)?;
-        let evaluation = evaluation::evaluate(&classifier, &labelled).await?;
-        say(table::figures(&evaluation).trim_end());
+        let mut bench = Bench::load(settings, cohorts).await?;
+        if args.bare {
+            bench = bench.bare();
+        }
+        say(table::figures(&bench.evaluate(&labelled).await?).trim_end());
         if args.leave_one_out {
-            bench.leave_one_out(&cohorts, &lexicon, &labelled).await?;
+            say(table::strangers(&bench.leave_one_out(&labelled).await?).trim_end());
         }
         Ok(ExitCode::SUCCESS)
     })
-}
-
-struct Bench {
-    encoder: Arc<BertEncoder>,
-    settings: classify::Settings,
-}
-
-impl Bench {
-    fn classifier(&self, cohorts: Vec<Cohort>, lexicon: &Lexicon) -> Result<Classifier, CommandError> {
-        let encoder = Arc::clone(&self.encoder);
-        Ok(start_classifier(
-            encoder,
-            cohorts,
-            lexicon.clone(),
-            Corrections::new(),
-            &self.settings,
-        )?)
-    }
-
-    async fn leave_one_out(
-        &self,
-        cohorts: &[Cohort],
-        lexicon: &Lexicon,
-        labelled: &[Labelled],
-    ) -> Result<(), CommandError> {
-        let slugs: Vec<CohortSlug> = cohorts.iter().map(|cohort| cohort.slug.clone()).collect();
-        let mut rows = Vec::new();
-        for slug in slugs {
-            let stranger = |cohort: &Cohort| {
-                let mut cohort = cohort.clone();
-                if cohort.slug == slug {
-                    cohort.examples.clear();
-                }
-                cohort
-            };
-            let with_stranger = cohorts.iter().map(stranger).collect();
-            let classifier = self.classifier(with_stranger, &lexicon.without(&slug))?;
-            let figures = evaluation::evaluate_one(&classifier, labelled, &slug).await?;
-            rows.push((slug, figures));
-        }
-        say(table::strangers(&rows).trim_end());
-        Ok(())
-    }
 }

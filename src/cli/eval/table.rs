@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::classify::evaluation::{Evaluation, OfCohort, Share};
 use crate::domain::cohort::CohortSlug;
+use crate::services::evaluation::{Evaluation, OfCohort, Share};
 
 /// How many confusions are listed, and phrases of each.
 const CONFUSIONS: usize = 12;
