@@ -142,12 +142,16 @@ impl Classifier {
     /// or changed cohort costs. `None` when another model made the embedding.
     pub fn rescore(&self, answer: &ClassifiedInterest) -> Option<ClassifiedInterest> {
         let judge = &self.judge;
-        let is_ours = answer.version.split('.').next() == Some(judge.encoder.identity());
-        is_ours.then(|| ClassifiedInterest {
+        self.is_ours(answer).then(|| ClassifiedInterest {
             scores: judge.vectors.score(&answer.embedding).into(),
             version: judge.version.clone(),
             ..answer.clone()
         })
+    }
+
+    /// Whether an answer's embedding is of this model, and can be compared with its others.
+    pub fn is_ours(&self, answer: &ClassifiedInterest) -> bool {
+        answer.version.split('.').next() == Some(self.judge.encoder.identity())
     }
 
     /// The cohorts that interests are classified into.

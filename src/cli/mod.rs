@@ -4,6 +4,7 @@ pub mod demo;
 pub mod doctor;
 pub mod import;
 pub mod quality_table;
+pub mod reindex;
 pub mod serve;
 pub mod token;
 
@@ -33,6 +34,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Check whether a store contradicts itself, and mend it; no server may have it open
     Doctor(doctor::DoctorArgs),
+    /// Build the search index anew; no server may have its store open
+    Reindex(reindex::ReindexArgs),
 }
 
 /// Any failure of a command, with its causes.
@@ -56,6 +59,7 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Import(args) => import::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Reindex(args) => reindex::run(args),
         Command::Demo(args) => {
             let summary = demo::run(&args)?;
             crate::app::say(&format!(

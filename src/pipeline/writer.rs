@@ -16,6 +16,7 @@ use chrono::Utc;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::changed::Changed;
 use super::ids::IdPool;
 use super::judge::{Judged, Judgement};
 use super::retry::Retry;
@@ -29,7 +30,7 @@ use crate::domain::fact::Fact;
 use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::Rules;
-use crate::domain::profile::Profile;
+use crate::domain::profile::{Profile, ProfileId};
 use crate::domain::record::{RawId, Reject};
 use crate::domain::trail::{MessageMark, Step};
 use crate::identity::ahead::advance;
@@ -55,6 +56,8 @@ pub struct Submission {
 pub enum Work {
     Chunk(Submission),
     Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
+    /// Finish what is under way, take nothing more, and say so.
+    Stop(oneshot::Sender<()>),
 }
 
 /// What a group changes, decided and segmented, and not yet stored.
@@ -66,6 +69,7 @@ struct Decided {
 
 /// What is told once a commit is durable.
 struct News {
+    changed: Vec<ProfileId>,
     transitions: Vec<Transition>,
     merges: u64,
     refused: Vec<&'static str>,
@@ -88,16 +92,30 @@ pub struct Writer {
     pub(super) ids: IdPool,
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
+    changed: Arc<Changed>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.changed.close();
+    }
 }
 
 impl Writer {
-    pub fn new(store: Store, rules: Rules, scores: Arc<Scores>, rosters: Arc<Rosters>) -> Self {
+    pub fn new(
+        store: Store,
+        rules: Rules,
+        scores: Arc<Scores>,
+        rosters: Arc<Rosters>,
+        changed: Arc<Changed>,
+    ) -> Self {
         Self {
             store,
             rules,
             ids: IdPool::default(),
             scores,
             rosters,
+            changed,
         }
     }
 
@@ -127,6 +145,12 @@ impl Writer {
                     self.land(&mut flight).await;
                     // Whoever asked may have gone; what was decided is decided.
                     let _ = reply.send(self.judge(&judgement).await);
+                }
+                Some(Work::Stop(stopped)) => {
+                    self.land(&mut flight).await;
+                    drop(queue);
+                    let _ = stopped.send(());
+                    return;
                 }
                 None => {
                     self.land(&mut flight).await;
@@ -321,7 +345,10 @@ impl Writer {
     ) -> Result<(Commit, News), PipelineError> {
         let known = self.scores.of_plan(&plan).await?;
         let transitions = measured("segment", || self.scores.segment(&mut plan, graph, &known, now));
+        let redirects = plan.redirects.iter().map(|redirect| redirect.id);
+        let absorbed = plan.merges.iter().map(|merge| merge.absorbed).chain(redirects);
         let news = News {
+            changed: plan.profiles.keys().copied().chain(absorbed).collect(),
             merges: plan.merges.len() as u64,
             refused: (plan.conflicts.iter().chain(&commit.conflicts))
                 .map(|conflict| conflict.refused.kind())
@@ -351,13 +378,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Counts what was stored, and lets the rosters follow.
+    /// Counts what was stored, lets the rosters follow, and says who has changed.
     fn tell(&self, news: News) {
         metrics::counter!("cdp_merges_total").increment(news.merges);
         for kind in news.refused {
             metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
         }
         self.rosters.follow(&news.transitions);
+        self.changed.note(news.changed);
     }
 }
 
@@ -384,7 +412,7 @@ fn gather(first: Submission, queue: &mut mpsc::Receiver<Work>) -> (Vec<Submissio
                 bytes += next.structured.bytes;
                 group.push(next);
             }
-            other @ Work::Judgement(..) => return (group, Some(other)),
+            other @ (Work::Judgement(..) | Work::Stop(_)) => return (group, Some(other)),
         }
     }
     (group, None)

@@ -9,6 +9,7 @@ pub mod judgement;
 pub mod payload;
 pub mod profiles;
 pub mod quality;
+pub mod search;
 pub mod token;
 pub mod users;
 
@@ -23,6 +24,8 @@ pub enum Tag {
     Ingest,
     /// Find people.
     Users,
+    /// Find by what is half typed, misspelt or alike.
+    Search,
     /// See why they are one, and judge it.
     Identity,
     /// List cohorts and their members.
@@ -39,6 +42,7 @@ pub type Resources = (
     batches::BatchesApi,
     files::FilesApi,
     users::UsersApi,
+    search::SearchApi,
     profiles::ProfilesApi,
     judgement::JudgementApi,
     cohorts::CohortsApi,
@@ -55,6 +59,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         batches::BatchesApi,
         files::FilesApi,
         users::UsersApi,
+        search::SearchApi,
         profiles::ProfilesApi,
         judgement::JudgementApi,
         cohorts::CohortsApi,
