@@ -17,6 +17,9 @@ use crate::domain::interest::{ClassifiedInterest, Embedding, InterestKey, Score}
 /// How many repaired spellings are kept embedded, at about 1.5 KiB each.
 const REPAIRED_MAX: usize = 4_096;
 
+/// So many answers about what was only asked are kept, at about 2 KiB each.
+const ASKED_MAX: usize = 1_024;
+
 /// Gives the likely spelling of a text that looks misspelt.
 pub type Repair = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -44,7 +47,10 @@ pub enum ClassifyError {
 pub struct Classifier {
     judge: Arc<Judge>,
     batcher: Batcher<InterestKey, ClassifiedInterest, EncodeError>,
+    /// Answers that the store keeps too: to be here is how an interest is known to be there.
     cache: AnswerCache,
+    /// Answers that nobody kept.
+    asked: AnswerCache,
 }
 
 /// What answers; it works on the batcher's thread.
@@ -90,10 +96,11 @@ impl Classifier {
             judge,
             batcher: Batcher::start("classifier", work).map_err(ClassifyError::Thread)?,
             cache: AnswerCache::new(settings.cached_answers_max),
+            asked: AnswerCache::new(ASKED_MAX),
         })
     }
 
-    /// An answer for each interest, in their order. What is in the cache costs nothing;
+    /// An answer for each interest, in their order. What is in a cache costs nothing;
     /// the rest goes to the model's thread, each interest once.
     ///
     /// # Errors
@@ -103,7 +110,7 @@ impl Classifier {
         let mut answers: HashMap<&InterestKey, ClassifiedInterest> = HashMap::with_capacity(distinct.len());
         let mut unknown = Vec::new();
         for key in distinct {
-            match self.cache.get(key) {
+            match self.cache.get(key).or_else(|| self.asked.get(key)) {
                 Some(answer) => drop(answers.insert(key, answer)),
                 None => unknown.push(key.clone()),
             }
@@ -114,7 +121,7 @@ impl Classifier {
             source,
         })?;
         for (key, answer) in unknown.iter().zip(fresh) {
-            self.cache.put(answer.clone());
+            self.asked.put(answer.clone());
             answers.insert(key, answer);
         }
         Ok(keys.iter().filter_map(|key| answers.get(key).cloned()).collect())
@@ -126,7 +133,8 @@ impl Classifier {
         &self.judge.version
     }
 
-    /// The answer for an interest, when it is at hand.
+    /// The answer for an interest, when it is at hand and was said to be kept
+    /// ([`Classifier::remember`]).
     pub fn cached(&self, key: &InterestKey) -> Option<ClassifiedInterest> {
         self.cache.get(key)
     }
@@ -142,16 +150,12 @@ impl Classifier {
     /// or changed cohort costs. `None` when another model made the embedding.
     pub fn rescore(&self, answer: &ClassifiedInterest) -> Option<ClassifiedInterest> {
         let judge = &self.judge;
-        self.is_ours(answer).then(|| ClassifiedInterest {
+        let is_ours = answer.version.split('.').next() == Some(judge.encoder.identity());
+        is_ours.then(|| ClassifiedInterest {
             scores: judge.vectors.score(&answer.embedding).into(),
             version: judge.version.clone(),
             ..answer.clone()
         })
-    }
-
-    /// Whether an answer's embedding is of this model, and can be compared with its others.
-    pub fn is_ours(&self, answer: &ClassifiedInterest) -> bool {
-        answer.version.split('.').next() == Some(self.judge.encoder.identity())
     }
 
     /// The cohorts that interests are classified into.
@@ -381,6 +385,7 @@ mod tests {
         let classifier = start(&Arc::new(Toy::default()));
         let asked = keys(&["handball"]);
         let answer = classifier.classify(&asked).await.unwrap().remove(0);
+        assert_eq!(classifier.cached(&asked[0]), None, "it was only asked");
         let other = start(&Arc::new(Toy::default()));
         assert_eq!(other.cached(&asked[0]), None);
         other.remember(ClassifiedInterest {
