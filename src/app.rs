@@ -206,12 +206,12 @@ impl App {
             bound(local);
         }
         let server = poem::Server::new_with_acceptor(acceptor);
-        let served = server
+        let outcome = server
             .run_with_graceful_shutdown(self.routes, stop, Some(self.grace))
             .await
             .map_err(failed);
         self.services.stop().await;
-        served
+        outcome
     }
 }
 

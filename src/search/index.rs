@@ -302,7 +302,7 @@ impl SearchIndex {
     ) -> Result<Option<InterestKey>, SearchError> {
         let document: TantivyDocument = searcher.doc(address).map_err(engine("read a document"))?;
         let text = document.get_first(self.fields.whole);
-        let text = text.as_ref().and_then(|value| value.as_str());
+        let text = text.as_ref().and_then(Value::as_str);
         Ok(text.map(InterestKey::from_canonical))
     }
 }

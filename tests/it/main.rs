@@ -19,5 +19,6 @@ mod remote;
 mod rest;
 mod resume;
 mod roles;
+mod search;
 mod support;
 mod writers;

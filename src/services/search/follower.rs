@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, sleep_until};
 
 use super::indexer::{Indexer, IndexingError, Walk};
+use super::meanings;
 use super::standing::Standing;
 use crate::domain::interest::InterestKey;
 use crate::pipeline::changed::Changed;
@@ -121,6 +122,9 @@ impl Follower {
                 Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(error = %error, "the search index could not follow; it tries again");
+                    if self.changed.is_closed() {
+                        return;
+                    }
                     sleep(PAUSE).await;
                     self.doubt(&error).await;
                 }
@@ -218,11 +222,9 @@ impl Follower {
     /// beside the others.
     async fn learn(&mut self) -> Result<(), StoreError> {
         let from = self.meanings.len().saturating_sub(MEANINGS_AT_ONCE);
-        let meant = self.store.interests(&self.meanings[from..]).await?;
+        let meant = meanings(&self.store, &self.scores, &self.meanings[from..]).await?;
         self.meanings.truncate(from);
-        let classifier = self.scores.classifier();
-        let ours = meant.iter().filter(|interest| classifier.is_ours(interest));
-        self.standing.learn(ours);
+        self.standing.learn(&meant);
         Ok(())
     }
 
@@ -231,11 +233,16 @@ impl Follower {
         if matches!(error, IndexingError::Store(_)) {
             return;
         }
-        match self.indexer.walk(0).await {
-            Ok(walk) => self.walk = Some(walk),
-            Err(error) => {
-                tracing::error!(error = %error, "the search index can't be compared with the store")
+        self.standing.lacks_somebody();
+        while !self.changed.is_closed() {
+            match self.indexer.walk(0).await {
+                Ok(walk) => {
+                    self.walk = Some(walk);
+                    return;
+                }
+                Err(error) => tracing::error!(error = %error, "the search index can't be compared"),
             }
+            sleep(PAUSE).await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Finds interests: by what is typed, and by meaning.
 
 use super::users::{UserHit, UserQuestion, parse_interest};
-use super::{HITS_MAX, Search, checked_text};
+use super::{HITS_MAX, Search, checked_text, meanings};
 use crate::domain::error::Error;
 use crate::domain::interest::{ClassifiedInterest, InterestKey};
 use crate::search::interests::InterestFound;
@@ -58,7 +58,7 @@ impl Search {
             .asked(move |index, _| index.find_interests(&text, limit))
             .await?;
         let keys: Vec<InterestKey> = found.iter().map(|hit| hit.key.clone()).collect();
-        let meant = self.store.interests(&keys).await?;
+        let meant = meanings(&self.store, &self.scores, &keys).await?;
         let hit = |found: InterestFound| InterestHit {
             cohorts: self.cohorts_of(&meant, &found.key),
             interest: found.key.to_string(),
@@ -89,7 +89,7 @@ impl Search {
             .map(|(key, _)| key)
             .filter(|near| *near != key)
             .collect();
-        let meant = self.store.interests(&keys).await?;
+        let meant = meanings(&self.store, &self.scores, &keys).await?;
         let counted = keys.clone();
         let (holders, _) = self.asked(move |index, _| index.holders(&counted)).await?;
         let mut hits = Vec::new();
@@ -143,30 +143,28 @@ impl Search {
 
     /// What a text means: as kept of it, else as the model says.
     async fn meaning(&self, key: &InterestKey) -> Result<ClassifiedInterest, Error> {
-        let classifier = self.scores.classifier();
-        if let Some(known) = classifier.cached(key) {
+        let asked = std::slice::from_ref(key);
+        if let Some(known) = meanings(&self.store, &self.scores, asked).await?.pop() {
             return Ok(known);
         }
-        let stored = self.store.interests(std::slice::from_ref(key)).await?;
-        if let Some(known) = stored.into_iter().find(|known| classifier.is_ours(known)) {
-            return Ok(known);
-        }
-        let asked = classifier.classify(std::slice::from_ref(key)).await;
-        let answers = asked.map_err(Error::internal)?;
-        let answer = answers.into_iter().next();
-        answer.ok_or_else(|| Error::internal("the model answered nothing"))
+        let mut answers = self
+            .scores
+            .classifier()
+            .classify(asked)
+            .await
+            .map_err(Error::internal)?;
+        answers
+            .pop()
+            .ok_or_else(|| Error::internal("the model answered nothing"))
     }
 
-    /// The names of the cohorts of one of some interests, by the cohorts of today.
+    /// The names of the cohorts of one of some interests.
     fn cohorts_of(&self, meant: &[ClassifiedInterest], key: &InterestKey) -> Vec<String> {
-        let classifier = self.scores.classifier();
-        let Some(interest) = meant.iter().find(|interest| interest.key == *key) else {
-            return Vec::new();
-        };
-        let rescored = (interest.version != classifier.version()).then(|| classifier.rescore(interest));
-        let interest = rescored.flatten().unwrap_or_else(|| interest.clone());
-        let assigned = classifier.assigned(&interest.scores);
-        let names = assigned.iter().map(|score| self.names.name(&score.cohort));
-        names.map(ToOwned::to_owned).collect()
+        let interest = meant.iter().find(|interest| interest.key == *key);
+        let assigned = interest.map(|interest| self.scores.classifier().assigned(&interest.scores));
+        let names = assigned.into_iter().flatten();
+        names
+            .map(|score| self.names.name(&score.cohort).to_owned())
+            .collect()
     }
 }

@@ -21,10 +21,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::cohorts::Names;
 use crate::domain::error::Error;
+use crate::domain::interest::{ClassifiedInterest, InterestKey};
 use crate::pipeline::Pipeline;
 use crate::pipeline::segmented::Scores;
 use crate::search::{Found, SearchIndex, Settings};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use follower::Parts;
 use standing::Standing;
 
@@ -42,7 +43,7 @@ pub const HITS_DEFAULT: u32 = 20;
 
 /// How long the index may take, when the server stops, to become equal to the store. A start
 /// after a stop that took longer compares the two.
-const FINISH_MAX: Duration = Duration::from_secs(10);
+const FINISH_MAX: Duration = Duration::from_secs(5);
 
 /// An index that was opened, for [`Search`] to follow with.
 pub struct OpenIndex {
@@ -124,6 +125,33 @@ impl Search {
         let answer = crate::pipeline::timed("search", asking).await;
         Ok(answer.map_err(Error::internal)??)
     }
+}
+
+/// What interests mean to today's model and cohorts: as at hand, else as kept. Those of another
+/// model, and those that nobody classified, are left out.
+async fn meanings(
+    store: &Store,
+    scores: &Scores,
+    keys: &[InterestKey],
+) -> Result<Vec<ClassifiedInterest>, StoreError> {
+    let classifier = scores.classifier();
+    let (mut meant, mut unknown) = (Vec::new(), Vec::new());
+    for key in keys {
+        match classifier.cached(key) {
+            Some(answer) => meant.push(answer),
+            None => unknown.push(key.clone()),
+        }
+    }
+    if !unknown.is_empty() {
+        for kept in store.interests(&unknown).await? {
+            if kept.version == classifier.version() {
+                meant.push(kept);
+            } else {
+                meant.extend(classifier.rescore(&kept));
+            }
+        }
+    }
+    Ok(meant)
 }
 
 /// A question, if it is not too long.

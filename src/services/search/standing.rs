@@ -30,11 +30,15 @@ impl Standing {
         self.everybody.store(true, Ordering::Release);
     }
 
+    pub(super) fn lacks_somebody(&self) {
+        self.everybody.store(false, Ordering::Release);
+    }
+
     pub(super) fn has_meanings(&self) {
         self.meanings.store(self.is_complete(), Ordering::Release);
     }
 
-    pub(super) fn learn<'a>(&self, interests: impl Iterator<Item = &'a ClassifiedInterest>) {
+    pub(super) fn learn(&self, interests: &[ClassifiedInterest]) {
         let mut neighbours = self.neighbours.write().unwrap_or_else(PoisonError::into_inner);
         for interest in interests {
             neighbours.add(&interest.key, &interest.embedding);

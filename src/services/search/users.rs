@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::likeness::weight;
-use super::{HITS_MAX, Search, checked_text};
+use super::{HITS_MAX, Search, checked_text, meanings};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::interest::InterestKey;
 use crate::domain::profile::{Profile, ProfileId};
@@ -155,10 +155,7 @@ impl Search {
                 .transpose()
         };
         let cohort = asked.cohort.map(|cohort| self.names.find(cohort)).transpose()?;
-        let interest = asked
-            .interest
-            .map(|interest| parse_interest(interest))
-            .transpose()?;
+        let interest = asked.interest.map(parse_interest).transpose()?;
         Ok(PeopleQuery {
             text: checked_text("q", asked.text)?.to_owned(),
             cohort,
@@ -259,7 +256,7 @@ impl Search {
         latest.sort_by_key(|(key, seen)| (Reverse(seen.seen.last), *key));
         latest.truncate(COMPARED_MAX);
         let keys: Vec<InterestKey> = latest.into_iter().map(|(key, _)| key.clone()).collect();
-        let meant = self.store.interests(&keys).await?;
+        let meant = meanings(&self.store, &self.scores, &keys).await?;
         let sureness = |key: &InterestKey| {
             let interest = meant.iter().find(|interest| interest.key == *key);
             interest
