@@ -15,7 +15,7 @@ use tantivy::{
 
 use super::Settings;
 use super::document;
-use super::schema::{Fields, ORDINAL, REV, VERSION, schema, tokenizers};
+use super::schema::{Fields, ORDINAL, REV, VERSION, analyzers, schema};
 use crate::domain::interest::InterestKey;
 use crate::domain::profile::{Profile, ProfileId};
 
@@ -112,7 +112,7 @@ impl SearchIndex {
             let (schema, fields) = schema();
             let made = Index::builder()
                 .schema(schema)
-                .tokenizers(tokenizers())
+                .tokenizers(analyzers())
                 .create_in_ram();
             let index = made.map_err(engine("was made"))?;
             return Ok((
@@ -143,12 +143,12 @@ impl SearchIndex {
         let is_there = Index::exists(&directory).unwrap_or(true);
         let index = if is_there {
             let mut index = Index::open(directory).map_err(engine("was opened"))?;
-            index.set_tokenizers(tokenizers());
+            index.set_tokenizers(analyzers());
             index
         } else {
             Index::create(directory, schema.clone(), IndexSettings::default())
                 .map(|mut index| {
-                    index.set_tokenizers(tokenizers());
+                    index.set_tokenizers(analyzers());
                     index
                 })
                 .map_err(engine("was made"))?

@@ -100,7 +100,7 @@ fn words(schema: &mut SchemaBuilder, name: &str) -> Field {
 }
 
 /// How texts are cut, for an index: it does not remember that by itself.
-pub(super) fn tokenizers() -> TokenizerManager {
+pub(super) fn analyzers() -> TokenizerManager {
     let tokenizers = TokenizerManager::default();
     tokenizers.register(WORDS, analyzer());
     tokenizers
