@@ -20,7 +20,7 @@ use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::services::seeds::{SeedError, parse_seeds};
-use crate::services::{Services, interests, transforms};
+use crate::services::{Services, interests, search, transforms};
 use crate::store::{self, Store, StoreError};
 
 /// The cohorts of a new platform.
@@ -118,6 +118,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The search index can't be opened.
+    #[error(transparent)]
+    Search(#[from] search::SearchError),
     /// A thread ended before its work.
     #[error("a part of the start-up was cut short")]
     Stopped(#[from] tokio::task::JoinError),
@@ -156,7 +159,16 @@ impl App {
             .judging_by(&config.ingest)
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
-        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login, &config.ingest);
+        let index = open_index(config).await?;
+        let services = Services::new(
+            &store,
+            &pipeline,
+            hasher,
+            issuer,
+            &config.login,
+            &config.ingest,
+            index,
+        );
         set_up_users(config, &services).await?;
         let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
         Ok(Self {
@@ -174,7 +186,8 @@ impl App {
     }
 
     /// Listens on an address; `bound` learns the real one before the first request, and
-    /// `stop` ends the listening, after which requests that are under way may finish.
+    /// `stop` ends the listening, after which requests that are under way may finish, and then
+    /// the parts.
     ///
     /// # Errors
     /// When the address can't be listened on.
@@ -197,10 +210,12 @@ impl App {
             bound(local);
         }
         let server = poem::Server::new_with_acceptor(acceptor);
-        server
+        let outcome = server
             .run_with_graceful_shutdown(self.routes, stop, Some(self.grace))
             .await
-            .map_err(failed)
+            .map_err(failed);
+        self.services.stop().await;
+        outcome
     }
 }
 
@@ -241,6 +256,12 @@ async fn start_classifier(config: &Config, store: &Store) -> Result<Classifier, 
         interests::start_classifier(encoder, cohorts, lexicon, corrections, &settings)
     });
     Ok(starting.await??)
+}
+
+async fn open_index(config: &Config) -> Result<search::OpenIndex, StartError> {
+    let (settings, store) = (config.search.clone(), config.store.clone());
+    let opening = tokio::task::spawn_blocking(move || search::open(&settings, &store));
+    Ok(opening.await??)
 }
 
 async fn set_up_users(config: &Config, services: &Services) -> Result<(), StartError> {

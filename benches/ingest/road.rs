@@ -13,10 +13,10 @@ use cdp::classify::{self, Classifier, Corrections};
 use cdp::config::Config;
 use cdp::domain::interest::{ClassifiedInterest, InterestKey};
 use cdp::pipeline::Pipeline;
-use cdp::services::Services;
 use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
+use cdp::services::{Services, search};
 use cdp::store::{self, Store};
 use futures_util::{StreamExt, stream};
 
@@ -99,7 +99,16 @@ impl Road {
             &"a secret of nobody's, used nowhere".into(),
             Duration::from_mins(1),
         )?;
-        let services = Services::new(&store, &pipeline, hasher, issuer, &config.login, &config.ingest);
+        let index = search::open(&config.search, &settings)?;
+        let services = Services::new(
+            &store,
+            &pipeline,
+            hasher,
+            issuer,
+            &config.login,
+            &config.ingest,
+            index,
+        );
         Ok(Self { store, services })
     }
 

@@ -20,6 +20,9 @@ use crate::domain::interest::{ClassifiedInterest, Embedding, InterestKey, Score}
 /// How many repaired spellings are kept embedded, at about 1.5 KiB each.
 const REPAIRED_MAX: usize = 4_096;
 
+/// So many answers about what was only asked are kept, at about 2 KiB each.
+const ASKED_MAX: usize = 1_024;
+
 /// Gives the spellings that were probably meant by a text that looks misspelt.
 pub type Readings = Box<dyn Fn(&str) -> Vec<String> + Send + Sync>;
 
@@ -73,7 +76,10 @@ pub enum ClassifyError {
 pub struct Classifier {
     judge: Arc<Judge>,
     batcher: Batcher<InterestKey, ClassifiedInterest, EncodeError>,
+    /// Answers that the store keeps too: to be here is how an interest is known to be there.
     cache: AnswerCache,
+    /// Answers that nobody kept.
+    asked: AnswerCache,
 }
 
 /// What answers; it works on the batcher's thread.
@@ -131,6 +137,7 @@ impl Classifier {
             judge,
             batcher: Batcher::start("classifier", work).map_err(ClassifyError::Thread)?,
             cache: AnswerCache::new(settings.cached_answers_max),
+            asked: AnswerCache::new(ASKED_MAX),
         })
     }
 
@@ -159,7 +166,7 @@ impl Classifier {
         self.judge.knowledge().corrections.clone()
     }
 
-    /// An answer for each interest, in their order. What is in the cache costs nothing;
+    /// An answer for each interest, in their order. What is in a cache costs nothing;
     /// the rest goes to the model's thread, each interest once. Waits for its turn, however
     /// long: for whoever holds back what comes behind.
     ///
@@ -189,7 +196,7 @@ impl Classifier {
         let mut answers: HashMap<&InterestKey, ClassifiedInterest> = HashMap::with_capacity(distinct.len());
         let mut unknown = Vec::new();
         for key in distinct {
-            match self.cached(key) {
+            match self.at_hand(key) {
                 Some(answer) => drop(answers.insert(key, answer)),
                 None => unknown.push(key.clone()),
             }
@@ -206,7 +213,7 @@ impl Classifier {
             },
         })?;
         for (key, answer) in unknown.iter().zip(fresh) {
-            self.cache.put(answer.clone());
+            self.asked.put(answer.clone());
             answers.insert(key, answer);
         }
         Ok(keys.iter().filter_map(|key| answers.get(key).cloned()).collect())
@@ -223,11 +230,20 @@ impl Classifier {
         self.judge.encoder.identity()
     }
 
-    /// The answer for an interest, when it is at hand.
+    /// The answer for an interest, when it is at hand and was said to be kept
+    /// ([`Classifier::remember`]).
     pub fn cached(&self, key: &InterestKey) -> Option<ClassifiedInterest> {
-        let answer = self.cache.get(key)?;
-        let knowledge = self.judge.knowledge();
-        (*answer.version == *knowledge.version).then_some(answer)
+        self.if_current(self.cache.get(key)?)
+    }
+
+    /// The answer for an interest, when it is at hand or was asked for lately.
+    fn at_hand(&self, key: &InterestKey) -> Option<ClassifiedInterest> {
+        let asked = || self.if_current(self.asked.get(key)?);
+        self.cached(key).or_else(asked)
+    }
+
+    fn if_current(&self, answer: ClassifiedInterest) -> Option<ClassifiedInterest> {
+        (*answer.version == *self.judge.knowledge().version).then_some(answer)
     }
 
     /// Takes over an answer that the store kept; one of another version is ignored.
@@ -589,6 +605,7 @@ mod tests {
         let classifier = start(&Arc::new(Toy::default()));
         let asked = keys(&["handball"]);
         let answer = classifier.classify(&asked).await.unwrap().remove(0);
+        assert_eq!(classifier.cached(&asked[0]), None, "it was only asked");
         let other = start(&Arc::new(Toy::default()));
         assert_eq!(other.cached(&asked[0]), None);
         other.remember(ClassifiedInterest {

@@ -12,6 +12,7 @@ use crate::app::say;
 use crate::config::Config;
 use crate::domain::fault::{Fault, Finding, Subject};
 use crate::services::doctor::{Doctor, Progress, Report};
+use crate::services::search::reindex;
 
 /// How many of the same fault are shown.
 const EXAMPLES: usize = 5;
@@ -55,6 +56,8 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
         let doctor = Doctor::open(&config.store).await?;
         let found = doctor.check(&listener).await?;
         let left = if args.repair && !found.is_sound() {
+            // Before it is true: a repair that is interrupted has mended something.
+            reindex::doubt(&config.search, &config.store)?;
             Some(doctor.repair(&listener).await?)
         } else {
             None

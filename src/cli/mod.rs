@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod eval;
 pub mod import;
 pub mod quality_table;
+pub mod reindex;
 pub mod serve;
 pub mod token;
 
@@ -36,6 +37,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measure how right the classifier is
     Eval(eval::EvalArgs),
+    /// Build the search index anew; no server may have its store open
+    Reindex(reindex::ReindexArgs),
 }
 
 /// Any failure of a command, with its causes.
@@ -60,6 +63,7 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Token(args) => token::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
+        Command::Reindex(args) => reindex::run(args),
         Command::Demo(args) => {
             let summary = demo::run(&args)?;
             crate::app::say(&format!(

@@ -9,9 +9,11 @@
 //! [`structured`] validates them, [`segmented`] turns a plan's profiles into memberships.
 //! What can run beside other requests runs in the caller's task; only what must see the
 //! graph as it is, is done by the one [`writer`], which takes all chunks that wait into
-//! one transaction. After the commit, and before the answer, [`rosters`] follow. What people
-//! decide by hand goes through the same writer: [`judge`].
+//! one transaction. After the commit, and before the answer, [`rosters`] follow, and who has
+//! [`changed`] is told to whoever follows later. What people decide by hand goes through the same
+//! writer: [`judge`].
 
+pub mod changed;
 mod ids;
 pub mod judge;
 pub mod raw;
@@ -38,6 +40,7 @@ use crate::ingest::transform::Transforms;
 use crate::ingest::validate::Rules;
 use crate::store::commit::BatchProgress;
 use crate::store::{Store, StoreError};
+use changed::Changed;
 use judge::{Judged, Judgement};
 use raw::Received;
 use rosters::Rosters;
@@ -100,6 +103,7 @@ pub struct Outcome {
 pub struct Pipeline {
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
+    changed: Arc<Changed>,
     transforms: Arc<Transforms>,
     rules: Arc<Rules>,
     queue: mpsc::Sender<Work>,
@@ -118,11 +122,19 @@ impl Pipeline {
         let rosters = Arc::new(Rosters::load(&store, classifier.cohorts()).await?);
         let scores = Arc::new(Scores::new(store.clone(), classifier));
         let (queue, work) = mpsc::channel(QUEUE_CHUNKS);
-        let writer = Writer::new(store, settings.rules(), Arc::clone(&scores), Arc::clone(&rosters));
+        let changed = Arc::new(Changed::default());
+        let writer = Writer::new(
+            store,
+            settings.rules(),
+            Arc::clone(&scores),
+            Arc::clone(&rosters),
+            Arc::clone(&changed),
+        );
         tokio::spawn(writer.run(work));
         Ok(Self {
             scores,
             rosters,
+            changed,
             transforms: Arc::default(),
             rules: Arc::new(Rules {
                 placeholders: settings.placeholders(),
@@ -200,6 +212,16 @@ impl Pipeline {
         changed.await.map_err(|_| PipelineError::Stopped)?
     }
 
+    /// Takes nothing more, and returns when all that was taken is durable and told. Whoever sends
+    /// a chunk from now on hears that the server is stopping.
+    pub async fn stop(&self) {
+        let (stopped, is_stopped) = oneshot::channel();
+        if self.queue.send(Work::Stop(stopped)).await.is_ok() {
+            // The writer may have ended by itself, which is as good.
+            let _ = is_stopped.await;
+        }
+    }
+
     /// Whether there is a writer to take chunks.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -218,9 +240,15 @@ impl Pipeline {
         &self.rosters
     }
 
+    /// Who has changed, for one follower.
+    #[must_use]
+    pub const fn changed(&self) -> &Arc<Changed> {
+        &self.changed
+    }
+
     /// What interests mean.
     #[must_use]
-    pub fn scores(&self) -> &Scores {
+    pub const fn scores(&self) -> &Arc<Scores> {
         &self.scores
     }
 }

@@ -16,6 +16,7 @@ use chrono::Utc;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::changed::Changed;
 use super::ids::IdPool;
 use super::judge::{Judged, Judgement};
 use super::retry::Retry;
@@ -56,6 +57,8 @@ pub enum Work {
     Chunk(Submission),
     Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
     Resegment(Vec<ProfileId>, oneshot::Sender<Result<u64, PipelineError>>),
+    /// Finish what is under way, take nothing more, and say so.
+    Stop(oneshot::Sender<()>),
 }
 
 /// What a group changes, decided and segmented, and not yet stored.
@@ -67,6 +70,7 @@ struct Decided {
 
 /// What is told once a commit is durable.
 pub(super) struct News {
+    changed: Vec<ProfileId>,
     transitions: Vec<Transition>,
     merges: u64,
     refused: Vec<&'static str>,
@@ -89,16 +93,30 @@ pub struct Writer {
     pub(super) ids: IdPool,
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
+    changed: Arc<Changed>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.changed.close();
+    }
 }
 
 impl Writer {
-    pub fn new(store: Store, rules: Rules, scores: Arc<Scores>, rosters: Arc<Rosters>) -> Self {
+    pub fn new(
+        store: Store,
+        rules: Rules,
+        scores: Arc<Scores>,
+        rosters: Arc<Rosters>,
+        changed: Arc<Changed>,
+    ) -> Self {
         Self {
             store,
             rules,
             ids: IdPool::default(),
             scores,
             rosters,
+            changed,
         }
     }
 
@@ -132,6 +150,12 @@ impl Writer {
                 Some(Work::Resegment(ids, reply)) => {
                     self.land(&mut flight).await;
                     let _ = reply.send(self.resegment(&ids).await);
+                }
+                Some(Work::Stop(stopped)) => {
+                    self.land(&mut flight).await;
+                    drop(queue);
+                    let _ = stopped.send(());
+                    return;
                 }
                 None => {
                     self.land(&mut flight).await;
@@ -326,7 +350,10 @@ impl Writer {
     ) -> Result<(Commit, News), PipelineError> {
         let known = self.scores.of_plan(&plan).await?;
         let transitions = measured("segment", || self.scores.segment(&mut plan, graph, &known, now));
+        let redirects = plan.redirects.iter().map(|redirect| redirect.id);
+        let absorbed = plan.merges.iter().map(|merge| merge.absorbed).chain(redirects);
         let news = News {
+            changed: plan.profiles.keys().copied().chain(absorbed).collect(),
             merges: plan.merges.len() as u64,
             refused: (plan.conflicts.iter().chain(&commit.conflicts))
                 .map(|conflict| conflict.refused.kind())
@@ -356,13 +383,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Counts what was stored, and lets the rosters follow.
+    /// Counts what was stored, lets the rosters follow, and says who has changed.
     pub(super) fn tell(&self, news: News) {
         metrics::counter!("cdp_merges_total").increment(news.merges);
         for kind in news.refused {
             metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
         }
         self.rosters.follow(&news.transitions);
+        self.changed.note(news.changed);
     }
 }
 
@@ -389,7 +417,9 @@ fn gather(first: Submission, queue: &mut mpsc::Receiver<Work>) -> (Vec<Submissio
                 bytes += next.structured.bytes;
                 group.push(next);
             }
-            other @ (Work::Judgement(..) | Work::Resegment(..)) => return (group, Some(other)),
+            other @ (Work::Judgement(..) | Work::Resegment(..) | Work::Stop(_)) => {
+                return (group, Some(other));
+            }
         }
     }
     (group, None)

@@ -38,6 +38,11 @@ impl Names {
         self.names.get(slug).map_or(slug.as_str(), String::as_str)
     }
 
+    /// The same by the slug's text.
+    pub(super) fn name_of<'a>(&'a self, slug: &'a str) -> &'a str {
+        self.names.get(&CohortSlug::of(slug)).map_or(slug, String::as_str)
+    }
+
     /// The cohort of a name or slug in any case.
     ///
     /// # Errors

@@ -93,7 +93,7 @@ impl Lookup {
         found.ok_or_else(|| Error::not_found("nobody has this id"))
     }
 
-    async fn profile(&self, cookie: Option<&str>, email: Option<&str>) -> Result<Profile, Error> {
+    pub(super) async fn profile(&self, cookie: Option<&str>, email: Option<&str>) -> Result<Profile, Error> {
         let (by_cookie, by_email) = (self.by_cookie(cookie).await?, self.by_email(email).await?);
         match (by_cookie, by_email) {
             (None, None) => Err(Error::bad_request("cookie", "give a `cookie` or an `email`")),

@@ -3,7 +3,8 @@
 //!
 //! [`ingest`] takes payloads, read by the [`transforms`] of their source, [`quality`] says how good they were, [`lookup`] finds people, [`view`] is how a person is shown,
 //! [`explain`] says why they are one, [`timeline`] what happened to them, [`judgement`] takes
-//! people apart and together by hand, [`history`] is how that is shown, [`cohorts`] lists and pages cohorts, [`classification`]
+//! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
+//! half typed or alike, [`cohorts`] lists and pages cohorts, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
 //! [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
@@ -23,6 +24,7 @@ pub mod interests;
 pub mod judgement;
 pub mod lookup;
 pub mod quality;
+pub mod search;
 pub mod seeds;
 pub mod timeline;
 pub mod transforms;
@@ -58,12 +60,15 @@ pub struct Services {
     pub backfills: Arc<backfill::Backfills>,
     /// Logs users in.
     pub accounts: accounts::Accounts,
+    /// Finds by what is half typed, misspelt or alike.
+    pub search: search::Search,
     store: Store,
     pipeline: Pipeline,
 }
 
 impl Services {
-    /// Wires the services to the parts they work with, and starts the worker of the queue.
+    /// Wires the services to the parts they work with, starts the worker of the queue, and lets the
+    /// search index follow the store.
     #[must_use]
     pub fn new(
         store: &Store,
@@ -72,6 +77,7 @@ impl Services {
         issuer: TokenIssuer,
         login: &accounts::Settings,
         ingest: &crate::ingest::Settings,
+        index: search::OpenIndex,
     ) -> Arc<Self> {
         let names = Arc::new(cohorts::Names::of(pipeline.scores().classifier().cohorts()));
         let backfills = backfill::Backfills::start(store, pipeline);
@@ -89,11 +95,18 @@ impl Services {
                 Arc::clone(&backfills),
             ),
             backfills,
+            search: search::Search::new(store.clone(), pipeline, Arc::clone(&names), index),
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts: accounts::Accounts::new(store.clone(), hasher, issuer, login),
             store: store.clone(),
             pipeline: pipeline.clone(),
         })
+    }
+
+    /// Takes no more records, and leaves the search index equal to the store.
+    pub async fn stop(&self) {
+        self.pipeline.stop().await;
+        self.search.finish().await;
     }
 
     /// Whether the platform can serve: the writer runs, and the store answers.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: [(&str, &str, Permission); 22] = [
+const ROOT_FIELDS: [(&str, &str, Permission); 27] = [
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -26,6 +26,27 @@ const ROOT_FIELDS: [(&str, &str, Permission); 22] = [
         Permission::Read,
     ),
     ("cohorts", "{ cohorts { slug } }", Permission::Read),
+    (
+        "searchUsers",
+        r#"{ searchUsers(q: "a") { totalCount } }"#,
+        Permission::Read,
+    ),
+    (
+        "searchInterests",
+        r#"{ searchInterests(q: "a") { complete } }"#,
+        Permission::Read,
+    ),
+    (
+        "similarInterests",
+        r#"{ similarInterests(interest: "cricket") { complete } }"#,
+        Permission::Read,
+    ),
+    ("suggest", r#"{ suggest(q: "a") { complete } }"#, Permission::Read),
+    (
+        "similarUsers",
+        r#"{ similarUsers(cookie: "unknown-cookie") { complete } }"#,
+        Permission::Read,
+    ),
     (
         "classify",
         r#"{ classify(texts: ["cricket"]) { cohorts } }"#,
@@ -170,6 +191,11 @@ async fn every_committed_query_runs() {
         "provenance",
         "replay_rejects",
         "review_conflict",
+        "search_interests",
+        "search_users",
+        "similar_interests",
+        "similar_users",
+        "suggest",
         "timeline",
         "undo_merge",
         "withdraw_correction",

@@ -48,6 +48,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "ingest",
             "store",
             "classify",
+            "search",
             "pipeline",
             "auth",
             "services",

@@ -20,5 +20,6 @@ mod remote;
 mod rest;
 mod resume;
 mod roles;
+mod search;
 mod support;
 mod writers;

@@ -49,13 +49,18 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/ingest/{batch}/quality          401     403     403     may     may
     GET /api/ingest/{batch}/rejects          401     403     403     may     may
     POST /api/ingest/{batch}/replay          401     403     403     may     may
+    GET /api/interests/search                401     may     may     403     may
+    GET /api/interests/similar               401     may     may     403     may
     GET /api/merges                          401     may     may     403     may
     POST /api/merges/{id}/undo               401     403     403     403     may
     POST /api/profiles/{id}/cut              401     403     403     403     may
     GET /api/profiles/{id}/graph             401     may     may     403     may
     GET /api/profiles/{id}/provenance        401     may     may     403     may
     GET /api/profiles/{id}/timeline          401     may     may     403     may
+    GET /api/search/suggest                  401     may     may     403     may
     GET /api/user                            401     may     may     403     may
+    GET /api/user/similar                    401     may     may     403     may
+    GET /api/users/search                    401     may     may     403     may
     GET /metrics                             401     may     may     403     may
     POST /graphql                            401     may     may     may     may
     ");

@@ -3,7 +3,20 @@
 // A request is data (`Call`) before it is sent, so that the `curl` shown beside it is the request itself
 // and not a second description of it. To add one: a function below, and its answer in `shapes.ts`.
 
-import type { BatchQuality, Classification, Cohort, CohortPage, ErrorBody, IngestReport, Token, UserProfile } from './shapes'
+import type {
+  BatchQuality,
+  Classification,
+  Cohort,
+  CohortPage,
+  ErrorBody,
+  IngestReport,
+  InterestHits,
+  SimilarUsers,
+  Suggestions,
+  Token,
+  UserHits,
+  UserProfile,
+} from './shapes'
 
 /** A request that answers with a `T`. */
 export interface Call<T> {
@@ -55,6 +68,38 @@ export const cohortUsers = (cohort: string, limit: number, cursor?: string): Cal
   method: 'GET',
   path: '/api/cohort/users',
   query: { cohort, limit, ...(cursor === undefined ? {} : { cursor }) },
+})
+
+/** What people are searched for by; what is empty is not asked. */
+export interface Question {
+  q?: string
+  cohort?: string
+  city?: string
+  country?: string
+  interest?: string
+}
+
+export const searchUsers = (question: Question, limit: number, offset = 0): Call<UserHits> => {
+  const asked = Object.entries({ ...question, q: question.q?.trim() }).filter(([, value]) => value)
+  return {
+    method: 'GET',
+    path: '/api/users/search',
+    query: { ...Object.fromEntries(asked), limit, ...(offset > 0 ? { offset } : {}) },
+  }
+}
+
+export const suggest = (q: string): Call<Suggestions> => ({ method: 'GET', path: '/api/search/suggest', query: { q } })
+
+export const similarInterests = (interest: string, limit: number): Call<InterestHits> => ({
+  method: 'GET',
+  path: '/api/interests/similar',
+  query: { interest, limit },
+})
+
+export const similarUsers = (id: string, limit: number): Call<SimilarUsers> => ({
+  method: 'GET',
+  path: '/api/user/similar',
+  query: { id, limit },
 })
 
 export const classify = (texts: string[]): Call<{ results: Classification[] }> => ({

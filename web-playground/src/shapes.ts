@@ -115,6 +115,50 @@ export interface CohortPage {
   next_cursor?: string | null
 }
 
+export interface UserHit {
+  id: string
+  score: number
+  user_profile: UserProfile
+}
+
+export interface FacetValue {
+  value: string
+  name: string
+  count: number
+}
+
+export interface UserHits {
+  total: number
+  limit: number
+  offset: number
+  users: UserHit[]
+  facets: { cohorts: FacetValue[]; cities: FacetValue[]; countries: FacetValue[] }
+  next_offset?: number | null
+  lenient: boolean
+  complete: boolean
+}
+
+export interface InterestHit {
+  interest: string
+  users: number
+  cohorts: string[]
+  similarity?: number | null
+}
+
+export interface InterestHits {
+  interests: InterestHit[]
+  complete: boolean
+}
+
+export interface Suggestions extends InterestHits {
+  users: UserHit[]
+}
+
+export interface SimilarUsers {
+  users: (UserHit & { shared_interests: string[] })[]
+  complete: boolean
+}
+
 export interface Classification {
   text: string
   normalised?: string

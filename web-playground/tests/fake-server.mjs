@@ -172,6 +172,63 @@ function quality(batch_id, report) {
   }
 }
 
+/** How many have each value, the most frequent first. */
+function counted(found, valuesOf) {
+  const counts = new Map()
+  for (const person of found) for (const value of valuesOf(person)) counts.set(value, (counts.get(value) ?? 0) + 1)
+  return [...counts].map(([name, count]) => ({ value: name, name, count })).sort((a, b) => b.count - a.count)
+}
+
+function search(query) {
+  const cityOf = (person) => person.location?.split(',')[0]
+  const cohortsOf = (person) => profileOf(person, false).cohorts
+  const words = (query.get('q') ?? '').toLowerCase().split(/\s+/).filter(Boolean)
+  const found = distinct().filter((person) => {
+    const text = [person.email, ...person.cookies, ...person.interests, person.location].join(' ').toLowerCase()
+    return (
+      words.every((word) => text.includes(word)) &&
+      (!query.has('cohort') || cohortsOf(person).includes(query.get('cohort'))) &&
+      (!query.has('city') || cityOf(person) === query.get('city')) &&
+      (!query.has('interest') || person.interests.has(query.get('interest')))
+    )
+  })
+  const [limit, offset] = [Number(query.get('limit') ?? 20), Number(query.get('offset') ?? 0)]
+  return {
+    total: found.length,
+    limit,
+    offset,
+    users: found.slice(offset, offset + limit).map((person) => ({ id: person.id, score: 1, user_profile: profileOf(person) })),
+    facets: {
+      cohorts: counted(found, cohortsOf),
+      cities: counted(found, (person) => [cityOf(person)].filter(Boolean)),
+      countries: [],
+    },
+    next_offset: offset + limit < found.length ? offset + limit : null,
+    lenient: false,
+    complete: true,
+  }
+}
+
+function interestsWith(q) {
+  const all = counted(distinct(), (person) => [...person.interests])
+  const found = all.filter(({ name }) => q && name.includes(q.toLowerCase()))
+  return found.map(({ name, count }) => ({ interest: name, users: count, cohorts: [cohortOf(name)].filter(Boolean) }))
+}
+
+function similarTo(id) {
+  const somebody = distinct().find((person) => person.id === id)
+  const shared = (person) => [...person.interests].filter((interest) => somebody.interests.has(interest))
+  const alike = distinct().filter((person) => person !== somebody && shared(person).length > 0)
+  return alike
+    .map((person) => ({
+      id: person.id,
+      score: shared(person).length / somebody.interests.size,
+      shared_interests: shared(person),
+      user_profile: profileOf(person),
+    }))
+    .sort((a, b) => b.score - a.score)
+}
+
 const schema = buildSchema('type Cohort { name: String! size: Int! } type Query { cohorts: [Cohort!]! }')
 
 async function answer(request, url, body) {
@@ -194,6 +251,17 @@ async function answer(request, url, body) {
       if (!person) throw new Refusal(404, 'not_found', 'nobody is known by this')
       return [200, { user_profile: profileOf(person, query.has('include')) }]
     }
+    case 'GET /api/users/search':
+      return [200, search(query)]
+    case 'GET /api/search/suggest':
+      return [200, { interests: interestsWith(query.get('q')).slice(0, 5), users: [], complete: true }]
+    case 'GET /api/interests/similar': {
+      const cohort = cohortOf(query.get('interest'))
+      const near = (TERMS[cohort] ?? []).filter((term) => term !== query.get('interest')).flatMap(interestsWith)
+      return [200, { interests: near.map((hit) => ({ ...hit, similarity: 0.6 })), complete: true }]
+    }
+    case 'GET /api/user/similar':
+      return [200, { users: similarTo(query.get('id')).slice(0, Number(query.get('limit'))), complete: true }]
     case 'GET /api/cohorts':
       return [200, { cohorts: cohorts() }]
     case 'GET /api/cohort/users': {

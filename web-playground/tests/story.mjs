@@ -58,6 +58,8 @@ try {
   await told('an unknown person is told kindly', () => looksUpNobody(page))
   await told('a bad row of a CSV is explained', () => ingestsBadRow(page))
   await told('page through a cohort', () => pagesCohort(page))
+  await told('find people while typing, narrow down, and open one', () => searches(page))
+  await told('from a profile to people alike and to similar interests', () => followsInterests(page))
   await told('classify "nike shoes" as Fashion', () => classifies(page))
   await told('the page is accessible, in light and dark, and fits a phone', () => isWellMade(page))
   await told('run a query in GraphiQL', () => queriesGraphiQL(page))
@@ -178,6 +180,39 @@ async function pagesCohort(page) {
   await members.getByText(/^1–20 of/).waitFor()
 }
 
+async function searches(page) {
+  await openScreen(page, 'Search')
+  const box = page.getByRole('searchbox', { name: 'Search people' })
+  const found = page.getByRole('region', { name: 'Found people' })
+  // Half a word of an address that the CSV brought, typed key by key.
+  await box.pressSequentially('story1', { delay: 20 })
+  await found.getByText('story1@example.com').waitFor()
+  await box.fill('')
+  await page.getByRole('list', { name: 'City' }).getByRole('button', { name: /^Austin/ }).click()
+  const sports = page.getByRole('list', { name: 'Cohort', exact: true }).getByRole('button', { name: /^Sports/ })
+  await sports.click()
+  await found.getByRole('heading', { name: /people$/ }).waitFor()
+  await found.getByText(/^1–20 of/).waitFor()
+  await found.getByRole('button', { name: 'Next' }).click()
+  await found.getByText(/^21–/).waitFor()
+  await box.fill('story24@example.com')
+  await found.getByRole('link', { name: 'story24@example.com' }).click()
+  await page.getByRole('heading', { name: 'story24@example.com' }).waitFor()
+}
+
+async function followsInterests(page) {
+  const alike = page.getByRole('region', { name: 'People like this one' })
+  await alike.getByRole('link').first().waitFor()
+  await expectText(alike, 'football')
+  await page.getByRole('list', { name: 'Interests of this person' }).getByRole('link', { name: 'football' }).click()
+  await page.getByRole('heading', { name: 'Search', level: 1 }).waitFor()
+  const similar = page.getByRole('list', { name: 'Similar interests' })
+  await similar.getByRole('button', { name: /^cricket/ }).click()
+  await page.getByText('Only people who like cricket').waitFor()
+  const found = page.getByRole('region', { name: 'Found people' })
+  await found.getByText('john.smith@example.com').or(found.getByText(/^1–20 of/)).first().waitFor()
+}
+
 async function classifies(page) {
   await openScreen(page, 'Classify')
   await page.getByLabel('Interests, one on each line').fill('nike shoes\ncrcket\nasdf')
@@ -190,7 +225,7 @@ async function classifies(page) {
 async function isWellMade(page) {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    for (const screen of ['Ingest', 'People', 'Cohorts', 'Classify']) {
+    for (const screen of ['Ingest', 'People', 'Search', 'Cohorts', 'Classify']) {
       await openScreen(page, screen)
       await axe(page, `${screen}, ${colorScheme}`)
       await picture(page, `${screen.toLowerCase()}-${colorScheme}`)
@@ -198,7 +233,7 @@ async function isWellMade(page) {
   }
   await page.emulateMedia({ colorScheme: 'light' })
   await page.setViewportSize({ width: PHONE_WIDTH, height: 844 })
-  for (const screen of ['Ingest', 'People', 'Cohorts', 'Classify']) {
+  for (const screen of ['Ingest', 'People', 'Search', 'Cohorts', 'Classify']) {
     await openScreen(page, screen)
     const width = await page.evaluate(() => document.documentElement.scrollWidth)
     if (width > PHONE_WIDTH) throw new Error(`${screen} is ${width} px wide on a phone of ${PHONE_WIDTH}`)

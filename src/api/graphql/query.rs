@@ -13,9 +13,12 @@ use super::types::identity::{FieldProvenance, IdentityGraph, RawRow};
 use super::types::ingest::Batch;
 use super::types::judgement::{ConflictPage, MergePage};
 use super::types::profile::Profile;
+use super::types::search::{InterestSearch, ProfileSearch, SimilarProfiles, Suggestions};
 use super::types::timeline::Timeline;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
+use crate::services::search::HITS_MAX;
+use crate::services::search::users::UserQuestion;
 use crate::services::timeline;
 
 /// How many cohorts a list of all of them is reckoned to hold.
@@ -24,6 +27,15 @@ const COHORTS_RECKONED: usize = 20;
 /// What unpacking one block of the raw stage costs beside reading a field: it holds up to a
 /// thousand rows.
 const BLOCK_COST: usize = 20;
+
+/// How many hits a search gives, unless it is told how many.
+const HITS_DEFAULT: i32 = 20;
+
+/// How many suggestions of each kind.
+const SUGGESTIONS_DEFAULT: i32 = 5;
+
+/// What a search costs beside reading its hits: a look at the whole index.
+const SEARCH_COST: usize = 20;
 
 /// What an entry of a timeline costs beside reading its fields: what one visit sends lies in one
 /// block, so a block is unpacked for several of them.
@@ -71,6 +83,113 @@ impl Query {
         let limit = page::limit(first)?;
         let page = services(ctx)?.lookup.users(after.as_deref(), limit).await?;
         Ok(ProfileConnection::of(page, after.as_deref()))
+    }
+
+    /// People by what is typed: every word must be found among their names, addresses, cookies,
+    /// places or interests, the last one may be half typed, and typos are forgiven where few are
+    /// as typed. What was stored shows within a second.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SEARCH_COST + page::cost(first, child_complexity)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "each is an argument of the field")]
+    async fn search_users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is typed; without it, whoever passes the filters.", default)] q: String,
+        #[graphql(desc = "Only those in this cohort, by name or slug in any case.")] cohort: Option<String>,
+        #[graphql(desc = "Only those in this city, in any case.")] city: Option<String>,
+        #[graphql(desc = "Only those in this country, in any case.")] country: Option<String>,
+        #[graphql(desc = "Only those with this interest.")] interest: Option<String>,
+        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(HITS_DEFAULT)")] first: Option<i32>,
+        #[graphql(desc = "How many to pass over; with `first` at most 10000.", default)] offset: u64,
+    ) -> Result<ProfileSearch> {
+        let asked = UserQuestion {
+            text: &q,
+            cohort: cohort.as_deref(),
+            city: city.as_deref(),
+            country: country.as_deref(),
+            interest: interest.as_deref(),
+            limit: page::limit_of("first", first, HITS_MAX)?,
+            offset,
+        };
+        Ok(services(ctx)?.search.users(asked).await?.into())
+    }
+
+    /// Interests that somebody has, by what is typed: the last word may be half typed, and typos
+    /// are forgiven.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SEARCH_COST + page::cost(first, child_complexity)"
+    )]
+    async fn search_interests(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is typed, up to 256 characters.")] q: String,
+        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(HITS_DEFAULT)")] first: Option<i32>,
+    ) -> Result<InterestSearch> {
+        let limit = page::limit_of("first", first, HITS_MAX)?;
+        Ok(services(ctx)?.search.interests(&q, limit).await?.into())
+    }
+
+    /// Interests that somebody has and that mean nearly what a text means, which may be one that
+    /// nobody has.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SEARCH_COST + page::cost(first, child_complexity)"
+    )]
+    async fn similar_interests(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The interest, as people write it.")] interest: String,
+        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(HITS_DEFAULT)")] first: Option<i32>,
+    ) -> Result<InterestSearch> {
+        let limit = page::limit_of("first", first, HITS_MAX)?;
+        let search = &services(ctx)?.search;
+        Ok(search.similar_interests(&interest, limit).await?.into())
+    }
+
+    /// Interests and people by what is half typed, a few of each, for a search box.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "2 * SEARCH_COST + page::cost(first, child_complexity)"
+    )]
+    async fn suggest(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is typed, up to 256 characters.")] q: String,
+        #[graphql(
+            desc = "How many of each, 1 to 100.",
+            default_with = "Some(SUGGESTIONS_DEFAULT)"
+        )]
+        first: Option<i32>,
+    ) -> Result<Suggestions> {
+        let limit = page::limit_of("first", first, HITS_MAX)?;
+        Ok(services(ctx)?.search.suggest(&q, limit).await?.into())
+    }
+
+    /// People like the one whom a cookie, an address or both lead to, or who has an id, by what
+    /// they like; null when nobody is known by it.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SEARCH_COST + page::cost(first, child_complexity)"
+    )]
+    async fn similar_users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A cookie, of today or of a merged profile.")] cookie: Option<String>,
+        #[graphql(desc = "An address in any case.")] email: Option<String>,
+        #[graphql(desc = "A profile's id; give it without the others.")] id: Option<ID>,
+        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(HITS_DEFAULT)")] first: Option<i32>,
+    ) -> Result<Option<SimilarProfiles>> {
+        let limit = page::limit_of("first", first, HITS_MAX)?;
+        let services = services(ctx)?;
+        let id = id.as_ref().map(|id| id.as_str());
+        let asked =
+            services
+                .search
+                .users_like(&services.lookup, cookie.as_deref(), email.as_deref(), id, limit);
+        Ok(null_if_not_found(asked.await)?.map(SimilarProfiles::from))
     }
 
     /// A cohort; when there is none of that name, the error names those there are.

@@ -10,6 +10,7 @@ pub mod judgement;
 pub mod payload;
 pub mod profiles;
 pub mod quality;
+pub mod search;
 pub mod token;
 pub mod users;
 
@@ -24,6 +25,8 @@ pub enum Tag {
     Ingest,
     /// Find people.
     Users,
+    /// Find by what is half typed, misspelt or alike.
+    Search,
     /// See why they are one, and judge it.
     Identity,
     /// List cohorts and their members.
@@ -40,6 +43,7 @@ pub type Resources = (
     batches::BatchesApi,
     files::FilesApi,
     users::UsersApi,
+    search::SearchApi,
     profiles::ProfilesApi,
     judgement::JudgementApi,
     cohorts::CohortsApi,
@@ -57,6 +61,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         batches::BatchesApi,
         files::FilesApi,
         users::UsersApi,
+        search::SearchApi,
         profiles::ProfilesApi,
         judgement::JudgementApi,
         cohorts::CohortsApi,

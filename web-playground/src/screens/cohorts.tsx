@@ -5,19 +5,16 @@ import { useEffect } from 'preact/hooks'
 
 import { cohortUsers, listCohorts } from '../api'
 import { useRequest } from '../request'
-import { linkTo } from '../route'
-import type { Cohort, CohortPage, UserProfile } from '../shapes'
+import type { Cohort, CohortPage } from '../shapes'
 import { Curl } from '../ui/curl'
 import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
+import { PERSON_HEAD, PersonRow } from '../ui/person-row'
 import { Table } from '../ui/table'
-import { count, plain, plural } from '../ui/words'
+import { count, plural } from '../ui/words'
 
 /** Members on a page. */
 const PAGE = 20
-
-/** Interests shown for a member; the rest are counted. */
-const SHOWN_INTERESTS_MAX = 3
 
 export function Cohorts() {
   const request = useRequest<{ cohorts: Cohort[] }>()
@@ -101,9 +98,9 @@ function Members({ cohort }: { cohort: Cohort }) {
         <ErrorNote error={request.error.value} />
       ) : page && page.users.length > 0 ? (
         <>
-          <Table label={`Members of ${cohort.name}`} head={['Person', 'Location', 'Age', 'Interests']}>
+          <Table label={`Members of ${cohort.name}`} head={PERSON_HEAD}>
             {page.users.map((user, index) => (
-              <Member key={index} user={'user_profile' in user ? user.user_profile : user} />
+              <PersonRow key={index} user={'user_profile' in user ? user.user_profile : user} />
             ))}
           </Table>
           <div class="pager">
@@ -133,24 +130,5 @@ function Members({ cohort }: { cohort: Cohort }) {
       )}
       <Curl call={call} />
     </section>
-  )
-}
-
-function Member({ user }: { user: UserProfile }) {
-  const [by, value] = user.email ? ['email', user.email] : ['cookie', user.cookie ?? '']
-  const interests = user.interests ?? []
-  const more = interests.length - SHOWN_INTERESTS_MAX
-  return (
-    <tr>
-      <td>
-        <a href={linkTo('people', { [by]: value })}>{value}</a>
-      </td>
-      <td>{user.location || '–'}</td>
-      <td class="number">{plain(user.demographics?.age) || '–'}</td>
-      <td class="long">
-        {interests.slice(0, SHOWN_INTERESTS_MAX).join(', ') || '–'}
-        {more > 0 && ` and ${more} more`}
-      </td>
-    </tr>
   )
 }

@@ -7,6 +7,7 @@ import { Classify } from './classify'
 import { Cohorts } from './cohorts'
 import { Ingest } from './ingest'
 import { People } from './people'
+import { Search } from './search'
 
 export interface Screen {
   id: string
@@ -30,6 +31,13 @@ export const SCREENS: Screen[] = [
     intro: 'Any cookie or email of a person finds the one profile that unites them.',
     permission: 'read',
     View: People,
+  },
+  {
+    id: 'search',
+    title: 'Search',
+    intro: 'Start typing a name, an address, a place or an interest. Typos are forgiven.',
+    permission: 'read',
+    View: Search,
   },
   {
     id: 'cohorts',

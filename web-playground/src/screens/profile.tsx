@@ -1,11 +1,11 @@
 // One person as the platform knows them: who, where, what they like, why in which cohort, and whence it is known.
 
-import type { ComponentChildren } from 'preact'
-
+import { linkTo } from '../route'
 import type { Membership, Seen, UserProfile } from '../shapes'
 import { Bars } from '../ui/bars'
 import { Table } from '../ui/table'
 import { plain, when } from '../ui/words'
+import { Alike } from './alike'
 
 export function Profile({ profile }: { profile: UserProfile }) {
   return (
@@ -18,6 +18,7 @@ export function Profile({ profile }: { profile: UserProfile }) {
         <Memberships profile={profile} />
         <Interests interests={profile.interests ?? []} />
       </div>
+      {profile.identities && <Alike key={profile.identities.id} id={profile.identities.id} />}
       <Origins profile={profile} />
     </div>
   )
@@ -122,19 +123,18 @@ function Interests({ interests }: { interests: string[] }) {
   return (
     <article class="card">
       <h2>Interests</h2>
-      <Chips empty="None are known yet.">{interests}</Chips>
+      {interests.length > 0 ? (
+        <ul class="chips" aria-label="Interests of this person">
+          {interests.map((interest) => (
+            <li key={interest}>
+              <a href={linkTo('search', { interest })}>{interest}</a>
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <p class="small">None are known yet.</p>
+      )}
     </article>
-  )
-}
-
-export function Chips({ children, empty }: { children: string[]; empty: ComponentChildren }) {
-  if (children.length === 0) return <p class="small">{empty}</p>
-  return (
-    <ul class="chips">
-      {children.map((text) => (
-        <li key={text}>{text}</li>
-      ))}
-    </ul>
   )
 }
 

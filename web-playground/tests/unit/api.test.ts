@@ -1,6 +1,17 @@
 import { describe, expect, it, vi } from 'vitest'
 
-import { ApiError, classify, cohortUsers, createClient, ingest, listCohorts, lookUp, pathAndQuery, requestToken } from '../../src/api'
+import {
+  ApiError,
+  classify,
+  cohortUsers,
+  createClient,
+  ingest,
+  listCohorts,
+  lookUp,
+  pathAndQuery,
+  requestToken,
+  searchUsers,
+} from '../../src/api'
 
 type FetchArguments = [path: string, init: RequestInit & { headers: Record<string, string> }]
 
@@ -33,6 +44,13 @@ describe('what is sent', () => {
     )
     expect(pathAndQuery(cohortUsers('food & drink', 20))).toBe('/api/cohort/users?cohort=food%20%26%20drink&limit=20')
     expect(pathAndQuery(cohortUsers('sports', 20, 'a/b='))).toContain('cursor=a%2Fb%3D')
+  })
+
+  it('leaves out what is not asked of people', () => {
+    expect(pathAndQuery(searchUsers({}, 20))).toBe('/api/users/search?limit=20')
+    expect(pathAndQuery(searchUsers({ q: ' ann ', cohort: '', city: 'São Paulo' }, 20, 40))).toBe(
+      '/api/users/search?q=ann&city=S%C3%A3o%20Paulo&limit=20&offset=40',
+    )
   })
 
   it('names the content type of a payload', async () => {

@@ -8,6 +8,7 @@ pub mod ingest;
 pub mod judgement;
 pub mod profile;
 pub mod quality;
+pub mod search;
 pub mod timeline;
 
 /// A score as people read it. Widened as it is, 0.93 would show as 0.9300000071525574.

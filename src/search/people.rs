@@ -1,0 +1,203 @@
+//! Finds people: by what is typed, by where they are and what they like, and by what they have
+//! in common with somebody.
+
+use tantivy::Order;
+use tantivy::collector::sort_key::{SortBySimilarityScore, SortByStaticFastValue};
+use tantivy::collector::{Count as DocumentCount, TopDocs};
+use tantivy::query::{AllQuery, BooleanQuery, Occur, Query};
+
+use super::facets::{Count, FacetCounts};
+use super::index::engine;
+use super::query::{Precision, of_text, scored, term, unscored};
+use super::schema::{CITY, COHORT, COUNTRY, Fields, ORDINAL, PERSON, folded};
+use super::{SearchError, SearchIndex, document};
+use crate::domain::cohort::CohortSlug;
+use crate::domain::interest::InterestKey;
+use crate::domain::profile::ProfileId;
+
+/// Where fewer than this are found as typed, typos are forgiven. Independent of the page, so
+/// that all pages are of one list.
+const FEW: usize = 10;
+
+/// What is asked of people. What is not asked, all have.
+#[derive(Debug, Clone, Default)]
+pub struct PeopleQuery {
+    /// Names, addresses, cookies, places or interests, as far as they are typed.
+    pub text: String,
+    /// In this cohort.
+    pub cohort: Option<CohortSlug>,
+    /// In this city, however it is written.
+    pub city: Option<String>,
+    /// In this country, however it is written.
+    pub country: Option<String>,
+    /// With this interest.
+    pub interest: Option<InterestKey>,
+    /// How many to find.
+    pub limit: usize,
+    /// How many to pass over.
+    pub offset: usize,
+    /// How many values of each facet to count; zero to count none.
+    pub facets_max: usize,
+}
+
+/// How many of those found are where. A person counts in each of their cohorts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facets {
+    /// By cohort, as slugs.
+    pub cohorts: Vec<Count>,
+    /// By city.
+    pub cities: Vec<Count>,
+    /// By country.
+    pub countries: Vec<Count>,
+}
+
+/// People who were found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PeopleFound {
+    /// How many there are in all.
+    pub total: usize,
+    /// Who, best first, ties by id; with the score, which compares within one answer.
+    pub people: Vec<(ProfileId, f32)>,
+    /// How many are where.
+    pub facets: Facets,
+    /// Whether typos were forgiven, for lack of people who are as typed.
+    pub is_lenient: bool,
+}
+
+impl SearchIndex {
+    /// Finds people. Blocks for milliseconds.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn people(&self, asked: &PeopleQuery) -> Result<PeopleFound, SearchError> {
+        let failed = engine("looked for people");
+        let searcher = self.searcher();
+        let exact = query(self.fields, asked, Precision::Exact);
+        let mut total = searcher.search(&exact, &DocumentCount).map_err(failed)?;
+        let mut meant = exact;
+        let is_lenient = total < FEW && !asked.text.trim().is_empty();
+        if is_lenient {
+            meant = query(self.fields, asked, Precision::Lenient);
+            total = searcher.search(&meant, &DocumentCount).map_err(failed)?;
+        }
+        let mut facets = Facets::default();
+        if asked.facets_max > 0 {
+            let counts = |field| FacetCounts {
+                field,
+                limit: asked.facets_max,
+            };
+            let all = (counts(COHORT), counts(CITY), counts(COUNTRY));
+            let (cohorts, cities, countries) = searcher.search(&meant, &all).map_err(failed)?;
+            facets = Facets {
+                cohorts,
+                cities,
+                countries,
+            };
+        }
+        Ok(PeopleFound {
+            total,
+            people: self.best(&meant, asked.limit, asked.offset)?,
+            facets,
+            is_lenient,
+        })
+    }
+
+    /// Finds people who share interests with somebody, by the sum of what the shared ones weigh.
+    /// Blocks for milliseconds.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn people_like(
+        &self,
+        somebody: ProfileId,
+        interests: &[(InterestKey, f32)],
+        limit: usize,
+    ) -> Result<Vec<(ProfileId, f32)>, SearchError> {
+        let mut ways: Vec<(Occur, Box<dyn Query>)> = interests
+            .iter()
+            .map(|(key, weight)| {
+                let theirs = scored(term(self.fields.interest, key.as_str()), *weight);
+                (Occur::Should, theirs)
+            })
+            .collect();
+        if ways.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own = term(self.fields.key, &document::person_key(somebody));
+        ways.push((Occur::MustNot, own));
+        self.best(&BooleanQuery::new(ways), limit, 0)
+    }
+
+    /// In how many people's documents each interest stands, and how many people there are; some
+    /// of them may be gone since.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn holders(&self, interests: &[InterestKey]) -> Result<(Vec<u64>, u64), SearchError> {
+        let failed = engine("counted who has an interest");
+        let searcher = self.searcher();
+        let count = |key: &InterestKey| {
+            let has_it = term(self.fields.interest, key.as_str());
+            searcher.search(&has_it, &DocumentCount).map(|count| count as u64)
+        };
+        let holders = interests
+            .iter()
+            .map(count)
+            .collect::<Result<Vec<u64>, _>>()
+            .map_err(failed)?;
+        let people = term(self.fields.kind, PERSON);
+        let people = searcher.search(&people, &DocumentCount).map_err(failed)?;
+        Ok((holders, people as u64))
+    }
+
+    fn best(
+        &self,
+        query: &dyn Query,
+        limit: usize,
+        offset: usize,
+    ) -> Result<Vec<(ProfileId, f32)>, SearchError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let order = (
+            (SortBySimilarityScore, Order::Desc),
+            (SortByStaticFastValue::<u64>::for_field(ORDINAL), Order::Asc),
+        );
+        let top = TopDocs::with_limit(limit).and_offset(offset).order_by(order);
+        let found = self
+            .searcher()
+            .search(query, &top)
+            .map_err(engine("looked for people"))?;
+        let person = |((score, ordinal), _): ((f32, Option<u64>), _)| {
+            let ordinal = u32::try_from(ordinal?).ok()?;
+            Some((ProfileId(ordinal), score))
+        };
+        Ok(found.into_iter().filter_map(person).collect())
+    }
+}
+
+fn query(fields: Fields, asked: &PeopleQuery, precision: Precision) -> Box<dyn Query> {
+    let mut all: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, unscored(term(fields.kind, PERSON)))];
+    let mut filter = |field, text: &str| all.push((Occur::Must, unscored(term(field, text))));
+    if let Some(cohort) = &asked.cohort {
+        filter(fields.cohort, cohort.as_str());
+    }
+    if let Some(city) = &asked.city {
+        filter(fields.city_folded, &folded(city));
+    }
+    if let Some(country) = &asked.country {
+        filter(fields.country_folded, &folded(country));
+    }
+    if let Some(interest) = &asked.interest {
+        filter(fields.interest, interest.as_str());
+    }
+    let weights = [
+        (fields.name, 4.0),
+        (fields.handle, 3.0),
+        (fields.likes, 2.0),
+        (fields.place, 1.5),
+    ];
+    let typed = of_text(&asked.text, &weights, fields.identifier, precision);
+    all.push((Occur::Must, typed.unwrap_or_else(|| unscored(Box::new(AllQuery)))));
+    Box::new(BooleanQuery::new(all))
+}
