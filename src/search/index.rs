@@ -363,3 +363,71 @@ fn forget_others(folder: &Path) {
 pub(super) fn engine(doing: &'static str) -> impl Fn(tantivy::TantivyError) -> SearchError + Copy {
     move |source| SearchError::Engine { doing, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path) -> (SearchIndex, Found) {
+        SearchIndex::open(Some(folder), &Settings::default()).unwrap()
+    }
+
+    #[test]
+    fn an_index_says_how_it_was_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let cricket = InterestKey::from_canonical("cricket");
+        let (index, found) = open(folder.path());
+        assert_eq!(found, Found::Nothing);
+        index.replace(&[], &[], std::slice::from_ref(&cricket)).unwrap();
+        drop(index);
+        // Nothing was committed.
+        let (index, found) = open(folder.path());
+        assert_eq!((found, index.documents()), (Found::Nothing, 0));
+        // The same one twice is there once.
+        for _ in 0..2 {
+            index.replace(&[], &[], std::slice::from_ref(&cricket)).unwrap();
+            index.commit(Mark::Following).unwrap();
+        }
+        drop(index);
+        let (index, found) = open(folder.path());
+        assert_eq!((found, index.documents()), (Found::Behind, 1));
+        assert_eq!(index.interests().unwrap(), [cricket]);
+        index.commit(Mark::Equal { end: 7 }).unwrap();
+        drop(index);
+        assert_eq!(open(folder.path()).1, Found::Equal { end: 7 });
+    }
+
+    #[test]
+    fn an_index_is_one_processs_and_others_of_older_versions_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for other in ["v0", "v999", "mine"] {
+            fs::create_dir(folder.path().join(other)).unwrap();
+        }
+        let (index, _) = open(folder.path());
+        let again = SearchIndex::open(Some(folder.path()), &Settings::default());
+        assert!(matches!(again, Err(SearchError::Locked(_))));
+        drop(index);
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["mine", VERSION]);
+    }
+
+    #[test]
+    fn a_finished_index_takes_the_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, building) = (folder.path().join("index"), folder.path().join("index.new"));
+        drop(open(&place));
+        let (new, _) = open(&building);
+        new.replace(&[], &[], &[InterestKey::from_canonical("golf")])
+            .unwrap();
+        new.commit(Mark::Equal { end: 1 }).unwrap();
+        drop(new);
+        put_in_place(&building, &place).unwrap();
+        assert!(!building.exists());
+        let (index, found) = open(&place);
+        assert_eq!((found, index.documents()), (Found::Equal { end: 1 }, 1));
+    }
+}
