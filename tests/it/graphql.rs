@@ -146,6 +146,8 @@ async fn every_committed_query_runs() {
     let records = json!([{"cookie": "visitor-1"}, {"cookie": "visitor-2", "email": "foo@"}]);
     let (_, report) = app.send("application/json", records.to_string()).await;
     let batch = report["batch_id"].clone();
+    let pear = r#"mutation { correctInterest(interest: "pear", cohorts: []) { backfill { id } } }"#;
+    ask(&app, Role::Admin, pear, json!({})).await;
     let mut names = BTreeSet::new();
     for path in committed_queries() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();

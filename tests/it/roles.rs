@@ -38,9 +38,9 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/cohorts                         401     may     may     403     may
     GET /api/conflicts                       401     may     may     403     may
     POST /api/conflicts/{id}/review          401     403     403     403     may
+    DELETE /api/corrections                  401     403     may     403     may
     GET /api/corrections                     401     may     may     403     may
     PUT /api/corrections                     401     403     may     403     may
-    DELETE /api/corrections                  401     403     may     403     may
     POST /api/ingest                         401     403     403     may     may
     GET /api/ingest/files/{file}             401     403     403     may     may
     GET /api/ingest/files/{file}/parts       401     403     403     may     may

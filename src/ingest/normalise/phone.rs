@@ -86,7 +86,11 @@ fn of_international(digits: &str) -> Option<String> {
     }
     let regions = DATABASE.region(&code)?;
     let main = regions.first().and_then(|region| region.parse().ok());
-    checked(&phonenumber::parse(main, format!("+{digits}")).ok()?)
+    let read = |number: String| checked(&phonenumber::parse(main, number).ok()?);
+    let form = read(format!("+{digits}"))?;
+    // Of several zeros at the front the library takes some away each time it looks; no country
+    // has such numbers.
+    (read(form.clone()).as_ref() == Some(&form)).then_some(form)
 }
 
 fn of_national(digits: &str, region: country::Id) -> Option<String> {
@@ -203,6 +207,7 @@ mod tests {
             ("", "+1 555 1234"),
             ("US", "030 1234567"),
             ("US", "5551234"),
+            ("", "+600000000001"),
         ] {
             assert_eq!(
                 phone(written, region),
