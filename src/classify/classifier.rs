@@ -82,6 +82,16 @@ pub struct Classifier {
     asked: AnswerCache,
 }
 
+/// Stored answers, by what they are worth today.
+pub struct Reviewed {
+    /// Those of this version.
+    pub current: Vec<ClassifiedInterest>,
+    /// Those of other versions, brought to this one; not those of another model.
+    pub rescored: Vec<ClassifiedInterest>,
+    /// Those of other versions as they were stored, of another model or not.
+    pub older: Vec<ClassifiedInterest>,
+}
+
 /// What answers; it works on the batcher's thread.
 struct Judge {
     encoder: Arc<dyn Encoder>,
@@ -281,6 +291,18 @@ impl Classifier {
                 ..answer.clone()
             });
         fresh.collect()
+    }
+
+    /// What stored answers are worth today.
+    pub fn review(&self, stored: Vec<ClassifiedInterest>) -> Reviewed {
+        let version = self.version();
+        let (current, older): (Vec<_>, Vec<_>) =
+            (stored.into_iter()).partition(|answer| *answer.version == *version);
+        Reviewed {
+            current,
+            rescored: self.rescore(&older),
+            older,
+        }
     }
 
     /// The cohorts that interests are classified into.

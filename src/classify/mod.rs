@@ -25,7 +25,7 @@ pub mod model;
 mod vector_file;
 pub mod zero_shot;
 
-pub use classifier::{Classifier, ClassifyError, Corrections, Ingredients, Readings};
+pub use classifier::{Classifier, ClassifyError, Corrections, Ingredients, Readings, Reviewed};
 pub use encoder::{EncodeError, Encoder};
 pub use model::{LoadError, Settings, load};
 pub use zero_shot::Nearest;

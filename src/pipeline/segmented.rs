@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::retry::Retry;
 use super::{PipelineError, timed};
-use crate::classify::Classifier;
+use crate::classify::{Classifier, Reviewed};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
 use crate::domain::cohort::Membership;
@@ -57,13 +57,11 @@ impl Scores {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let (mut answers, mut fresh) = (Vec::new(), Vec::new());
-        let version = self.classifier.version();
-        let stored = self.store.interests(&keys).await?;
-        let (current, older): (Vec<_>, Vec<_>) =
-            (stored.into_iter()).partition(|stored| *stored.version == *version);
-        answers.extend(current);
-        fresh.extend(self.classifier.rescore(&older));
+        let Reviewed {
+            current: mut answers,
+            rescored: mut fresh,
+            ..
+        } = self.classifier.review(self.store.interests(&keys).await?);
         let known: BTreeSet<&InterestKey> = answers.iter().chain(&fresh).map(|answer| &answer.key).collect();
         let unknown: Vec<InterestKey> = keys.iter().filter(|key| !known.contains(key)).cloned().collect();
         if !unknown.is_empty() {
@@ -117,17 +115,17 @@ impl Scores {
         }
         unknown.sort();
         unknown.dedup();
-        let mut answers = self.store.interests(&unknown).await?;
-        let version = self.classifier.version();
-        let (current, older): (Vec<_>, Vec<_>) =
-            (answers.drain(..)).partition(|one| *one.version == *version);
-        let fresh = self.classifier.rescore(&older);
-        self.keep(&fresh).await?;
-        for answer in current.iter().chain(&fresh) {
+        let Reviewed {
+            current,
+            rescored,
+            older,
+        } = self.classifier.review(self.store.interests(&unknown).await?);
+        self.keep(&rescored).await?;
+        for answer in current.iter().chain(&rescored) {
             self.classifier.remember(answer.clone());
         }
         // Those that were brought up to date come last, and so stand for what they were.
-        let answers = older.into_iter().chain(current).chain(fresh);
+        let answers = older.into_iter().chain(current).chain(rescored);
         known.extend(answers.map(|answer| (answer.key, answer.scores)));
         Ok(known)
     }

@@ -88,10 +88,11 @@ impl Backfills {
             store: store.clone(),
             wake: Arc::clone(&wake),
         });
-        let worker = Worker {
+        let mut worker = Worker {
             store: store.clone(),
             pipeline: pipeline.clone(),
             owner: Ulid::new().to_string(),
+            has_seen_the_model: false,
         };
         let is_wanted = Arc::downgrade(&backfills);
         tokio::spawn(async move {
@@ -146,12 +147,18 @@ struct Worker {
     pipeline: Pipeline,
     /// What this process is called where several work on one store.
     owner: String,
+    /// Whether it is known that the model is the one of before, or its backfill is there: looked
+    /// at once, since it reads every interest, and a process has one model.
+    has_seen_the_model: bool,
 }
 
 impl Worker {
     /// Works off all backfills that there are.
-    async fn work(&self) -> Result<(), PipelineError> {
-        self.notice_another_model().await?;
+    async fn work(&mut self) -> Result<(), PipelineError> {
+        if !self.has_seen_the_model {
+            self.notice_another_model().await?;
+            self.has_seen_the_model = true;
+        }
         while let Some(backfill) = self.store.take_backfill(&self.owner, now()).await? {
             self.carry_on(backfill).await?;
         }

@@ -143,12 +143,9 @@ async fn meanings(
         }
     }
     if !unknown.is_empty() {
-        let version = classifier.version();
-        let kept = store.interests(&unknown).await?;
-        let (current, older): (Vec<_>, Vec<_>) =
-            (kept.into_iter()).partition(|kept| *kept.version == *version);
-        meant.extend(current);
-        meant.extend(classifier.rescore(&older));
+        let reviewed = classifier.review(store.interests(&unknown).await?);
+        meant.extend(reviewed.current);
+        meant.extend(reviewed.rescored);
     }
     Ok(meant)
 }
