@@ -19,7 +19,7 @@ use crate::classify::{self, Classifier};
 use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
-use crate::services::seeds::{SeedError, parse_seeds};
+use crate::services::seeds::{self, SeedError, parse_seeds};
 use crate::services::{Services, interests, search, transforms};
 use crate::store::{self, Store, StoreError};
 
@@ -170,6 +170,9 @@ impl App {
             index,
         );
         set_up_users(config, &services).await?;
+        if let Some(rules) = &config.cohorts.rules {
+            services.definitions.seed(seeds::read_rules(rules)?).await?;
+        }
         let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
         Ok(Self {
             services,

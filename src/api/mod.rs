@@ -52,9 +52,15 @@ impl Default for Settings {
 
 /// The methods of the routes that are not read only; `*` stands for an id. All others have one
 /// method, and a test holds this list against the description.
-const METHODS: [(&str, &str); 10] = [
+const METHODS: [(&str, &str); 19] = [
     ("/api/auth/token", "POST"),
     ("/api/classify", "POST"),
+    ("/api/cohorts", "GET, HEAD, POST"),
+    ("/api/cohorts/combine", "POST"),
+    ("/api/cohorts/overlap", "GET, HEAD"),
+    ("/api/cohorts/preview", "POST"),
+    ("/api/cohorts/*", "DELETE, GET, HEAD, PUT"),
+    ("/api/cohorts/*/rollback", "POST"),
     ("/api/conflicts/*/review", "POST"),
     ("/api/corrections", "DELETE, GET, HEAD, PUT"),
     ("/api/ingest", "POST"),
@@ -62,6 +68,9 @@ const METHODS: [(&str, &str); 10] = [
     ("/api/ingest/*/replay", "POST"),
     ("/api/merges/*/undo", "POST"),
     ("/api/profiles/*/cut", "POST"),
+    ("/api/rules", "GET, HEAD, POST"),
+    ("/api/rules/check", "POST"),
+    ("/api/rules/*", "DELETE, PUT"),
     ("/graphql", "POST"),
 ];
 

@@ -23,6 +23,8 @@ pub enum Permission {
     Read,
     /// Ask the classifier.
     Classify,
+    /// Define cohorts and rules.
+    Define,
     /// Send records, and see what became of them.
     Ingest,
     /// Judge who is who: undo merges, cut links, allow or keep apart what was refused.
@@ -40,7 +42,10 @@ impl Role {
             (self, permission),
             (Self::Admin, _)
                 | (Self::Viewer, Permission::Read)
-                | (Self::Analyst, Permission::Read | Permission::Classify)
+                | (
+                    Self::Analyst,
+                    Permission::Read | Permission::Classify | Permission::Define
+                )
                 | (Self::Ingest, Permission::Ingest)
         )
     }
@@ -94,11 +99,11 @@ mod tests {
 
     #[test]
     fn nobody_may_more_than_the_table_says() {
-        use Permission::{Classify, Ingest, Judge, Read};
-        let all = [Read, Classify, Ingest, Judge];
+        use Permission::{Classify, Define, Ingest, Judge, Read};
+        let all = [Read, Classify, Define, Ingest, Judge];
         let table: [(Role, &[Permission]); 4] = [
             (Role::Viewer, &[Read]),
-            (Role::Analyst, &[Read, Classify]),
+            (Role::Analyst, &[Read, Classify, Define]),
             (Role::Ingest, &[Ingest]),
             (Role::Admin, &all),
         ];

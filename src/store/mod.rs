@@ -15,6 +15,7 @@ pub mod conflicts;
 pub mod connect;
 mod corrections;
 pub mod decisions;
+mod due;
 pub mod graph;
 pub mod interests;
 pub mod journal;

@@ -7,6 +7,7 @@ mod bad_input;
 mod batches;
 mod browser;
 mod cli;
+mod cohorts;
 mod corrections;
 mod crash;
 mod doctor;

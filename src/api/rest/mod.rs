@@ -4,6 +4,7 @@ pub mod batches;
 pub mod classify;
 pub mod cohorts;
 mod corrections;
+mod definitions;
 pub mod files;
 pub mod ingest;
 pub mod judgement;
@@ -49,6 +50,7 @@ pub type Resources = (
     cohorts::CohortsApi,
     classify::ClassifyApi,
     corrections::CorrectionsApi,
+    definitions::DefinitionsApi,
 );
 
 /// The service behind `/api`, and its description.
@@ -67,6 +69,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         cohorts::CohortsApi,
         classify::ClassifyApi,
         corrections::CorrectionsApi,
+        definitions::DefinitionsApi,
     );
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
         .description(
