@@ -30,6 +30,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "006_corrections",
         include_str!("../../schema/store/006_corrections.surql"),
     ),
+    (
+        "007_activation",
+        include_str!("../../schema/store/007_activation.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.
