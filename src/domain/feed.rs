@@ -2,6 +2,7 @@
 //! follows the platform from outside. An [`Event`] has an address, its [`Cursor`], behind which a
 //! follower goes on.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -217,6 +218,25 @@ pub struct Event {
     pub happening: Happening,
 }
 
+/// Which events somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// Of these kinds.
+    pub kinds: BTreeSet<EventKind>,
+    /// Of these cohorts, where an event is about one; none for all.
+    pub cohorts: BTreeSet<CohortSlug>,
+}
+
+impl Filter {
+    /// Whether an event is asked for.
+    #[must_use]
+    pub fn asks_for(&self, event: &Event) -> bool {
+        let happening = &event.happening;
+        let is_of_cohort = |cohort| self.cohorts.is_empty() || self.cohorts.contains(cohort);
+        self.kinds.contains(&happening.kind()) && happening.cohort().is_none_or(is_of_cohort)
+    }
+}
+
 /// What one commit did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -258,10 +278,10 @@ pub fn happenings(plan: &Plan, transitions: &[Transition]) -> Vec<Happening> {
         rev: write.record.rev,
         is_new: write.new,
     });
-    let merges = plan.merges.iter().map(|merge| (merge.absorbed, merge.survivor));
+    let absorbed = plan.merges.iter().map(|merge| (merge.absorbed, merge.survivor));
     // Ids that were absorbed before, and lead elsewhere from now on.
     let led_elsewhere = plan.redirects.iter().map(|redirect| (redirect.id, redirect.to));
-    let merged = merges
+    let merged = absorbed
         .chain(led_elsewhere)
         .map(|(absorbed, survivor)| Happening::Merged { absorbed, survivor });
     let moved = transitions.iter().map(|change| Happening::Moved {
@@ -320,6 +340,38 @@ mod tests {
             assert_eq!(EventKind::named(kind.name()), Some(kind));
         }
         assert_eq!(EventKind::named("profile_changed"), None);
+    }
+
+    #[test]
+    fn only_events_of_these_kinds_and_cohorts_are_asked_for() {
+        use EventKind::{CohortEntered, ProfileChanged};
+        let event = |happening| Event {
+            cursor: Cursor::START,
+            at: DateTime::UNIX_EPOCH,
+            happening,
+        };
+        let entered = |cohort| {
+            event(Happening::Moved {
+                cohort: CohortSlug::of(cohort),
+                profile: ProfileId(1),
+                entered: true,
+                reason: Vec::new(),
+            })
+        };
+        let changed = event(Happening::Changed {
+            profile: ProfileId(1),
+            rev: 1,
+            is_new: true,
+        });
+        let filter = |kinds: &[EventKind], cohorts: &[&str]| Filter {
+            kinds: kinds.iter().copied().collect(),
+            cohorts: cohorts.iter().map(|name| CohortSlug::of(name)).collect(),
+        };
+        let both = filter(&[CohortEntered, ProfileChanged], &["Sports"]);
+        assert!(both.asks_for(&entered("sports")) && !both.asks_for(&entered("music")));
+        assert!(both.asks_for(&changed), "it is about no cohort");
+        let all_cohorts = filter(&[CohortEntered], &[]);
+        assert!(all_cohorts.asks_for(&entered("music")) && !all_cohorts.asks_for(&changed));
     }
 
     fn blocks(sizes: &[usize]) -> Vec<Block> {

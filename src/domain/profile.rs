@@ -146,3 +146,11 @@ pub struct Profile {
     /// The cohorts this person is in, best first.
     pub memberships: Vec<Membership>,
 }
+
+impl Profile {
+    /// Whether the person said that they agree to a purpose. Who said nothing does not.
+    #[must_use]
+    pub const fn consents_to(&self, _purpose: &str) -> bool {
+        false
+    }
+}

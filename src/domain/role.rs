@@ -27,6 +27,10 @@ pub enum Permission {
     Ingest,
     /// Judge who is who: undo merges, cut links, allow or keep apart what was refused.
     Judge,
+    /// Take people out in files.
+    Export,
+    /// Say what is sent where: webhooks.
+    Activate,
 }
 
 impl Role {
@@ -40,7 +44,10 @@ impl Role {
             (self, permission),
             (Self::Admin, _)
                 | (Self::Viewer, Permission::Read)
-                | (Self::Analyst, Permission::Read | Permission::Classify)
+                | (
+                    Self::Analyst,
+                    Permission::Read | Permission::Classify | Permission::Export
+                )
                 | (Self::Ingest, Permission::Ingest)
         )
     }
@@ -94,11 +101,11 @@ mod tests {
 
     #[test]
     fn nobody_may_more_than_the_table_says() {
-        use Permission::{Classify, Ingest, Judge, Read};
-        let all = [Read, Classify, Ingest, Judge];
+        use Permission::{Activate, Classify, Export, Ingest, Judge, Read};
+        let all = [Read, Classify, Ingest, Judge, Export, Activate];
         let table: [(Role, &[Permission]); 4] = [
             (Role::Viewer, &[Read]),
-            (Role::Analyst, &[Read, Classify]),
+            (Role::Analyst, &[Read, Classify, Export]),
             (Role::Ingest, &[Ingest]),
             (Role::Admin, &all),
         ];

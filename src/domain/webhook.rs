@@ -1,14 +1,12 @@
 //! A [`Webhook`] is somewhere outside where events are sent, and a [`Delivery`] what became of
 //! one event there.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use ulid::Ulid;
 
 use super::Timestamp;
-use super::cohort::CohortSlug;
-use super::feed::{Cursor, Event, EventKind};
+use super::feed::{Cursor, Event, Filter};
 
 /// What is to be sent where, as somebody defined it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,25 +16,13 @@ pub struct Definition {
     /// Where events are sent.
     pub url: String,
     /// Which events.
-    pub kinds: BTreeSet<EventKind>,
-    /// Of which cohorts, where an event is about one; none for all.
-    pub cohorts: BTreeSet<CohortSlug>,
+    pub filter: Filter,
     /// What is said of the person besides their id, by the names of fields.
     pub fields: Vec<String>,
     /// Only people who consent to this are told of, if anything is named.
     pub purpose: Option<String>,
     /// Whether nothing is sent until somebody says so.
     pub is_paused: bool,
-}
-
-impl Definition {
-    /// Whether an event is asked for.
-    #[must_use]
-    pub fn asks_for(&self, event: &Event) -> bool {
-        let happening = &event.happening;
-        let is_of_cohort = |cohort| self.cohorts.is_empty() || self.cohorts.contains(cohort);
-        self.kinds.contains(&happening.kind()) && happening.cohort().is_none_or(is_of_cohort)
-    }
 }
 
 /// What signs the events of a webhook.
@@ -160,54 +146,11 @@ pub struct Delivery {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use chrono::{DateTime, Duration};
 
     use super::*;
-    use crate::domain::feed::Happening;
-    use crate::domain::profile::ProfileId;
-
-    fn definition(kinds: &[EventKind], cohorts: &[&str]) -> Definition {
-        Definition {
-            name: String::new(),
-            url: String::new(),
-            kinds: kinds.iter().copied().collect(),
-            cohorts: cohorts.iter().map(|name| CohortSlug::of(name)).collect(),
-            fields: Vec::new(),
-            purpose: None,
-            is_paused: false,
-        }
-    }
-
-    fn event(happening: Happening) -> Event {
-        Event {
-            cursor: Cursor::START,
-            at: DateTime::UNIX_EPOCH,
-            happening,
-        }
-    }
-
-    #[test]
-    fn only_events_of_its_kinds_and_cohorts_are_asked_for() {
-        use EventKind::{CohortEntered, ProfileChanged};
-        let entered = |cohort| {
-            event(Happening::Moved {
-                cohort: CohortSlug::of(cohort),
-                profile: ProfileId(1),
-                entered: true,
-                reason: Vec::new(),
-            })
-        };
-        let changed = event(Happening::Changed {
-            profile: ProfileId(1),
-            rev: 1,
-            is_new: true,
-        });
-        let both = definition(&[CohortEntered, ProfileChanged], &["Sports"]);
-        assert!(both.asks_for(&entered("sports")) && !both.asks_for(&entered("music")));
-        assert!(both.asks_for(&changed), "it is about no cohort");
-        let all_cohorts = definition(&[CohortEntered], &[]);
-        assert!(all_cohorts.asks_for(&entered("music")) && !all_cohorts.asks_for(&changed));
-    }
 
     #[test]
     fn a_secret_that_ended_signs_nothing_and_none_is_printed() {
@@ -218,7 +161,17 @@ mod tests {
         };
         let webhook = Webhook {
             id: Ulid::nil(),
-            definition: definition(&[], &[]),
+            definition: Definition {
+                name: String::new(),
+                url: String::new(),
+                filter: Filter {
+                    kinds: BTreeSet::new(),
+                    cohorts: BTreeSet::new(),
+                },
+                fields: Vec::new(),
+                purpose: None,
+                is_paused: false,
+            },
             secrets: vec![
                 secret("new", None),
                 secret("old", Some(now + Duration::seconds(1))),

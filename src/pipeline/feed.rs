@@ -41,14 +41,48 @@ pub enum FeedError {
 }
 
 /// A stretch of the feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
-    /// What was asked for of what happened.
+    after: Cursor,
+    newest: u64,
+    blocks: Vec<Arc<Block>>,
+}
+
+/// What somebody asked for of a stretch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picked {
+    /// What happened, in order.
     pub events: Vec<Event>,
     /// Behind all that was looked at, whether or not it was asked for.
     pub end: Cursor,
-    /// Whether there is more by now.
+    /// Whether there is more by now, which may be asked for or not.
     pub has_more: bool,
+}
+
+impl Stretch {
+    /// At most `limit` of the events that are asked for.
+    #[must_use]
+    pub fn pick(&self, limit: usize, is_asked_for: impl Fn(&Event) -> bool) -> Picked {
+        let mut picked = Picked {
+            events: Vec::new(),
+            end: self.after,
+            has_more: false,
+        };
+        for block in &self.blocks {
+            for event in block.events_after(self.after) {
+                if picked.events.len() >= limit {
+                    picked.has_more = true;
+                    return picked;
+                }
+                picked.end = event.cursor;
+                if is_asked_for(&event) {
+                    picked.events.push(event);
+                }
+            }
+            picked.end = Cursor::behind(block.number);
+        }
+        picked.has_more = picked.end.block < self.newest;
+        picked
+    }
 }
 
 /// The feed. One for all followers of a process.
@@ -153,39 +187,18 @@ impl Feed {
         let _ = newest.wait_for(|newest| *newest >= behind.next_block()).await;
     }
 
-    /// At most `limit` events behind a place, out of those that are asked for. Looks at a bounded
-    /// stretch of the feed, so there may be none although there are some further on.
+    /// A bounded stretch of the feed behind a place; nothing where nothing has happened since.
     ///
     /// # Errors
     /// When what follows has been dropped, and when the feed is not that far.
-    pub async fn read(
-        &self,
-        after: Cursor,
-        limit: usize,
-        is_asked_for: impl Fn(&Event) -> bool,
-    ) -> Result<Stretch, FeedError> {
+    pub async fn read(&self, after: Cursor) -> Result<Stretch, FeedError> {
         let newest = self.newest_for(after).await?;
-        let mut stretch = Stretch {
-            events: Vec::new(),
-            end: after,
-            has_more: false,
-        };
         let blocks = self.blocks(after.next_block(), newest).await?;
-        for block in &blocks {
-            for event in block.events_after(after) {
-                if stretch.events.len() >= limit {
-                    stretch.has_more = true;
-                    return Ok(stretch);
-                }
-                stretch.end = event.cursor;
-                if is_asked_for(&event) {
-                    stretch.events.push(event);
-                }
-            }
-            stretch.end = Cursor::behind(block.number);
-        }
-        stretch.has_more = stretch.end.block < newest;
-        Ok(stretch)
+        Ok(Stretch {
+            after,
+            newest,
+            blocks,
+        })
     }
 
     /// The newest block, with which a place must not be further than that.
@@ -225,7 +238,9 @@ impl Feed {
         }
         let blocks: Vec<Arc<Block>> = blocks.into_iter().map(Arc::new).collect();
         let mut kept = self.kept();
-        blocks.iter().for_each(|block| kept.add(block));
+        for block in &blocks {
+            kept.add(block);
+        }
         Ok(blocks)
     }
 

@@ -13,7 +13,7 @@ use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::cohort::CohortSlug;
-use crate::domain::feed::{Cursor, Event, EventKind};
+use crate::domain::feed::{Cursor, Event, EventKind, Filter};
 use crate::domain::webhook::{Definition, Delivery, SigningSecret, Standing, Webhook};
 
 /// For so long a webhook is nobody else's after its server last noted how far it is.
@@ -335,8 +335,8 @@ impl WebhookRow {
             id: webhook_id(webhook.id),
             name: definition.name.clone(),
             url: definition.url.clone(),
-            kinds: definition.kinds.iter().map(ToString::to_string).collect(),
-            cohorts: definition.cohorts.iter().map(ToString::to_string).collect(),
+            kinds: definition.filter.kinds.iter().map(ToString::to_string).collect(),
+            cohorts: definition.filter.cohorts.iter().map(ToString::to_string).collect(),
             fields: definition.fields.clone(),
             purpose: definition.purpose.clone(),
             secrets: webhook.secrets.iter().map(SecretRow::from).collect(),
@@ -371,13 +371,13 @@ impl WebhookRow {
             definition: Definition {
                 name: self.name,
                 url: self.url,
-                // A kind that this version does not know is not sent by it.
-                kinds: self
-                    .kinds
-                    .iter()
-                    .filter_map(|kind| EventKind::named(kind))
-                    .collect(),
-                cohorts: self.cohorts.iter().map(|slug| CohortSlug::of(slug)).collect(),
+                filter: Filter {
+                    // A kind that this version does not know is not sent by it.
+                    kinds: (self.kinds.iter())
+                        .filter_map(|kind| EventKind::named(kind))
+                        .collect(),
+                    cohorts: self.cohorts.iter().map(|slug| CohortSlug::of(slug)).collect(),
+                },
                 fields: self.fields,
                 purpose: self.purpose,
                 is_paused: self.is_paused,

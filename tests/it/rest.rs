@@ -653,6 +653,7 @@ async fn a_wrong_method_is_told_which_are_right() {
                 ["get"] => "GET, HEAD",
                 ["post"] => "POST",
                 ["delete", "get", "put"] => "DELETE, GET, HEAD, PUT",
+                ["get", "post"] => "GET, HEAD, POST",
                 other => panic!("{path} has {other:?}, which is new here"),
             };
             (

@@ -3,7 +3,9 @@
 pub mod batches;
 pub mod classify;
 pub mod cohorts;
+mod changes;
 mod corrections;
+mod exports;
 pub mod files;
 pub mod ingest;
 pub mod judgement;
@@ -13,6 +15,7 @@ pub mod quality;
 pub mod search;
 pub mod token;
 pub mod users;
+mod webhooks;
 
 use poem_openapi::{OpenApiService, Tags};
 
@@ -33,6 +36,8 @@ pub enum Tag {
     Cohorts,
     /// Ask the classifier.
     Classify,
+    /// Take data out: changes, webhooks, files.
+    Activation,
 }
 
 /// The resources, combined.
@@ -49,7 +54,12 @@ pub type Resources = (
     cohorts::CohortsApi,
     classify::ClassifyApi,
     corrections::CorrectionsApi,
+    changes::ChangesApi,
+    webhooks::WebhooksApi,
+    exports::ExportsApi,
 );
+
+pub use changes::wants_stream;
 
 /// The service behind `/api`, and its description.
 #[must_use]
@@ -67,6 +77,9 @@ pub fn service() -> OpenApiService<Resources, ()> {
         cohorts::CohortsApi,
         classify::ClassifyApi,
         corrections::CorrectionsApi,
+        changes::ChangesApi,
+        webhooks::WebhooksApi,
+        exports::ExportsApi,
     );
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
         .description(
