@@ -3,6 +3,7 @@
 // Tells clippy that all of this is test code, helpers included.
 #![cfg(test)]
 
+mod activation;
 mod bad_input;
 mod batches;
 mod browser;
@@ -21,5 +22,6 @@ mod rest;
 mod resume;
 mod roles;
 mod search;
+mod subscriptions;
 mod support;
 mod writers;

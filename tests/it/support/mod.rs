@@ -2,8 +2,10 @@
 
 pub mod answer;
 pub mod app;
+pub mod receiver;
 pub mod people;
 pub mod server;
+pub mod socket;
 
 /// A number that whoever runs the tests may set.
 pub fn environment(name: &str) -> Option<u64> {
