@@ -20,7 +20,7 @@ use crate::classify::{self, Classifier};
 use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
-use crate::services::seeds::{SeedError, parse_seeds};
+use crate::services::seeds::{self, SeedError, parse_seeds};
 use crate::services::{self, Services, interests, search, transforms};
 use crate::store::{self, Store, StoreError};
 
@@ -172,6 +172,9 @@ impl App {
         };
         let services = Services::new(&store, &pipeline, hasher, issuer, &settings, index)?;
         set_up_users(config, &services).await?;
+        if let Some(rules) = &config.cohorts.rules {
+            services.definitions.seed(seeds::read_rules(rules)?).await?;
+        }
         let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
         Ok(Self {
             services,

@@ -8,7 +8,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
-use crate::services::accounts;
+use crate::services::{accounts, seeds};
 use crate::{activation, api, auth, classify, ingest, pipeline, search, store, telemetry};
 
 /// Every setting with its default and what it means.
@@ -38,6 +38,8 @@ pub struct Config {
     pub identity: pipeline::Settings,
     /// The classifier.
     pub classify: classify::Settings,
+    /// Cohorts to start with.
+    pub cohorts: seeds::Settings,
     /// The search index.
     pub search: search::Settings,
     /// What leaves the platform.
@@ -102,6 +104,7 @@ mod tests {
         assert_eq!(config.ingest, ingest::Settings::default());
         assert_eq!(config.identity, pipeline::Settings::default());
         assert_eq!(config.classify, classify::Settings::default());
+        assert_eq!(config.cohorts, seeds::Settings::default());
         assert_eq!(config.search, search::Settings::default());
         assert_eq!(config.activation, activation::Settings::default());
         assert_eq!(

@@ -89,7 +89,8 @@ impl Baseline for Best {
             .iter()
             .map(|interest| interest.key.as_str())
             .collect();
-        let (slugs, thresholds): (Vec<&str>, Vec<f64>) = (known.cohorts().iter())
+        let defined = known.cohorts();
+        let (slugs, thresholds): (Vec<&str>, Vec<f64>) = (defined.iter())
             .map(|cohort| (cohort.slug.as_str(), f64::from(cohort.threshold)))
             .unzip();
         let (mut interests, mut cohorts, mut scores) = (Vec::new(), Vec::new(), Vec::new());

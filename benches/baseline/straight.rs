@@ -53,7 +53,8 @@ impl Baseline for Straight {
                 scores.push(f64::from(score.score));
             }
         }
-        let (slugs, thresholds): (Vec<&str>, Vec<f64>) = (known.cohorts().iter())
+        let defined = known.cohorts();
+        let (slugs, thresholds): (Vec<&str>, Vec<f64>) = (defined.iter())
             .map(|cohort| (cohort.slug.as_str(), f64::from(cohort.threshold)))
             .unzip();
         let score = "INSERT INTO score SELECT * FROM unnest($1::text[], $2::text[], $3::float8[])";

@@ -77,6 +77,8 @@ pub fn fact(person: u32, n: u32, visit: u32) -> Fact {
         message_id: None,
         attributes: BTreeMap::from([(Attribute::Age, Value::Integer(i64::from(visit % 100)))]),
         interests: BTreeMap::new(),
+        properties: BTreeMap::new(),
+        consent: BTreeMap::new(),
     }
 }
 

@@ -63,7 +63,7 @@ impl Known {
         }
     }
 
-    pub fn cohorts(&self) -> &[cdp::domain::cohort::Cohort] {
+    pub fn cohorts(&self) -> Arc<[cdp::domain::cohort::Cohort]> {
         self.classifier.cohorts()
     }
 }
@@ -89,7 +89,7 @@ impl Road {
             ..store::Settings::default()
         };
         let store = Store::connect(&settings).await?;
-        store.add_cohorts(known.cohorts()).await?;
+        store.add_cohorts(&known.cohorts()).await?;
         store.keep_interests(&known.interests).await?;
         let pipeline = Pipeline::start(store.clone(), Arc::clone(&known.classifier), &config.identity)
             .await?

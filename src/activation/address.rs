@@ -138,12 +138,42 @@ mod tests {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
         let not_public = [
-            "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.9.9.9", "169.254.169.254", "172.16.0.1",
-            "172.31.255.255", "192.0.0.8", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1",
-            "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
-            "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::a00:1",
-            "64:ff9b:1::1", "2002:7f00:1::1", "100::1", "2001::1", "2001:db8::1", "3fff::1", "fc00::1",
-            "fd12:3456::1", "fe80::1", "fec0::1", "ff02::1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.9.9.9",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "3fff::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
         ];
         for address in not_public {
             assert!(!is_public(address.parse().unwrap()), "{address}");
@@ -156,16 +186,32 @@ mod tests {
         assert!(read("https://example.com/hook?a=b", false).is_ok());
         assert!(read("https://8.8.8.8:8443/", false).is_ok());
         assert_eq!(refused("http://example.com/"), AddressError::NoTls);
-        for text in ["", "example.com", "ftp://example.com", "file:///etc/passwd", "https://"] {
+        for text in [
+            "",
+            "example.com",
+            "ftp://example.com",
+            "file:///etc/passwd",
+            "https://",
+        ] {
             assert_eq!(refused(text), AddressError::NoUrl, "{text:?}");
         }
         assert_eq!(refused("https://a:b@example.com"), AddressError::HasCredentials);
         // However the number is written.
         for host in [
-            "127.0.0.1", "[::1]", "2130706433", "0x7f.1", "127.1", "0177.0.0.1", "169.254.169.254",
+            "127.0.0.1",
+            "[::1]",
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+            "0177.0.0.1",
+            "169.254.169.254",
             "[::ffff:10.0.0.1]",
         ] {
-            assert_eq!(refused(&format!("https://{host}/")), AddressError::NotPublic, "{host}");
+            assert_eq!(
+                refused(&format!("https://{host}/")),
+                AddressError::NotPublic,
+                "{host}"
+            );
         }
         assert!(read("http://127.0.0.1:9/", true).is_ok());
         assert_eq!(read("gopher://127.0.0.1/", true), Err(AddressError::NoUrl));

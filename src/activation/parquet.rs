@@ -499,8 +499,18 @@ mod tests {
                 Cell::Moment(moment),
                 texts(&["guitar", "Zürich", ""]),
             ],
-            vec![Cell::Text("p2".to_owned()), Cell::Nothing, Cell::Nothing, texts(&[])],
-            vec![Cell::Nothing, Cell::Integer(-1), Cell::Moment(moment), texts(&["chess"])],
+            vec![
+                Cell::Text("p2".to_owned()),
+                Cell::Nothing,
+                Cell::Nothing,
+                texts(&[]),
+            ],
+            vec![
+                Cell::Nothing,
+                Cell::Integer(-1),
+                Cell::Moment(moment),
+                texts(&["chess"]),
+            ],
         ];
         (columns, rows)
     }
@@ -514,7 +524,10 @@ mod tests {
         if std::env::var_os("UPDATE_SCHEMA").is_some() {
             std::fs::write(GOLDEN, &bytes).unwrap();
         }
-        assert!(std::fs::read(GOLDEN).unwrap() == bytes, "the file has changed: read it back with another program");
+        assert!(
+            std::fs::read(GOLDEN).unwrap() == bytes,
+            "the file has changed: read it back with another program"
+        );
     }
 
     #[test]

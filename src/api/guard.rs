@@ -33,6 +33,16 @@ pub struct MayRead(pub Caller);
 )]
 pub struct MayClassify(pub Caller);
 
+/// A caller who may define cohorts.
+#[derive(SecurityScheme)]
+#[oai(
+    rename = "token",
+    ty = "bearer",
+    bearer_format = "JWT",
+    checker = "may_define"
+)]
+pub struct MayDefine(pub Caller);
+
 /// A caller who may send records.
 #[derive(SecurityScheme)]
 #[oai(
@@ -76,6 +86,11 @@ async fn may_read(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_classify(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
     permit(verify(request, &bearer.token)?, Permission::Classify)
+}
+
+#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
+async fn may_define(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
+    permit(verify(request, &bearer.token)?, Permission::Define)
 }
 
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]

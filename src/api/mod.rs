@@ -52,9 +52,15 @@ impl Default for Settings {
 
 /// The methods of the routes that are not read only; `*` stands for an id. All others have one
 /// method, and a test holds this list against the description.
-const METHODS: [(&str, &str); 15] = [
+const METHODS: [(&str, &str); 24] = [
     ("/api/auth/token", "POST"),
     ("/api/classify", "POST"),
+    ("/api/cohorts", "GET, HEAD, POST"),
+    ("/api/cohorts/combine", "POST"),
+    ("/api/cohorts/overlap", "GET, HEAD"),
+    ("/api/cohorts/preview", "POST"),
+    ("/api/cohorts/*", "DELETE, GET, HEAD, PUT"),
+    ("/api/cohorts/*/rollback", "POST"),
     ("/api/conflicts/*/review", "POST"),
     ("/api/corrections", "DELETE, GET, HEAD, PUT"),
     ("/api/ingest", "POST"),
@@ -62,6 +68,9 @@ const METHODS: [(&str, &str); 15] = [
     ("/api/ingest/*/replay", "POST"),
     ("/api/merges/*/undo", "POST"),
     ("/api/profiles/*/cut", "POST"),
+    ("/api/rules", "GET, HEAD, POST"),
+    ("/api/rules/check", "POST"),
+    ("/api/rules/*", "DELETE, PUT"),
     ("/api/webhooks", "GET, HEAD, POST"),
     ("/api/webhooks/*", "DELETE, GET, HEAD, PUT"),
     ("/api/webhooks/*/replay", "POST"),
@@ -89,10 +98,7 @@ pub fn routes(
             "/metrics",
             get(health::metrics).data(health::Metrics::new(metrics, metrics_are_public)),
         )
-        .at(
-            "/graphql",
-            post(graphql::endpoint).get(graphql::subscriptions),
-        )
+        .at("/graphql", post(graphql::endpoint).get(graphql::subscriptions))
         .at("/openapi.json", api.spec_endpoint())
         .nest("/docs", api.swagger_ui())
         .nest("/api", api)
@@ -111,10 +117,7 @@ pub fn routes(
 }
 
 /// A stream of events is not compressed: what is packed waits for more to pack with it.
-async fn leave_streams_alone<E: Endpoint>(
-    endpoint: Arc<E>,
-    mut request: Request,
-) -> poem::Result<E::Output> {
+async fn leave_streams_alone<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Result<E::Output> {
     if rest::wants_stream(&request) {
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }

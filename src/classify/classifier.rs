@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
@@ -96,11 +96,13 @@ pub struct Reviewed {
 struct Judge {
     encoder: Arc<dyn Encoder>,
     readings: Readings,
-    cohorts: Vec<Cohort>,
     lexicon: Lexicon,
     kept: Option<PathBuf>,
-    // Replaced whole when somebody corrects an interest, and held for a clone only.
+    // Replaced whole when somebody corrects an interest or defines a cohort, and held for a
+    // clone only.
     knowledge: RwLock<Arc<Knowledge>>,
+    /// One change after the other: each begins with what the one before has left.
+    changing: Mutex<()>,
     /// Embeddings of spellings that repairs led to: thousands of misspellings lead to the
     /// same few hundred words.
     repaired: Cache<String, Embedding>,
@@ -108,6 +110,7 @@ struct Judge {
 
 /// What texts are judged by.
 struct Knowledge {
+    cohorts: Arc<[Cohort]>,
     vectors: CohortVectors,
     corrections: Corrections,
     version: Arc<str>,
@@ -128,15 +131,21 @@ impl Classifier {
             corrections,
             kept,
         } = ingredients;
-        let knowledge = Knowledge::new(encoder.as_ref(), &cohorts, &lexicon, corrections, kept.as_ref())
-            .map_err(ClassifyError::Cohorts)?;
+        let knowledge = Knowledge::new(
+            encoder.as_ref(),
+            cohorts.into(),
+            &lexicon,
+            corrections,
+            kept.as_ref(),
+        )
+        .map_err(ClassifyError::Cohorts)?;
         let judge = Arc::new(Judge {
             encoder,
             readings,
-            cohorts,
             lexicon,
             kept,
             knowledge: RwLock::new(Arc::new(knowledge)),
+            changing: Mutex::new(()),
             repaired: Cache::new(REPAIRED_MAX),
         });
         let work = {
@@ -157,15 +166,28 @@ impl Classifier {
     /// # Errors
     /// When the model fails; then nothing has changed.
     pub fn correct(&self, corrections: Corrections) -> Result<(), ClassifyError> {
+        self.change(|before| (Arc::clone(&before.cohorts), corrections))
+    }
+
+    /// Classifies into these cohorts from now on. Answers of before are of another version.
+    /// Blocks while it embeds what is new among them.
+    ///
+    /// # Errors
+    /// When the model fails; then nothing has changed.
+    pub fn redefine(&self, cohorts: Vec<Cohort>) -> Result<(), ClassifyError> {
+        self.change(|before| (cohorts.into(), before.corrections.clone()))
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&Knowledge) -> (Arc<[Cohort]>, Corrections),
+    ) -> Result<(), ClassifyError> {
         let judge = &self.judge;
-        let knowledge = Knowledge::new(
-            judge.encoder.as_ref(),
-            &judge.cohorts,
-            &judge.lexicon,
-            corrections,
-            judge.kept.as_ref(),
-        )
-        .map_err(ClassifyError::Cohorts)?;
+        let _changing = judge.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (cohorts, corrections) = change(&judge.knowledge());
+        let encoder = judge.encoder.as_ref();
+        let knowledge = Knowledge::new(encoder, cohorts, &judge.lexicon, corrections, judge.kept.as_ref())
+            .map_err(ClassifyError::Cohorts)?;
         *judge.knowledge.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(knowledge);
         Ok(())
     }
@@ -306,8 +328,8 @@ impl Classifier {
     }
 
     /// The cohorts that interests are classified into.
-    pub fn cohorts(&self) -> &[Cohort] {
-        &self.judge.cohorts
+    pub fn cohorts(&self) -> Arc<[Cohort]> {
+        Arc::clone(&self.judge.knowledge().cohorts)
     }
 
     /// The known terms nearest to a text, nearest first: why it was scored as it was. None for
@@ -320,12 +342,9 @@ impl Classifier {
     /// The cohorts that an interest belongs to: those whose threshold it reaches. None
     /// is an answer.
     pub fn assigned<'a>(&self, scores: &'a [Score]) -> Vec<&'a Score> {
+        let cohorts = self.cohorts();
         let reaches = |score: &&Score| {
-            let cohort = self
-                .judge
-                .cohorts
-                .iter()
-                .find(|cohort| cohort.slug == score.cohort);
+            let cohort = cohorts.iter().find(|cohort| cohort.slug == score.cohort);
             cohort.is_some_and(|cohort| score.score >= cohort.threshold)
         };
         scores.iter().filter(reaches).collect()
@@ -417,7 +436,7 @@ fn clearest(judged: Vec<(Reading, Meaning)>) -> Option<(Reading, Meaning, bool)>
 impl Knowledge {
     fn new(
         encoder: &dyn Encoder,
-        cohorts: &[Cohort],
+        cohorts: Arc<[Cohort]>,
         lexicon: &Lexicon,
         corrections: Corrections,
         kept: Option<&PathBuf>,
@@ -425,9 +444,10 @@ impl Knowledge {
         let mut file = VectorFile::open(kept.map(PathBuf::as_path), encoder);
         let encode = |texts: &[&str]| file.encode(encoder, texts);
         Ok(Self {
-            vectors: CohortVectors::new(cohorts, lexicon, &corrections, encode)?,
-            version: version(encoder.identity(), cohorts, lexicon, &corrections).into(),
+            vectors: CohortVectors::new(&cohorts, lexicon, &corrections, encode)?,
+            version: version(encoder.identity(), &cohorts, lexicon, &corrections).into(),
             corrections,
+            cohorts,
         })
     }
 

@@ -14,6 +14,7 @@ use crate::domain::role::Role;
 use crate::services::Services;
 use crate::services::accounts::demo_password;
 use crate::services::ingest::{Format, Payload, Renames, Report};
+use crate::services::seeds::{DEMO_RULES, parse_rules};
 use crate::telemetry;
 
 /// Stack of each thread: the engine's parser and planner go deep.
@@ -85,6 +86,10 @@ async fn serve(config: &Config, demo_people: u32) -> Result<(), CommandError> {
         seed_demo(&app.services, demo_people).await?;
     }
     let is_demo = config.mode == Mode::Demo;
+    if is_demo && config.cohorts.rules.is_none() {
+        let rules = parse_rules(DEMO_RULES)?;
+        app.services.definitions.seed(rules).await?;
+    }
     app.serve(
         &config.api.listen,
         |address| announce(&format!("http://{address}"), is_demo),

@@ -52,11 +52,108 @@ pub struct Cohort {
     pub version: u32,
 }
 
+/// A cohort of people by a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleCohort {
+    /// The key.
+    pub slug: CohortSlug,
+    /// The name to show.
+    pub name: String,
+    /// What it is for, in words; may be empty.
+    pub description: String,
+    /// The rule, in CEL.
+    pub expression: String,
+    /// Grows with each change of the definition.
+    pub version: u32,
+}
+
+/// What makes a cohort.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Definition {
+    /// What people care about.
+    Interest(Cohort),
+    /// A rule.
+    Rule(RuleCohort),
+}
+
+impl Definition {
+    /// The key.
+    #[must_use]
+    pub const fn slug(&self) -> &CohortSlug {
+        match self {
+            Self::Interest(cohort) => &cohort.slug,
+            Self::Rule(cohort) => &cohort.slug,
+        }
+    }
+
+    /// The name to show.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Interest(cohort) => &cohort.name,
+            Self::Rule(cohort) => &cohort.name,
+        }
+    }
+
+    /// What it is for, or what belongs there.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        match self {
+            Self::Interest(cohort) => &cohort.description,
+            Self::Rule(cohort) => &cohort.description,
+        }
+    }
+
+    /// Grows with each change of the definition.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        match self {
+            Self::Interest(cohort) => cohort.version,
+            Self::Rule(cohort) => cohort.version,
+        }
+    }
+
+    /// The same in another version.
+    #[must_use]
+    pub fn in_version(mut self, version: u32) -> Self {
+        match &mut self {
+            Self::Interest(cohort) => cohort.version = version,
+            Self::Rule(cohort) => cohort.version = version,
+        }
+        self
+    }
+
+    /// `interest` or `rule`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Interest(_) => "interest",
+            Self::Rule(_) => "rule",
+        }
+    }
+}
+
 /// Why someone is in a cohort.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// These interests say so, strongest first, by canonical form.
     Interests(Vec<String>),
+    /// The rule of this version holds for them.
+    Rule {
+        /// The cohort's version.
+        version: u32,
+    },
+}
+
+/// A place in a cohort that somebody has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastMembership {
+    /// The cohort.
+    pub cohort: CohortSlug,
+    /// When they entered.
+    pub since: Timestamp,
+    /// When they left.
+    pub until: Timestamp,
 }
 
 /// Someone's place in a cohort.

@@ -30,6 +30,8 @@ pub enum Cause {
     Correction(InterestKey),
     /// Another model embeds, named by its identity.
     Model(String),
+    /// A cohort was defined, changed or dropped.
+    Cohort(CohortSlug),
 }
 
 impl Cause {
@@ -39,15 +41,17 @@ impl Cause {
         match self {
             Self::Correction(_) => "correction",
             Self::Model(_) => "model",
+            Self::Cohort(_) => "cohort",
         }
     }
 
-    /// The interest or the model.
+    /// The interest, the model or the cohort.
     #[must_use]
     pub fn subject(&self) -> &str {
         match self {
             Self::Correction(interest) => interest.as_str(),
             Self::Model(identity) => identity,
+            Self::Cohort(slug) => slug.as_str(),
         }
     }
 }

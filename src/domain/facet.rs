@@ -12,6 +12,7 @@ use super::Timestamp;
 use super::fact::{Attribute, Fact, Value};
 use super::identifier::Email;
 use super::interest::InterestKey;
+use super::property::{Latest, PropertyValue, Visits, Words, bound_properties, join_words};
 use super::record::RawId;
 
 /// First and last time that something was seen.
@@ -167,6 +168,12 @@ pub struct Facet {
     pub emails: BTreeMap<Email, Seen>,
     /// Who sent something of it.
     pub sources: BTreeSet<String>,
+    /// When they visited.
+    pub visits: Visits,
+    /// What else was said, by the sender's own names; bounded.
+    pub properties: Words<PropertyValue>,
+    /// What they agreed to, by purpose.
+    pub consent: Words<bool>,
 }
 
 impl Facet {
@@ -175,19 +182,23 @@ impl Facet {
     pub fn mention(fact: &Fact) -> Self {
         Self {
             sources: BTreeSet::from([fact.source.clone()]),
+            visits: Visits::at(fact.at),
             ..Self::span(Seen::at(fact.at))
         }
     }
 
     /// Nothing but when something was seen.
     #[must_use]
-    pub const fn span(seen: Seen) -> Self {
+    pub fn span(seen: Seen) -> Self {
         Self {
             seen,
             attributes: BTreeMap::new(),
             interests: BTreeMap::new(),
             emails: BTreeMap::new(),
             sources: BTreeSet::new(),
+            visits: Visits::default(),
+            properties: Words::new(),
+            consent: Words::new(),
         }
     }
 
@@ -226,6 +237,8 @@ impl Facet {
                     )
                 })
                 .collect(),
+            properties: words(fact, &fact.properties),
+            consent: words(fact, &fact.consent),
             ..Self::mention(fact)
         }
     }
@@ -238,8 +251,23 @@ impl Facet {
         join_maps(&mut self.interests, other.interests, InterestSeen::join);
         join_maps(&mut self.emails, other.emails, Seen::join);
         self.sources.extend(other.sources);
+        self.visits = self.visits.join(other.visits);
+        join_words(&mut self.properties, other.properties);
+        bound_properties(&mut self.properties);
+        join_words(&mut self.consent, other.consent);
         self
     }
+}
+
+/// What a fact says, each as the last word for now.
+fn words<T: Clone>(fact: &Fact, said: &BTreeMap<String, T>) -> Words<T> {
+    let word = |value: &T| Latest {
+        at: fact.at,
+        value: value.clone(),
+    };
+    said.iter()
+        .map(|(name, value)| (name.clone(), word(value)))
+        .collect()
 }
 
 /// Joins two maps key by key.

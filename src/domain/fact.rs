@@ -6,6 +6,7 @@ use std::fmt;
 use super::Timestamp;
 use super::identifier::{Cookie, Email};
 use super::interest::{Interest, InterestKey};
+use super::property::PropertyValue;
 use super::record::RawId;
 use super::trail::MessageMark;
 
@@ -111,6 +112,10 @@ pub struct Fact {
     pub attributes: BTreeMap<Attribute, Value>,
     /// The interests named, each once.
     pub interests: BTreeMap<InterestKey, Interest>,
+    /// What else it says, by the sender's own names.
+    pub properties: BTreeMap<String, PropertyValue>,
+    /// What the person agrees to or refuses, by purpose.
+    pub consent: BTreeMap<String, bool>,
 }
 
 impl Fact {

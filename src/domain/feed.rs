@@ -161,9 +161,8 @@ pub enum Happening {
         profile: ProfileId,
         /// Whether they entered, else left.
         entered: bool,
-        /// What says so, or of somebody who left, what had said so: for a cohort by interests,
-        /// the interests.
-        reason: Vec<String>,
+        /// What says so, or of somebody who left, what had said so.
+        why: Option<Reason>,
     },
 }
 
@@ -288,15 +287,9 @@ pub fn happenings(plan: &Plan, transitions: &[Transition]) -> Vec<Happening> {
         cohort: change.cohort.clone(),
         profile: change.profile,
         entered: change.entered,
-        reason: change.why.as_ref().map(told).unwrap_or_default(),
+        why: change.why.clone(),
     });
     changed.chain(merged).chain(moved).collect()
-}
-
-/// A reason as it is told outside.
-fn told(reason: &Reason) -> Vec<String> {
-    let Reason::Interests(interests) = reason;
-    interests.clone()
 }
 
 #[cfg(test)]
@@ -320,8 +313,20 @@ mod tests {
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
         }
         for text in [
-            "", "-", "1-", "-1", "1--1", "+1", "1-+1", "a", "1-2-3", "1 ", "١", "1-99999999999",
-            "9223372036854775807", "18446744073709551616",
+            "",
+            "-",
+            "1-",
+            "-1",
+            "1--1",
+            "+1",
+            "1-+1",
+            "a",
+            "1-2-3",
+            "1 ",
+            "١",
+            "1-99999999999",
+            "9223372036854775807",
+            "18446744073709551616",
         ] {
             assert!(text.parse::<Cursor>().is_err(), "{text:?}");
         }
@@ -355,7 +360,7 @@ mod tests {
                 cohort: CohortSlug::of(cohort),
                 profile: ProfileId(1),
                 entered: true,
-                reason: Vec::new(),
+                why: None,
             })
         };
         let changed = event(Happening::Changed {

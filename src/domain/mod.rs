@@ -26,6 +26,7 @@ pub mod interest;
 pub mod placeholder;
 pub mod policy;
 pub mod profile;
+pub mod property;
 pub mod quality;
 pub mod record;
 pub mod role;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Timestamp;
-use super::cohort::Membership;
+use super::cohort::{Membership, PastMembership};
 use super::facet::{Facet, Seen};
 use super::identifier::{Cookie, Email};
 
@@ -126,6 +126,9 @@ impl CookieSet {
     }
 }
 
+/// How many past memberships a profile remembers.
+pub const PAST_MAX: usize = 16;
+
 /// One person.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
@@ -145,12 +148,17 @@ pub struct Profile {
     pub facet: Facet,
     /// The cohorts this person is in, best first.
     pub memberships: Vec<Membership>,
+    /// Where they were a member before, latest first, up to [`PAST_MAX`].
+    pub past: Vec<PastMembership>,
+    /// When time alone may change a membership: the moment that the schedule knows for this
+    /// profile. Whoever looks then may find that it is not yet.
+    pub due: Option<Timestamp>,
 }
 
 impl Profile {
     /// Whether the person said that they agree to a purpose. Who said nothing does not.
     #[must_use]
-    pub const fn consents_to(&self, _purpose: &str) -> bool {
-        false
+    pub fn consents_to(&self, purpose: &str) -> bool {
+        self.facet.consent.get(purpose).is_some_and(|word| word.value)
     }
 }

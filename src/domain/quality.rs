@@ -40,6 +40,10 @@ pub enum Field {
     Location,
     /// The group of demographic attributes.
     Demographics,
+    /// What else is said of the person.
+    Properties,
+    /// What they agree to.
+    Consent,
     /// An attribute of the person.
     Of(Attribute),
 }
@@ -81,13 +85,15 @@ impl Field {
             Self::Interests => 5,
             Self::Location => 6,
             Self::Demographics => 7,
+            Self::Properties => 8,
+            Self::Consent => 9,
             Self::Of(attribute) => GROUPS.len() + attribute as usize,
         }
     }
 }
 
 /// What is no attribute, by its index.
-const GROUPS: [(Field, &str); 8] = [
+const GROUPS: [(Field, &str); 10] = [
     (Field::Row, ""),
     (Field::Cookie, "cookie"),
     (Field::Email, "email"),
@@ -96,6 +102,8 @@ const GROUPS: [(Field, &str); 8] = [
     (Field::Interests, "interests"),
     (Field::Location, "location"),
     (Field::Demographics, "demographics"),
+    (Field::Properties, "properties"),
+    (Field::Consent, "consent"),
 ];
 
 /// Some of the fields; one row's notes must cost no memory.

@@ -23,6 +23,8 @@ pub enum Permission {
     Read,
     /// Ask the classifier.
     Classify,
+    /// Define cohorts and rules.
+    Define,
     /// Send records, and see what became of them.
     Ingest,
     /// Judge who is who: undo merges, cut links, allow or keep apart what was refused.
@@ -46,7 +48,7 @@ impl Role {
                 | (Self::Viewer, Permission::Read)
                 | (
                     Self::Analyst,
-                    Permission::Read | Permission::Classify | Permission::Export
+                    Permission::Read | Permission::Classify | Permission::Define | Permission::Export
                 )
                 | (Self::Ingest, Permission::Ingest)
         )
@@ -101,11 +103,11 @@ mod tests {
 
     #[test]
     fn nobody_may_more_than_the_table_says() {
-        use Permission::{Activate, Classify, Export, Ingest, Judge, Read};
-        let all = [Read, Classify, Ingest, Judge, Export, Activate];
+        use Permission::{Activate, Classify, Define, Export, Ingest, Judge, Read};
+        let all = [Read, Classify, Define, Ingest, Judge, Export, Activate];
         let table: [(Role, &[Permission]); 4] = [
             (Role::Viewer, &[Read]),
-            (Role::Analyst, &[Read, Classify, Export]),
+            (Role::Analyst, &[Read, Classify, Define, Export]),
             (Role::Ingest, &[Ingest]),
             (Role::Admin, &all),
         ];

@@ -68,6 +68,8 @@ impl Fold {
             memberships: before
                 .map(|profile| profile.memberships.clone())
                 .unwrap_or_default(),
+            past: before.map(|profile| profile.past.clone()).unwrap_or_default(),
+            due: before.and_then(|profile| profile.due),
         })
     }
 }

@@ -490,6 +490,8 @@ pub fn fact_of(cookie: &str, email: Option<&str>, at: u16) -> Fact {
         message_id: None,
         attributes: BTreeMap::new(),
         interests: BTreeMap::new(),
+        properties: BTreeMap::new(),
+        consent: BTreeMap::new(),
     }
 }
 

@@ -27,6 +27,11 @@ pub const INTERESTS: &str = "interests";
 /// A place as one text, or an object of its parts.
 pub const LOCATION: &str = "location";
 
+/// What else is said of the person, by the sender's own names.
+pub const PROPERTIES: &str = "properties";
+/// What the person agrees to, by purpose.
+pub const CONSENT: &str = "consent";
+
 /// Other spellings that senders use: in lower case, with `_` for space and hyphen. Those of
 /// shops and CRMs, and of German, French and Spanish exports, are among them. Spellings that
 /// differ in `_` alone, such as `firstName` and `First Name`, are one.
@@ -119,6 +124,8 @@ const SYNONYMS: &[(&str, &[&str])] = &[
         &["time", "event_time", "event_timestamp", "occurred_at", "datetime"],
     ),
     (MESSAGE_ID, &[]),
+    (PROPERTIES, &["traits", "custom_attributes"]),
+    (CONSENT, &["consents"]),
 ];
 
 /// The canonical name of every spelling, spellings without their `_`.
@@ -133,9 +140,11 @@ static CANONICAL: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
 
 /// The canonical names that mean something, in the order of the documents.
 pub fn known() -> impl Iterator<Item = &'static str> {
-    [COOKIE, EMAIL, TIMESTAMP, MESSAGE_ID, INTERESTS, LOCATION]
-        .into_iter()
-        .chain(Attribute::ALL.into_iter().map(Attribute::name))
+    [
+        COOKIE, EMAIL, TIMESTAMP, MESSAGE_ID, INTERESTS, LOCATION, PROPERTIES, CONSENT,
+    ]
+    .into_iter()
+    .chain(Attribute::ALL.into_iter().map(Attribute::name))
 }
 
 /// A name as a sender writes it, folded: trimmed, in lower case, with `_` for space and

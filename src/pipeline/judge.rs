@@ -274,6 +274,8 @@ impl Writer {
             message_id: None,
             attributes: BTreeMap::new(),
             interests: BTreeMap::new(),
+            properties: BTreeMap::new(),
+            consent: BTreeMap::new(),
         };
         let rules = Rules {
             policy: conflict.conflict.policy,

@@ -10,9 +10,10 @@
 //! What can run beside other requests runs in the caller's task; only what must see the
 //! graph as it is, is done by the one [`writer`], which takes all chunks that wait into
 //! one transaction. After the commit, and before the answer, [`rosters`] follow, and who has
-//! [`changed`] is told to whoever follows later, and whoever follows the [`feed`] is woken. What people decide by hand goes through the same
+//! [`changed`] is told to whoever follows later, and whoever follows the [`feed`] is woken. [`catalogue`] is which cohorts there are. What people decide by hand goes through the same
 //! writer: [`judge`].
 
+pub mod catalogue;
 pub mod changed;
 pub mod feed;
 mod ids;
@@ -41,6 +42,7 @@ use crate::ingest::transform::Transforms;
 use crate::ingest::validate::Rules;
 use crate::store::commit::BatchProgress;
 use crate::store::{Store, StoreError};
+use catalogue::Catalogue;
 use changed::Changed;
 use feed::Feed;
 use judge::{Judged, Judgement};
@@ -122,8 +124,10 @@ impl Pipeline {
         classifier: Arc<Classifier>,
         settings: &Settings,
     ) -> Result<Self, PipelineError> {
-        let rosters = Arc::new(Rosters::load(&store, classifier.cohorts()).await?);
-        let scores = Arc::new(Scores::new(store.clone(), classifier));
+        let definitions = store.definitions().await?;
+        let rosters = Arc::new(Rosters::load(&store, &definitions).await?);
+        let catalogue = Catalogue::of_stored(&definitions);
+        let scores = Arc::new(Scores::new(store.clone(), classifier, catalogue));
         let (queue, work) = mpsc::channel(QUEUE_CHUNKS);
         let changed = Arc::new(Changed::default());
         let feed = Feed::start(&store).await?;
@@ -216,6 +220,31 @@ impl Pipeline {
             .await
             .map_err(|_| PipelineError::Stopped)?;
         changed.await.map_err(|_| PipelineError::Stopped)?
+    }
+
+    /// Which cohorts there are.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.scores.catalogue()
+    }
+
+    /// Judges everybody by these cohorts from now on: whoever is committed after this returns
+    /// was judged by them.
+    ///
+    /// # Errors
+    /// When the model fails, or the writer has ended.
+    pub async fn redefine(&self, catalogue: Catalogue) -> Result<(), PipelineError> {
+        let classifier = Arc::clone(self.scores.classifier());
+        let cohorts = Arc::clone(catalogue.cohorts());
+        if *classifier.cohorts() != *cohorts {
+            // It embeds what is new of them, and arranges all known terms anew.
+            tokio::task::spawn_blocking(move || classifier.redefine(cohorts.to_vec()))
+                .await
+                .map_err(|_| PipelineError::Stopped)??;
+        }
+        self.scores.replace_catalogue(catalogue);
+        // What was decided by the old ones lands before this does.
+        self.resegment(Vec::new()).await.map(drop)
     }
 
     /// Takes nothing more, and returns when all that was taken is durable and told. Whoever sends

@@ -2,13 +2,12 @@
 //! memberships that their interests mean now.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use chrono::Utc;
 
 use super::PipelineError;
 use super::retry::Retry;
-use super::writer::Writer;
+use super::writer::{Keep, Writer};
 use crate::domain::graph::{Plan, Subgraph, Write};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::ingest::normalise::stored;
@@ -40,16 +39,14 @@ impl Writer {
             profiles: anew(&graph.profiles),
             ..Plan::default()
         };
-        let (commit, news) = self.segmented(&graph, plan, Commit::default(), now).await?;
-        let mut plan = Arc::unwrap_or_clone(commit.plan);
-        plan.profiles
-            .retain(|id, write| graph.profiles[id].memberships != write.record.memberships);
-        let changed = plan.profiles.len() as u64;
-        if changed > 0 {
-            let commit = Commit {
-                plan: Arc::new(plan),
-                ..commit
-            };
+        let (commit, news) = self
+            .segmented(&graph, plan, Commit::default(), Keep::Moved, now)
+            .await?;
+        let is_changed = |(id, write): &(&ProfileId, &Write<Profile>)| {
+            graph.profiles[*id].memberships != write.record.memberships
+        };
+        let changed = commit.plan.profiles.iter().filter(is_changed).count() as u64;
+        if !commit.plan.profiles.is_empty() {
             self.store.commit(commit).await?;
             self.tell(news);
         }

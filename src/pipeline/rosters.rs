@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use roaring::RoaringBitmap;
 
 use crate::domain::change::Transition;
-use crate::domain::cohort::{Cohort, CohortSlug};
+use crate::domain::cohort::{CohortSlug, Definition};
 use crate::domain::profile::ProfileId;
 use crate::store::{Store, StoreError};
 
@@ -20,6 +20,17 @@ use crate::store::{Store, StoreError};
 pub struct Rosters {
     // Held for a page's worth of steps and never over I/O, so a plain lock serves.
     members: RwLock<BTreeMap<CohortSlug, RoaringBitmap>>,
+}
+
+/// Cohorts put together: who is in all of some, in any of others, and in none of the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Combination {
+    /// In each of these.
+    pub all: Vec<CohortSlug>,
+    /// In at least one of these, if there is any.
+    pub any: Vec<CohortSlug>,
+    /// In none of these.
+    pub none: Vec<CohortSlug>,
 }
 
 /// A stretch of a cohort's members.
@@ -34,12 +45,12 @@ pub struct RosterPage {
 }
 
 impl Rosters {
-    pub(super) async fn load(store: &Store, cohorts: &[Cohort]) -> Result<Self, StoreError> {
+    pub(super) async fn load(store: &Store, cohorts: &[Definition]) -> Result<Self, StoreError> {
         let mut members = BTreeMap::new();
         for cohort in cohorts {
-            let ids = store.members(&cohort.slug).await?;
+            let ids = store.members(cohort.slug()).await?;
             let bitmap: RoaringBitmap = ids.into_iter().map(|id| id.0).collect();
-            members.insert(cohort.slug.clone(), bitmap);
+            members.insert(cohort.slug().clone(), bitmap);
         }
         Ok(Self {
             members: RwLock::new(members),
@@ -75,6 +86,33 @@ impl Rosters {
     #[must_use]
     pub fn page_after(&self, cohort: &CohortSlug, after: ProfileId, limit: u32) -> RosterPage {
         self.read(cohort, |roster| page(roster, roster.rank(after.0), limit))
+    }
+
+    /// A page of those who are in a combination. Costs what the bitmaps cost, whoever is in them.
+    /// One of exclusions alone has nobody: everybody is no cohort.
+    #[must_use]
+    pub fn combined(&self, of: &Combination, offset: u64, limit: u32) -> RosterPage {
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        let roster = |slug: &CohortSlug| members.get(slug).cloned().unwrap_or_default();
+        let any =
+            (!of.any.is_empty()).then(|| of.any.iter().map(roster).fold(RoaringBitmap::new(), |a, b| a | b));
+        let inside = of.all.iter().map(roster).chain(any).reduce(|a, b| a & b);
+        let outside = of.none.iter().map(roster);
+        page(
+            &outside.fold(inside.unwrap_or_default(), |a, b| a - b),
+            offset,
+            limit,
+        )
+    }
+
+    /// How many people two cohorts share.
+    #[must_use]
+    pub fn shared(&self, one: &CohortSlug, other: &CohortSlug) -> u64 {
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        match (members.get(one), members.get(other)) {
+            (Some(one), Some(other)) => one.intersection_len(other),
+            _ => 0,
+        }
     }
 
     fn read<T>(&self, cohort: &CohortSlug, read: impl FnOnce(&RoaringBitmap) -> T) -> T {

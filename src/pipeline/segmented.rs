@@ -1,39 +1,59 @@
 //! The third stage: a plan's profiles get their memberships, from what their interests mean.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use super::catalogue::Catalogue;
 use super::retry::Retry;
 use super::{PipelineError, timed};
 use crate::classify::{Classifier, Reviewed};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
-use crate::domain::cohort::{CohortSlug, Membership};
+use crate::domain::cohort::{CohortSlug, Membership, PastMembership};
 use crate::domain::fact::Fact;
 use crate::domain::graph::{Plan, Subgraph};
+use crate::domain::identifier::Email;
 use crate::domain::interest::{ClassifiedInterest, InterestKey, Score};
-use crate::domain::profile::ProfileId;
-use crate::segmentation::interests::memberships;
+use crate::domain::profile::{PAST_MAX, Profile, ProfileId};
+use crate::identity::survivorship::primary_email;
 use crate::segmentation::membership::transitions;
+use crate::segmentation::{Segments, segment};
 use crate::store::Store;
+use crate::store::commit::Due;
 
 /// What interests mean: each classified once, kept in the store, hot ones in memory.
 pub struct Scores {
     store: Store,
     classifier: Arc<Classifier>,
+    // Replaced whole, and held for a clone only.
+    catalogue: RwLock<Arc<Catalogue>>,
 }
 
 /// The scores of the interests that one commit needs.
 type Known = HashMap<InterestKey, Arc<[Score]>>;
 
 impl Scores {
-    pub(super) fn new(store: Store, classifier: Arc<Classifier>) -> Self {
-        Self { store, classifier }
+    pub(super) fn new(store: Store, classifier: Arc<Classifier>, catalogue: Catalogue) -> Self {
+        Self {
+            store,
+            classifier,
+            catalogue: RwLock::new(Arc::new(catalogue)),
+        }
+    }
+
+    /// Which cohorts there are.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn replace_catalogue(&self, catalogue: Catalogue) {
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
     }
 
     /// The classifier itself, for what is asked without being kept.
     #[must_use]
-    pub fn classifier(&self) -> &Classifier {
+    pub const fn classifier(&self) -> &Arc<Classifier> {
         &self.classifier
     }
 
@@ -98,13 +118,14 @@ impl Scores {
     /// The scores of every interest that a profile of the plan has. The facts' own are at hand.
     /// What another model said of older ones holds until a backfill has asked this one.
     pub(super) async fn of_plan(&self, plan: &Plan) -> Result<Known, PipelineError> {
+        self.of_profiles(plan.profiles.values().map(|write| &write.record))
+            .await
+    }
+
+    async fn of_profiles(&self, profiles: impl Iterator<Item = &Profile>) -> Result<Known, PipelineError> {
         let mut known = Known::new();
         let mut unknown = Vec::new();
-        for key in plan
-            .profiles
-            .values()
-            .flat_map(|write| write.record.facet.interests.keys())
-        {
+        for key in profiles.flat_map(|profile| profile.facet.interests.keys()) {
             if known.contains_key(key) {
                 continue;
             }
@@ -130,37 +151,119 @@ impl Scores {
         Ok(known)
     }
 
-    /// Gives each profile of the plan its memberships, and tells who entered or left what.
+    /// Gives each profile of the plan its memberships, and tells who entered or left what, and
+    /// whose due time changed.
     pub(super) fn segment(
         &self,
         plan: &mut Plan,
         graph: &Subgraph,
         known: &Known,
         now: Timestamp,
-    ) -> Vec<Transition> {
+    ) -> (Vec<Transition>, Vec<Due>) {
         let scores_of = |key: &InterestKey| known.get(key).cloned();
-        let mut changes = Vec::new();
+        let catalogue = self.catalogue();
+        let segments = Segments {
+            cohorts: catalogue.cohorts(),
+            rules: catalogue.rules(),
+            scores: &scores_of,
+        };
+        let (mut changes, mut dues) = (Vec::new(), Vec::new());
         for (id, write) in &mut plan.profiles {
-            let profile = &mut write.record;
-            let before = std::mem::take(&mut profile.memberships);
-            profile.memberships = memberships(
-                &profile.facet,
-                &scores_of,
-                self.classifier.cohorts(),
-                &before,
-                now,
-            );
-            note(*id, &before, &profile.memberships, &mut changes);
+            let (before, due_before) = (write.record.memberships.clone(), write.record.due);
+            place(&mut write.record, &segments, now);
+            note(*id, &before, &write.record.memberships, &mut changes);
+            if write.record.due != due_before {
+                dues.push(Due {
+                    profile: *id,
+                    before: due_before,
+                    after: write.record.due,
+                });
+            }
         }
         for merge in &plan.merges {
-            let before = graph
-                .profiles
-                .get(&merge.absorbed)
-                .map(|profile| profile.memberships.as_slice());
+            let absorbed = graph.profiles.get(&merge.absorbed);
+            let before = absorbed.map(|profile| profile.memberships.as_slice());
             note(merge.absorbed, before.unwrap_or_default(), &[], &mut changes);
+            if let Some(before) = absorbed.and_then(|profile| profile.due) {
+                dues.push(Due {
+                    profile: merge.absorbed,
+                    before: Some(before),
+                    after: None,
+                });
+            }
         }
-        changes
+        (changes, dues)
     }
+
+    /// Those of some people who would not be where they are, were they looked at now.
+    ///
+    /// # Errors
+    /// When the model or the store fails.
+    pub async fn outdated(
+        self: &Arc<Self>,
+        profiles: Vec<Profile>,
+        now: Timestamp,
+    ) -> Result<Vec<ProfileId>, PipelineError> {
+        let known = self.of_profiles(profiles.iter()).await?;
+        let scores = Arc::clone(self);
+        // A page of people takes longer than other requests should wait for this thread.
+        let judging = tokio::task::spawn_blocking(move || {
+            let scores_of = |key: &InterestKey| known.get(key).cloned();
+            let catalogue = scores.catalogue();
+            let segments = Segments {
+                cohorts: catalogue.cohorts(),
+                rules: catalogue.rules(),
+                scores: &scores_of,
+            };
+            let is_outdated = |profile: &&Profile| {
+                let mut anew = (*profile).clone();
+                place(&mut anew, &segments, now);
+                (&anew.memberships, anew.due) != (&profile.memberships, profile.due)
+            };
+            profiles
+                .iter()
+                .filter(is_outdated)
+                .map(|profile| profile.id)
+                .collect()
+        });
+        judging.await.map_err(|_| PipelineError::Stopped)
+    }
+}
+
+/// Gives a profile its memberships, remembers those that it leaves, and when to look again.
+fn place(profile: &mut Profile, segments: &Segments<'_>, now: Timestamp) {
+    let before = std::mem::take(&mut profile.memberships);
+    let segmented = segment(
+        profile,
+        primary_email(profile).map(Email::as_str),
+        &before,
+        segments,
+        now,
+    );
+    profile.memberships = segmented.memberships;
+    let left = transitions(&before, &profile.memberships).left;
+    let past = before
+        .iter()
+        .filter(|one| left.contains(&one.cohort))
+        .map(|one| PastMembership {
+            cohort: one.cohort.clone(),
+            since: one.since,
+            until: now,
+        });
+    profile.past.splice(0..0, past);
+    profile.past.truncate(PAST_MAX);
+    profile.due = due(profile.due, segmented.due, now);
+}
+
+/// When to look again. What the schedule knows stays where it is early enough: to look too
+/// early costs one look, to tell the schedule with each visit costs a row each time.
+fn due(known: Option<Timestamp>, next: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let next = next?;
+    Some(
+        known
+            .filter(|known| *known > now && *known <= next)
+            .unwrap_or(next),
+    )
 }
 
 fn note(profile: ProfileId, before: &[Membership], after: &[Membership], changes: &mut Vec<Transition>) {
@@ -174,6 +277,11 @@ fn note(profile: ProfileId, before: &[Membership], after: &[Membership], changes
             entered,
         }
     };
-    changes.extend(moved.entered.into_iter().map(|cohort| change(true, after, cohort)));
+    changes.extend(
+        moved
+            .entered
+            .into_iter()
+            .map(|cohort| change(true, after, cohort)),
+    );
     changes.extend(moved.left.into_iter().map(|cohort| change(false, before, cohort)));
 }

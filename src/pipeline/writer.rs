@@ -69,6 +69,15 @@ struct Decided {
     outcomes: Vec<Outcome>,
 }
 
+/// Which of the profiles of a plan are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Each.
+    All,
+    /// Those whose memberships or due time changed: their data did not.
+    Moved,
+}
+
 /// What is told once a commit is durable.
 pub(super) struct News {
     changed: Vec<ProfileId>,
@@ -305,7 +314,7 @@ impl Writer {
             ..Commit::default()
         };
         commit.note_sightings(&facts, &rows_of_emails(&graph, &facts, &rules, &plan));
-        let (commit, news) = self.segmented(&graph, plan, commit, now).await?;
+        let (commit, news) = self.segmented(&graph, plan, commit, Keep::All, now).await?;
         Ok(Some(Decided {
             commit,
             news,
@@ -350,10 +359,18 @@ impl Writer {
         graph: &Subgraph,
         mut plan: Plan,
         commit: Commit,
+        keep: Keep,
         now: Timestamp,
     ) -> Result<(Commit, News), PipelineError> {
         let known = self.scores.of_plan(&plan).await?;
-        let transitions = measured("segment", || self.scores.segment(&mut plan, graph, &known, now));
+        let (transitions, dues) = measured("segment", || self.scores.segment(&mut plan, graph, &known, now));
+        if keep == Keep::Moved {
+            let is_moved = |id: &ProfileId, record: &Profile| {
+                let before = &graph.profiles[id];
+                (&before.memberships, before.due) != (&record.memberships, record.due)
+            };
+            plan.profiles.retain(|id, write| is_moved(id, &write.record));
+        }
         let redirects = plan.redirects.iter().map(|redirect| redirect.id);
         let absorbed = plan.merges.iter().map(|merge| merge.absorbed).chain(redirects);
         let news = News {
@@ -367,6 +384,7 @@ impl Writer {
         let commit = Commit {
             plan: Arc::new(plan),
             transitions,
+            dues,
             at: now,
             ..commit
         };
@@ -381,7 +399,7 @@ impl Writer {
         commit: Commit,
         now: Timestamp,
     ) -> Result<(), PipelineError> {
-        let (commit, news) = self.segmented(graph, plan, commit, now).await?;
+        let (commit, news) = self.segmented(graph, plan, commit, Keep::All, now).await?;
         timed("commit", self.store.commit(commit)).await?;
         self.tell(news);
         Ok(())

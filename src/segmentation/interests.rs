@@ -117,7 +117,7 @@ fn since(before: &[Membership], cohort: &CohortSlug, now: Timestamp) -> Timestam
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use chrono::{DateTime, Duration};
     use proptest::prelude::*;
@@ -153,15 +153,13 @@ mod tests {
             };
             (InterestKey::from_canonical(name), seen)
         };
+        let seen = Seen {
+            first: day(0),
+            last: day(1000),
+        };
         Facet {
-            seen: Seen {
-                first: day(0),
-                last: day(1000),
-            },
-            attributes: BTreeMap::new(),
             interests: interests.iter().map(seen_on).collect(),
-            emails: BTreeMap::new(),
-            sources: BTreeSet::new(),
+            ..Facet::span(seen)
         }
     }
 
@@ -189,7 +187,9 @@ mod tests {
         let found: Vec<_> = found
             .iter()
             .map(|membership| {
-                let Reason::Interests(reasons) = &membership.reason;
+                let Reason::Interests(reasons) = &membership.reason else {
+                    panic!("{membership:?} is no interest's");
+                };
                 format!(
                     "{} {:.2} for {}",
                     membership.cohort,

@@ -8,6 +8,7 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+use super::definitions::Definitions;
 use crate::domain::Timestamp;
 use crate::domain::correction::{Backfill, Cause};
 use crate::domain::error::Error;
@@ -40,9 +41,9 @@ const REST_MAX: Duration = Duration::from_secs(1);
 pub struct BackfillView {
     /// Its id.
     pub id: String,
-    /// `correction` or `model`.
+    /// `correction`, `model` or `cohort`.
     pub cause: &'static str,
-    /// The interest or the model.
+    /// The interest, the model or the cohort.
     pub subject: String,
     /// Who brought it about.
     pub by: String,
@@ -82,7 +83,7 @@ pub struct Backfills {
 
 impl Backfills {
     /// Starts the worker, which ends when this is dropped.
-    pub(super) fn start(store: &Store, pipeline: &Pipeline) -> Arc<Self> {
+    pub(super) fn start(store: &Store, pipeline: &Pipeline, definitions: &Arc<Definitions>) -> Arc<Self> {
         let wake = Arc::new(Notify::new());
         let backfills = Arc::new(Self {
             store: store.clone(),
@@ -91,6 +92,7 @@ impl Backfills {
         let mut worker = Worker {
             store: store.clone(),
             pipeline: pipeline.clone(),
+            definitions: Arc::clone(definitions),
             owner: Ulid::new().to_string(),
             has_seen_the_model: false,
         };
@@ -145,6 +147,7 @@ impl Drop for Backfills {
 struct Worker {
     store: Store,
     pipeline: Pipeline,
+    definitions: Arc<Definitions>,
     /// What this process is called where several work on one store.
     owner: String,
     /// Whether it is known that the model is the one of before, or its backfill is there: looked
@@ -155,6 +158,7 @@ struct Worker {
 impl Worker {
     /// Works off all backfills that there are.
     async fn work(&mut self) -> Result<(), PipelineError> {
+        self.definitions.refresh().await?;
         if !self.has_seen_the_model {
             self.notice_another_model().await?;
             self.has_seen_the_model = true;
@@ -189,6 +193,12 @@ impl Worker {
         tracing::info!(backfill.id = %backfill.id, cause = backfill.cause.name(), "a backfill is under way");
         if matches!(backfill.cause, Cause::Model(_)) && !self.embed_anew(&mut backfill).await? {
             return Ok(());
+        }
+        if matches!(backfill.cause, Cause::Cohort(_)) {
+            // From here on whoever is committed is judged by the new cohorts; those who came
+            // before that are behind none of these ids.
+            self.definitions.refresh().await?;
+            backfill.until = ProfileId(self.store.next_profile_ordinal().await?).max(backfill.until);
         }
         while backfill.position < backfill.until {
             let started = Instant::now();
@@ -227,20 +237,21 @@ impl Worker {
     async fn step(&self, backfill: &mut Backfill) -> Result<(), PipelineError> {
         let after = backfill.position.0.checked_sub(1).map(ProfileId);
         let page = self.store.profiles_after(after, PAGE).await?;
-        let is_concerned = |profile: &&Profile| match &backfill.cause {
+        let last = page.last().map(|profile| ProfileId(profile.id.0 + 1));
+        let is_full = page.len() == PAGE as usize;
+        let concerned = page.into_iter().filter(|profile| match &backfill.cause {
             Cause::Correction(interest) => has(profile, interest),
-            Cause::Model(_) => true,
-        };
-        let ids: Vec<ProfileId> = page
-            .iter()
-            .filter(is_concerned)
-            .map(|profile| profile.id)
-            .collect();
+            Cause::Model(_) | Cause::Cohort(_) => true,
+        });
+        // Most people stay where they are, and the writer need not hear of them.
+        let ids = self
+            .pipeline
+            .scores()
+            .outdated(concerned.collect(), now())
+            .await?;
         for some in ids.chunks(AT_ONCE) {
             backfill.changed += self.pipeline.resegment(some.to_vec()).await?;
         }
-        let last = page.last().map(|profile| ProfileId(profile.id.0 + 1));
-        let is_full = page.len() == PAGE as usize;
         backfill.position = last.filter(|_| is_full).unwrap_or(backfill.until);
         Ok(())
     }

@@ -1,8 +1,6 @@
 //! Asks the classifier about texts that nobody needs to have.
 
-use std::sync::Arc;
-
-use super::cohorts::Names;
+use super::cohorts::NameBook;
 use crate::classify::{Classifier, ClassifyError};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::interest::{ClassifiedInterest, InterestKey};
@@ -62,11 +60,11 @@ pub struct Answer {
 /// Asks the classifier.
 pub struct Classification {
     pipeline: Pipeline,
-    names: Arc<Names>,
+    names: NameBook,
 }
 
 impl Classification {
-    pub(super) const fn new(pipeline: Pipeline, names: Arc<Names>) -> Self {
+    pub(super) const fn new(pipeline: Pipeline, names: NameBook) -> Self {
         Self { pipeline, names }
     }
 
@@ -103,8 +101,9 @@ impl Classification {
 
     /// The answer for a text without letters: it belongs nowhere, for certain.
     fn nothing(&self, text: &str, classifier: &Classifier) -> Answer {
-        let scores = classifier.cohorts().iter().map(|cohort| ScoreView {
-            cohort: self.names.name(&cohort.slug).to_owned(),
+        let (names, cohorts) = (self.names.now(), classifier.cohorts());
+        let scores = cohorts.iter().map(|cohort| ScoreView {
+            cohort: names.name(&cohort.slug).to_owned(),
             slug: cohort.slug.to_string(),
             score: 0.0,
         });
@@ -119,9 +118,10 @@ impl Classification {
     }
 
     fn answer(&self, text: &str, interest: &ClassifiedInterest, classifier: &Classifier) -> Answer {
+        let names = self.names.now();
         let assigned = classifier.assigned(&interest.scores);
         let scores = interest.scores.iter().map(|score| ScoreView {
-            cohort: self.names.name(&score.cohort).to_owned(),
+            cohort: names.name(&score.cohort).to_owned(),
             slug: score.cohort.to_string(),
             score: score.score,
         });
@@ -130,7 +130,7 @@ impl Classification {
             .into_iter()
             .map(|nearest| NearestView {
                 term: nearest.term,
-                cohort: self.names.name(&nearest.cohort).to_owned(),
+                cohort: names.name(&nearest.cohort).to_owned(),
                 similarity: nearest.similarity,
             });
         Answer {
@@ -139,7 +139,7 @@ impl Classification {
             repaired: interest.repaired.clone(),
             cohorts: assigned
                 .iter()
-                .map(|score| self.names.name(&score.cohort).to_owned())
+                .map(|score| names.name(&score.cohort).to_owned())
                 .collect(),
             scores: scores.collect(),
             nearest: nearest.collect(),

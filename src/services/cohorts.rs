@@ -1,14 +1,15 @@
 //! Lists cohorts and pages through their members.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::checked_limit;
 use super::view::UserProfile;
-use crate::domain::cohort::{Cohort, CohortSlug};
+use crate::domain::cohort::{CohortSlug, Definition, Membership, Reason};
 use crate::domain::error::Error;
 use crate::domain::profile::ProfileId;
 use crate::pipeline::Pipeline;
+use crate::pipeline::catalogue::Catalogue;
+use crate::pipeline::segmented::Scores;
 use crate::store::Store;
 
 /// The most members that one page holds.
@@ -17,30 +18,38 @@ pub const PAGE_MAX: u32 = 1_000;
 /// The members of a page when nobody says how many.
 pub const PAGE_DEFAULT: u32 = 50;
 
-/// What each cohort is called.
-pub struct Names {
-    names: BTreeMap<CohortSlug, String>,
-}
+/// What each cohort is called at a moment.
+#[derive(Clone)]
+pub struct Names(Arc<Catalogue>);
 
 impl Names {
-    pub(super) fn of(cohorts: &[Cohort]) -> Self {
-        Self {
-            names: cohorts
-                .iter()
-                .map(|cohort| (cohort.slug.clone(), cohort.name.clone()))
-                .collect(),
-        }
-    }
-
     /// The name of a cohort; its slug for one that is gone.
     #[must_use]
     pub fn name<'a>(&'a self, slug: &'a CohortSlug) -> &'a str {
-        self.names.get(slug).map_or(slug.as_str(), String::as_str)
+        self.0.get(slug).map_or(slug.as_str(), Definition::name)
     }
 
     /// The same by the slug's text.
     pub(super) fn name_of<'a>(&'a self, slug: &'a str) -> &'a str {
-        self.names.get(&CohortSlug::of(slug)).map_or(slug, String::as_str)
+        self.0.get(&CohortSlug::of(slug)).map_or(slug, Definition::name)
+    }
+
+    /// Why somebody is in a cohort, in words: the interests that say so, or the rule.
+    #[must_use]
+    pub fn reason(&self, membership: &Membership) -> Vec<String> {
+        self.reason_of(&membership.cohort, &membership.reason)
+    }
+
+    /// The same of a cohort and a reason.
+    #[must_use]
+    pub fn reason_of(&self, cohort: &CohortSlug, reason: &Reason) -> Vec<String> {
+        match reason {
+            Reason::Interests(interests) => interests.clone(),
+            Reason::Rule { version } => match self.0.get(cohort) {
+                Some(Definition::Rule(rule)) if rule.version == *version => vec![rule.expression.clone()],
+                _ => vec![format!("version {version} of its rule")],
+            },
+        }
     }
 
     /// The cohort of a name or slug in any case.
@@ -49,16 +58,32 @@ impl Names {
     /// Not found, naming the cohorts there are.
     pub fn find(&self, name_or_slug: &str) -> Result<CohortSlug, Error> {
         let slug = CohortSlug::of(name_or_slug);
-        if self.names.contains_key(&slug) {
+        if self.0.get(&slug).is_some() {
             return Ok(slug);
         }
-        let known = self
-            .names
-            .values()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
+        // A cohort may have been renamed since its slug was made.
+        let wanted = name_or_slug.trim().to_lowercase();
+        if let Some(named) = self.0.all().find(|one| one.name().to_lowercase() == wanted) {
+            return Ok(named.slug().clone());
+        }
+        let known = self.0.all().map(Definition::name).collect::<Vec<_>>().join(", ");
         Err(Error::not_found(format!("there is no such cohort; there are: {known}")).with_field("cohort"))
+    }
+}
+
+/// Where names are looked up: cohorts come and go while the server runs.
+#[derive(Clone)]
+pub struct NameBook(Arc<Scores>);
+
+impl NameBook {
+    pub(super) fn of(pipeline: &Pipeline) -> Self {
+        Self(Arc::clone(pipeline.scores()))
+    }
+
+    /// What cohorts are called now.
+    #[must_use]
+    pub fn now(&self) -> Names {
+        Names(self.0.catalogue())
     }
 }
 
@@ -66,7 +91,7 @@ impl Names {
 #[derive(Debug, Clone)]
 pub struct SizedCohort {
     /// The definition.
-    pub cohort: Cohort,
+    pub cohort: Definition,
     /// How many people are in it.
     pub size: u64,
 }
@@ -99,11 +124,11 @@ pub struct MemberPage {
 pub struct Cohorts {
     store: Store,
     pipeline: Pipeline,
-    names: Arc<Names>,
+    names: NameBook,
 }
 
 impl Cohorts {
-    pub(super) const fn new(store: Store, pipeline: Pipeline, names: Arc<Names>) -> Self {
+    pub(super) const fn new(store: Store, pipeline: Pipeline, names: NameBook) -> Self {
         Self {
             store,
             pipeline,
@@ -114,9 +139,9 @@ impl Cohorts {
     /// Every cohort, by name.
     #[must_use]
     pub fn all(&self) -> Vec<SizedCohort> {
-        let cohorts = self.pipeline.scores().classifier().cohorts();
-        let mut all: Vec<SizedCohort> = cohorts.iter().map(|cohort| self.sized(cohort)).collect();
-        all.sort_by(|a, b| a.cohort.name.cmp(&b.cohort.name));
+        let catalogue = self.pipeline.catalogue();
+        let mut all: Vec<SizedCohort> = catalogue.all().map(|cohort| self.sized(cohort)).collect();
+        all.sort_by(|a, b| a.cohort.name().cmp(b.cohort.name()));
         all
     }
 
@@ -125,10 +150,10 @@ impl Cohorts {
     /// # Errors
     /// Not found, naming the cohorts there are.
     pub fn one(&self, name_or_slug: &str) -> Result<SizedCohort, Error> {
-        let slug = self.names.find(name_or_slug)?;
-        let cohorts = self.pipeline.scores().classifier().cohorts();
-        let found = cohorts.iter().find(|cohort| cohort.slug == slug);
-        found
+        let catalogue = self.pipeline.catalogue();
+        let slug = Names(Arc::clone(&catalogue)).find(name_or_slug)?;
+        catalogue
+            .get(&slug)
             .map(|cohort| self.sized(cohort))
             .ok_or_else(|| Error::not_found("the cohort is gone"))
     }
@@ -139,7 +164,8 @@ impl Cohorts {
     /// Not found for an unknown cohort; bad request for a limit out of range or a cursor
     /// that no page gave.
     pub async fn members(&self, cohort: &str, from: &From, limit: u32) -> Result<MemberPage, Error> {
-        let slug = self.names.find(cohort)?;
+        let names = self.names.now();
+        let slug = names.find(cohort)?;
         checked_limit(limit, PAGE_MAX)?;
         let page = match from {
             From::Offset(offset) => self.pipeline.rosters().page(&slug, *offset, limit),
@@ -149,21 +175,21 @@ impl Cohorts {
         let is_last = page.offset + page.members.len() as u64 >= page.total;
         let last = page.members.last().filter(|_| !is_last);
         Ok(MemberPage {
-            cohort: self.names.name(&slug).to_owned(),
+            cohort: names.name(&slug).to_owned(),
             total: page.total,
             offset: page.offset,
             users: profiles
                 .iter()
-                .map(|profile| UserProfile::of(profile, &self.names))
+                .map(|profile| UserProfile::of(profile, &names))
                 .collect(),
             next_cursor: last.map(ToString::to_string),
         })
     }
 
-    fn sized(&self, cohort: &Cohort) -> SizedCohort {
+    fn sized(&self, cohort: &Definition) -> SizedCohort {
         SizedCohort {
             cohort: cohort.clone(),
-            size: self.pipeline.rosters().size(&cohort.slug),
+            size: self.pipeline.rosters().size(cohort.slug()),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::Utc;
 
 use super::backfill::{BackfillView, Backfills};
-use super::cohorts::Names;
+use super::cohorts::NameBook;
 use crate::domain::Timestamp;
 use crate::domain::correction::{Backfill, Cause, Correction};
 use crate::domain::error::Error;
@@ -34,19 +34,14 @@ pub struct CorrectionView {
 pub struct Corrections {
     store: Store,
     pipeline: Pipeline,
-    names: Arc<Names>,
+    names: NameBook,
     backfills: Arc<Backfills>,
     /// One change after the other: the classifier is told of all that there are.
     changing: tokio::sync::Mutex<()>,
 }
 
 impl Corrections {
-    pub(super) fn new(
-        store: Store,
-        pipeline: Pipeline,
-        names: Arc<Names>,
-        backfills: Arc<Backfills>,
-    ) -> Self {
+    pub(super) fn new(store: Store, pipeline: Pipeline, names: NameBook, backfills: Arc<Backfills>) -> Self {
         Self {
             store,
             pipeline,
@@ -76,7 +71,7 @@ impl Corrections {
         cohorts: &[String],
         by: &str,
     ) -> Result<(CorrectionView, BackfillView), Error> {
-        let slugs = cohorts.iter().map(|name| self.names.find(name));
+        let slugs = cohorts.iter().map(|name| self.names.now().find(name));
         let correction = Correction {
             interest: key(interest)?,
             cohorts: slugs.collect::<Result<BTreeSet<_>, _>>()?,
@@ -124,10 +119,11 @@ impl Corrections {
     }
 
     fn view(&self, correction: Correction) -> CorrectionView {
-        let names = correction.cohorts.iter().map(|slug| self.names.name(slug));
+        let names = self.names.now();
+        let cohorts = correction.cohorts.iter().map(|slug| names.name(slug).to_owned());
         CorrectionView {
             interest: correction.interest.to_string(),
-            cohorts: names.map(str::to_owned).collect(),
+            cohorts: cohorts.collect(),
             by: correction.by,
             at: correction.at,
         }

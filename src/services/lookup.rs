@@ -1,8 +1,6 @@
 //! Finds people by what they are known by.
 
-use std::sync::Arc;
-
-use super::cohorts::Names;
+use super::cohorts::NameBook;
 use super::view::{self, UserProfile};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::identifier::{Cookie, Email};
@@ -15,7 +13,7 @@ pub const PAGE_MAX: u32 = 1_000;
 /// Finds people.
 pub struct Lookup {
     store: Store,
-    names: Arc<Names>,
+    names: NameBook,
 }
 
 /// People in the order of their ids.
@@ -28,7 +26,7 @@ pub struct ProfilePage {
 }
 
 impl Lookup {
-    pub(super) const fn new(store: Store, names: Arc<Names>) -> Self {
+    pub(super) const fn new(store: Store, names: NameBook) -> Self {
         Self { store, names }
     }
 
@@ -41,7 +39,7 @@ impl Lookup {
     pub async fn user(&self, cookie: Option<&str>, email: Option<&str>) -> Result<UserProfile, Error> {
         self.profile(cookie, email)
             .await
-            .map(|profile| UserProfile::of(&profile, &self.names))
+            .map(|profile| UserProfile::of(&profile, &self.names.now()))
     }
 
     /// The person with an id, of today or from before a merge.
@@ -51,7 +49,7 @@ impl Lookup {
     pub async fn user_by_id(&self, id: &str) -> Result<UserProfile, Error> {
         self.profile_by_id(id)
             .await
-            .map(|profile| UserProfile::of(&profile, &self.names))
+            .map(|profile| UserProfile::of(&profile, &self.names.now()))
     }
 
     /// A page of all people, behind the one with the id `after`.
@@ -64,9 +62,10 @@ impl Lookup {
         let mut profiles = self.store.profiles_after(after, limit + 1).await?;
         let has_more = profiles.len() > limit as usize;
         profiles.truncate(limit as usize);
+        let names = self.names.now();
         let profiles = profiles
             .iter()
-            .map(|profile| UserProfile::of(profile, &self.names))
+            .map(|profile| UserProfile::of(profile, &names))
             .collect();
         Ok(ProfilePage { profiles, has_more })
     }

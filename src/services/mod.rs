@@ -4,7 +4,7 @@
 //! [`ingest`] takes payloads, read by the [`transforms`] of their source, [`quality`] says how good they were, [`lookup`] finds people, [`view`] is how a person is shown,
 //! [`explain`] says why they are one, [`timeline`] what happened to them, [`judgement`] takes
 //! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
-//! half typed or alike, [`cohorts`] lists and pages cohorts, [`classification`]
+//! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
 //! [`activation`] is what leaves the platform;
 //! [`doctor`] checks what is stored and mends it, with no server beside it;
@@ -17,6 +17,7 @@ pub mod backfill;
 pub mod classification;
 pub mod cohorts;
 pub mod corrections;
+pub mod definitions;
 pub mod doctor;
 pub mod evaluation;
 pub mod explain;
@@ -26,6 +27,7 @@ pub mod interests;
 pub mod judgement;
 pub mod lookup;
 pub mod quality;
+pub mod schedule;
 pub mod search;
 pub mod seeds;
 pub mod timeline;
@@ -69,6 +71,8 @@ pub struct Services {
     pub classification: classification::Classification,
     /// Takes what people say of single interests.
     pub corrections: corrections::Corrections,
+    /// Makes and changes cohorts.
+    pub definitions: Arc<definitions::Definitions>,
     /// What becomes of people after a change.
     pub backfills: Arc<backfill::Backfills>,
     /// Logs users in.
@@ -77,6 +81,8 @@ pub struct Services {
     pub search: search::Search,
     /// What leaves the platform.
     pub activation: activation::Activation,
+    /// Runs as long as this does.
+    _schedule: schedule::Schedule,
     store: Store,
     pipeline: Pipeline,
 }
@@ -95,24 +101,27 @@ impl Services {
         settings: &Settings<'_>,
         index: search::OpenIndex,
     ) -> Result<Arc<Self>, SenderError> {
-        let names = Arc::new(cohorts::Names::of(pipeline.scores().classifier().cohorts()));
-        let backfills = backfill::Backfills::start(store, pipeline);
+        let names = cohorts::NameBook::of(pipeline);
+        let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
+        let backfills = backfill::Backfills::start(store, pipeline, &definitions);
         let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
         Ok(Arc::new(Self {
             ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest),
-            lookup: lookup::Lookup::new(store.clone(), Arc::clone(&names)),
+            lookup: lookup::Lookup::new(store.clone(), names.clone()),
             explain: explain::Explain::new(store.clone()),
             timeline: timeline::Timeline::new(store.clone()),
             judgement: judgement::Judge::new(store.clone(), pipeline.clone()),
-            cohorts: cohorts::Cohorts::new(store.clone(), pipeline.clone(), Arc::clone(&names)),
+            cohorts: cohorts::Cohorts::new(store.clone(), pipeline.clone(), names.clone()),
             corrections: corrections::Corrections::new(
                 store.clone(),
                 pipeline.clone(),
-                Arc::clone(&names),
+                names.clone(),
                 Arc::clone(&backfills),
             ),
             backfills,
-            search: search::Search::new(store.clone(), pipeline, Arc::clone(&names), index),
+            definitions,
+            _schedule: schedule::Schedule::start(store, pipeline),
+            search: search::Search::new(store.clone(), pipeline, names.clone(), index),
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts: accounts::Accounts::new(store.clone(), hasher, issuer, settings.login),
             activation,

@@ -1,10 +1,25 @@
-//! What a new platform starts with: the cohorts of `seeds/cohorts.yaml`.
+//! What a new platform starts with: the cohorts of `seeds/cohorts.yaml`, and, where it is told
+//! so, rules.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::definitions::Draft;
+
 use crate::domain::cohort::{Cohort, CohortSlug};
+
+/// The rules of a demo.
+pub const DEMO_RULES: &str = include_str!("../../seeds/rules.yaml");
+
+/// Which cohorts a platform starts with beside those by interest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// A file of rules, each added where there is no cohort of its name.
+    pub rules: Option<PathBuf>,
+}
 
 /// The least score of a member where a seed names none.
 const THRESHOLD_DEFAULT: f32 = 0.5;
@@ -18,6 +33,15 @@ pub enum SeedError {
     /// A slug is not of the form `food-drink`.
     #[error("`{0}` is not a cohort slug; write it like `food-drink`")]
     Slug(String),
+    /// A file can't be read.
+    #[error("the rules at `{}` can't be read", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// Two cohorts have one slug.
     #[error("two cohorts have the slug `{0}`")]
     Twice(String),
@@ -41,6 +65,43 @@ struct Seed {
     #[serde(default)]
     examples: Vec<String>,
     threshold: Option<f32>,
+}
+
+/// One rule as the file writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleSeed {
+    name: String,
+    #[serde(default)]
+    description: String,
+    expression: String,
+}
+
+/// Reads a list of rules. Whether they are right, is seen when they are saved.
+///
+/// # Errors
+/// When it is not such a list.
+pub fn parse_rules(yaml: &str) -> Result<Vec<Draft>, SeedError> {
+    let seeds: Vec<RuleSeed> = serde_saphyr::from_str(yaml).map_err(SeedError::Syntax)?;
+    let draft = |seed: RuleSeed| Draft {
+        name: seed.name,
+        description: seed.description,
+        expression: Some(seed.expression),
+        ..Draft::default()
+    };
+    Ok(seeds.into_iter().map(draft).collect())
+}
+
+/// Reads a file of rules.
+///
+/// # Errors
+/// When it can't be read, or is no such list.
+pub fn read_rules(path: &Path) -> Result<Vec<Draft>, SeedError> {
+    let text = std::fs::read_to_string(path).map_err(|source| SeedError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse_rules(&text)
 }
 
 /// Reads a list of cohorts.

@@ -74,7 +74,7 @@ pub struct MembershipView {
     pub slug: String,
     /// How surely, 0 to 1.
     pub score: f32,
-    /// The interests that say so, strongest first.
+    /// The interests that say so, strongest first, or the rule.
     pub reason: Vec<String>,
     /// Since when.
     pub since: Timestamp,
@@ -203,15 +203,12 @@ fn interests(profile: &Profile) -> Vec<String> {
 }
 
 fn memberships(profile: &Profile, names: &Names) -> Vec<MembershipView> {
-    let show = |membership: &crate::domain::cohort::Membership| {
-        let crate::domain::cohort::Reason::Interests(reason) = &membership.reason;
-        MembershipView {
-            cohort: names.name(&membership.cohort).to_owned(),
-            slug: membership.cohort.to_string(),
-            score: membership.score,
-            reason: reason.clone(),
-            since: membership.since,
-        }
+    let show = |membership: &crate::domain::cohort::Membership| MembershipView {
+        cohort: names.name(&membership.cohort).to_owned(),
+        slug: membership.cohort.to_string(),
+        score: membership.score,
+        reason: names.reason(membership),
+        since: membership.since,
     };
     profile.memberships.iter().map(show).collect()
 }

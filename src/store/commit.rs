@@ -9,6 +9,7 @@ use ulid::Ulid;
 use super::batches::{BatchRow, MessageRow};
 use super::conflicts::{ConflictRow, conflict_id, conflict_of};
 use super::decisions::{DecisionRow, merge_id};
+use super::due::{DueRow, due_id};
 use super::feed::{ADD_BLOCK, FeedRow};
 use super::journal::{Journal, KeyRow};
 use super::raw::PackedBlock;
@@ -88,6 +89,17 @@ impl BatchProgress {
     }
 }
 
+/// When a profile is to be looked at again, and when it was to be before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Whose.
+    pub profile: ProfileId,
+    /// The moment that the schedule knows.
+    pub before: Option<Timestamp>,
+    /// The one that it shall know.
+    pub after: Option<Timestamp>,
+}
+
 /// All that one transaction writes.
 #[derive(Debug, Clone, Default)]
 pub struct Commit {
@@ -107,6 +119,8 @@ pub struct Commit {
     pub undone_merges: Vec<String>,
     /// The segmented stage.
     pub transitions: Vec<Transition>,
+    /// Who is to be looked at again.
+    pub dues: Vec<Due>,
     /// The batches that this commit takes a step further.
     pub batches: Vec<(Origin, BatchProgress)>,
     /// The clock of arrival.
@@ -173,6 +187,7 @@ impl Store {
             statements.write_decision(decision, &commit.undone_merges, commit.at);
         }
         statements.write_members(commit.transitions, commit.at);
+        statements.write_dues(&commit.dues);
         statements.bytes += block.as_ref().map_or(0, FeedRow::bytes);
         if statements.bytes > self.transaction_bytes_max {
             return Err(StoreError::TooLarge {
@@ -481,6 +496,18 @@ impl Statements {
         let left: Vec<RecordId> = ids(false).collect();
         self.over("left", "DELETE $left RETURN NONE;", left);
         self.over("entered", "INSERT INTO member $entered RETURN NONE;", entered);
+    }
+
+    fn write_dues(&mut self, dues: &[Due]) {
+        let ids = |moment: fn(&Due) -> Option<Timestamp>| -> Vec<RecordId> {
+            let ids = dues
+                .iter()
+                .filter_map(|due| Some(due_id(moment(due)?, due.profile)));
+            ids.collect()
+        };
+        self.over("not_due", "DELETE $not_due RETURN NONE;", ids(|due| due.before));
+        let due = ids(|due| due.after).into_iter().map(|id| DueRow { id }).collect();
+        self.over("due", "INSERT IGNORE INTO due $due RETURN NONE;", due);
     }
 
     fn finish(self) -> (String, Variables) {

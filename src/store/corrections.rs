@@ -26,7 +26,7 @@ struct CorrectionRow {
 }
 
 #[derive(SurrealValue)]
-struct BackfillRow {
+pub(super) struct BackfillRow {
     id: RecordId,
     cause: String,
     subject: String,
@@ -196,7 +196,7 @@ impl CorrectionRow {
 }
 
 impl BackfillRow {
-    fn new(backfill: &Backfill, owner: &str) -> Self {
+    pub(super) fn new(backfill: &Backfill, owner: &str) -> Self {
         Self {
             id: backfill_id(backfill.id),
             cause: backfill.cause.name().to_owned(),
@@ -222,6 +222,7 @@ impl BackfillRow {
         let cause = match self.cause.as_str() {
             "correction" => Cause::Correction(InterestKey::from_canonical(&self.subject)),
             "model" => Cause::Model(self.subject),
+            "cohort" => Cause::Cohort(CohortSlug::of(&self.subject)),
             _ => return Err(corrupt("known cause")),
         };
         Ok(Backfill {

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
-use crate::domain::cohort::CohortSlug;
+use crate::domain::cohort::{CohortSlug, Reason};
 use crate::domain::feed::{Block, Happening};
 use crate::domain::profile::ProfileId;
 
@@ -66,10 +66,39 @@ enum HappeningDoc {
     Merged(u32, u32),
     /// Cohort, profile, why.
     #[serde(rename = "e")]
-    Entered(String, u32, Vec<String>),
+    Entered(String, u32, ReasonDoc),
     /// The same.
     #[serde(rename = "l")]
-    Left(String, u32, Vec<String>),
+    Left(String, u32, ReasonDoc),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum ReasonDoc {
+    Interests(Vec<String>),
+    /// The version of the rule.
+    Rule(u32),
+    Unknown(()),
+}
+
+impl From<Option<&Reason>> for ReasonDoc {
+    fn from(why: Option<&Reason>) -> Self {
+        match why {
+            Some(Reason::Interests(interests)) => Self::Interests(interests.clone()),
+            Some(Reason::Rule { version }) => Self::Rule(*version),
+            None => Self::Unknown(()),
+        }
+    }
+}
+
+impl From<ReasonDoc> for Option<Reason> {
+    fn from(doc: ReasonDoc) -> Self {
+        match doc {
+            ReasonDoc::Interests(interests) => Some(Reason::Interests(interests)),
+            ReasonDoc::Rule(version) => Some(Reason::Rule { version }),
+            ReasonDoc::Unknown(()) => None,
+        }
+    }
 }
 
 /// A block on its way into the store.
@@ -171,10 +200,7 @@ impl Store {
         if old == 0 {
             return Ok(false);
         }
-        let parameters = bind([
-            ("from", begin.into_value()),
-            ("to", (begin + old).into_value()),
-        ]);
+        let parameters = bind([("from", begin.into_value()), ("to", (begin + old).into_value())]);
         self.run_again("dropped what is old in the feed", DROP_BLOCKS, parameters)
             .await?;
         Ok(old == end - begin && end < newest)
@@ -213,23 +239,19 @@ fn number_of(id: &RecordId) -> Result<u64, StoreError> {
 impl From<&Happening> for HappeningDoc {
     fn from(happening: &Happening) -> Self {
         match happening {
-            Happening::Changed {
-                profile,
-                rev,
-                is_new,
-            } => Self::Changed(profile.0, *rev, *is_new),
+            Happening::Changed { profile, rev, is_new } => Self::Changed(profile.0, *rev, *is_new),
             Happening::Merged { absorbed, survivor } => Self::Merged(absorbed.0, survivor.0),
             Happening::Moved {
                 cohort,
                 profile,
                 entered,
-                reason,
+                why,
             } => {
-                let (cohort, reason) = (cohort.as_str().to_owned(), reason.clone());
+                let (cohort, why) = (cohort.as_str().to_owned(), why.as_ref().into());
                 if *entered {
-                    Self::Entered(cohort, profile.0, reason)
+                    Self::Entered(cohort, profile.0, why)
                 } else {
-                    Self::Left(cohort, profile.0, reason)
+                    Self::Left(cohort, profile.0, why)
                 }
             }
         }
@@ -238,11 +260,11 @@ impl From<&Happening> for HappeningDoc {
 
 impl From<HappeningDoc> for Happening {
     fn from(doc: HappeningDoc) -> Self {
-        let moved = |cohort: &str, profile, entered, reason| Self::Moved {
+        let moved = |cohort: &str, profile, entered, why: ReasonDoc| Self::Moved {
             cohort: CohortSlug::of(cohort),
             profile: ProfileId(profile),
             entered,
-            reason,
+            why: why.into(),
         };
         match doc {
             HappeningDoc::Changed(profile, rev, is_new) => Self::Changed {
@@ -254,8 +276,8 @@ impl From<HappeningDoc> for Happening {
                 absorbed: ProfileId(absorbed),
                 survivor: ProfileId(survivor),
             },
-            HappeningDoc::Entered(cohort, profile, reason) => moved(&cohort, profile, true, reason),
-            HappeningDoc::Left(cohort, profile, reason) => moved(&cohort, profile, false, reason),
+            HappeningDoc::Entered(cohort, profile, why) => moved(&cohort, profile, true, why),
+            HappeningDoc::Left(cohort, profile, why) => moved(&cohort, profile, false, why),
         }
     }
 }
@@ -266,12 +288,14 @@ mod tests {
 
     #[test]
     fn a_happening_reads_back_and_is_short() {
-        let moved = |entered| Happening::Moved {
+        let moved = |entered, why| Happening::Moved {
             cohort: CohortSlug::of("sports"),
             profile: ProfileId(7),
             entered,
-            reason: vec!["cricket".to_owned()],
+            why,
         };
+        let interests = Some(Reason::Interests(vec!["cricket".to_owned()]));
+        let rule = Some(Reason::Rule { version: 3 });
         let changed = Happening::Changed {
             profile: ProfileId(3),
             rev: 2,
@@ -281,7 +305,13 @@ mod tests {
             absorbed: ProfileId(9),
             survivor: ProfileId(3),
         };
-        for happening in [changed.clone(), merged, moved(true), moved(false)] {
+        for happening in [
+            changed.clone(),
+            merged,
+            moved(true, interests),
+            moved(false, rule),
+            moved(true, None),
+        ] {
             assert_eq!(
                 read_happening(&write_happening(&happening).unwrap()).unwrap(),
                 happening

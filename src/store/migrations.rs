@@ -31,8 +31,12 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../schema/store/006_corrections.surql"),
     ),
     (
-        "007_activation",
-        include_str!("../../schema/store/007_activation.surql"),
+        "007_cohorts",
+        include_str!("../../schema/store/007_cohorts.surql"),
+    ),
+    (
+        "008_activation",
+        include_str!("../../schema/store/008_activation.surql"),
     ),
 ];
 

@@ -16,6 +16,7 @@ pub mod conflicts;
 pub mod connect;
 mod corrections;
 pub mod decisions;
+mod due;
 pub mod feed;
 pub mod graph;
 pub mod interests;

@@ -16,13 +16,14 @@ use ulid::Ulid;
 
 use super::StoreError;
 use crate::domain::Timestamp;
-use crate::domain::cohort::{CohortSlug, Membership, Reason};
+use crate::domain::cohort::{CohortSlug, Membership, PastMembership, Reason};
 use crate::domain::facet::{Facet, InterestSeen, Seen, Statement, Statements};
 use crate::domain::fact::{Attribute, Value};
 use crate::domain::graph::{CookieNode, Cut, EmailNode, Logins};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::interest::InterestKey;
 use crate::domain::profile::{CookieSet, Profile, ProfileId};
+use crate::domain::property::{Latest, Number, PropertyValue, Visits, Words};
 use crate::domain::record::RawId;
 use crate::domain::trail::{MessageMark, Step, Trail};
 
@@ -74,6 +75,28 @@ struct FacetDoc {
     interests: BTreeMap<String, InterestDoc>,
     emails: BTreeMap<String, SeenDoc>,
     sources: BTreeSet<String>,
+    /// Hours since 1970.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    visits: Vec<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    properties: BTreeMap<String, WordDoc<PropertyDoc>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    consent: BTreeMap<String, WordDoc<bool>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WordDoc<T> {
+    #[serde(with = "ts_microseconds")]
+    at: Timestamp,
+    value: T,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum PropertyDoc {
+    Flag(bool),
+    Number(f64),
+    Text(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,8 +104,20 @@ struct MembershipDoc {
     cohort: String,
     score: f32,
     interests: Vec<String>,
+    /// The version of the rule that holds; none where interests say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule: Option<u32>,
     #[serde(with = "ts_microseconds")]
     since: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PastDoc {
+    cohort: String,
+    #[serde(with = "ts_microseconds")]
+    since: Timestamp,
+    #[serde(with = "ts_microseconds")]
+    until: Timestamp,
 }
 
 /// Until when evidence for a link is cut, in microseconds; for good, if there is no moment.
@@ -124,6 +159,11 @@ struct ProfileDoc {
     first_cookie: Option<(MomentDoc, String)>,
     facet: FacetDoc,
     memberships: Vec<MembershipDoc>,
+    /// Where they were a member before, latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    past: Vec<PastDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<MomentDoc>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -254,6 +294,48 @@ impl From<&Facet> for FacetDoc {
                 .map(|(email, seen)| (email.as_str().to_owned(), (*seen).into()))
                 .collect(),
             sources: facet.sources.clone(),
+            visits: facet.visits.hours().collect(),
+            properties: words_doc(&facet.properties, |value| value.into()),
+            consent: words_doc(&facet.consent, |said| *said),
+        }
+    }
+}
+
+fn words_doc<T, D>(words: &Words<T>, doc: impl Fn(&T) -> D) -> BTreeMap<String, WordDoc<D>> {
+    let word = |word: &Latest<T>| WordDoc {
+        at: word.at,
+        value: doc(&word.value),
+    };
+    words
+        .iter()
+        .map(|(name, said)| (name.clone(), word(said)))
+        .collect()
+}
+
+fn words_of<T, D>(docs: BTreeMap<String, WordDoc<D>>, value: impl Fn(D) -> T) -> Words<T> {
+    let word = |doc: WordDoc<D>| Latest {
+        at: doc.at,
+        value: value(doc.value),
+    };
+    docs.into_iter().map(|(name, doc)| (name, word(doc))).collect()
+}
+
+impl From<&PropertyValue> for PropertyDoc {
+    fn from(value: &PropertyValue) -> Self {
+        match value {
+            PropertyValue::Flag(flag) => Self::Flag(*flag),
+            PropertyValue::Number(Number(number)) => Self::Number(*number),
+            PropertyValue::Text(text) => Self::Text(text.clone()),
+        }
+    }
+}
+
+impl From<PropertyDoc> for PropertyValue {
+    fn from(doc: PropertyDoc) -> Self {
+        match doc {
+            PropertyDoc::Flag(flag) => Self::Flag(flag),
+            PropertyDoc::Number(number) => Self::Number(Number(number)),
+            PropertyDoc::Text(text) => Self::Text(text),
         }
     }
 }
@@ -303,6 +385,9 @@ impl TryFrom<FacetDoc> for Facet {
                 .map(|(email, seen)| Ok((email_of(&email)?, seen.into())))
                 .collect::<Result<_, StoreError>>()?,
             sources: doc.sources,
+            visits: Visits::of_hours(doc.visits),
+            properties: words_of(doc.properties, PropertyValue::from),
+            consent: words_of(doc.consent, |said| said),
         })
     }
 }
@@ -486,6 +571,8 @@ impl ProfileRow {
             first_cookie: first.map(|(at, cookie)| (MomentDoc(*at), cookie.as_str().to_owned())),
             facet: (&profile.facet).into(),
             memberships: profile.memberships.iter().map(MembershipDoc::from).collect(),
+            past: profile.past.iter().map(PastDoc::from).collect(),
+            due: profile.due.map(MomentDoc),
         };
         Ok(Self {
             id: profile_id(profile.id),
@@ -518,11 +605,15 @@ fn cookies_of(
 
 impl From<&Membership> for MembershipDoc {
     fn from(membership: &Membership) -> Self {
-        let Reason::Interests(interests) = &membership.reason;
+        let (interests, rule) = match &membership.reason {
+            Reason::Interests(interests) => (interests.clone(), None),
+            Reason::Rule { version } => (Vec::new(), Some(*version)),
+        };
         Self {
             cohort: membership.cohort.as_str().to_owned(),
             score: membership.score,
-            interests: interests.clone(),
+            interests,
+            rule,
             since: membership.since,
         }
     }
@@ -533,8 +624,31 @@ impl From<MembershipDoc> for Membership {
         Self {
             cohort: CohortSlug::of(&doc.cohort),
             score: doc.score,
-            reason: Reason::Interests(doc.interests),
+            reason: match doc.rule {
+                Some(version) => Reason::Rule { version },
+                None => Reason::Interests(doc.interests),
+            },
             since: doc.since,
+        }
+    }
+}
+
+impl From<&PastMembership> for PastDoc {
+    fn from(past: &PastMembership) -> Self {
+        Self {
+            cohort: past.cohort.as_str().to_owned(),
+            since: past.since,
+            until: past.until,
+        }
+    }
+}
+
+impl From<PastDoc> for PastMembership {
+    fn from(doc: PastDoc) -> Self {
+        Self {
+            cohort: CohortSlug::of(&doc.cohort),
+            since: doc.since,
+            until: doc.until,
         }
     }
 }
@@ -563,6 +677,8 @@ impl TryFrom<MaybeProfileRow> for StoredProfile {
             cookies: cookies_of(document.cookies, document.cookie_count, document.first_cookie)?,
             facet: document.facet.try_into()?,
             memberships: document.memberships.into_iter().map(Membership::from).collect(),
+            past: document.past.into_iter().map(PastMembership::from).collect(),
+            due: document.due.map(|MomentDoc(due)| due),
         })))
     }
 }

@@ -237,7 +237,10 @@ impl Store {
             ("now", now.into_value()),
             ("until", (now + LEASE).into_value()),
         ]);
-        match self.select::<WebhookRow>("took a webhook", TAKE, parameters).await {
+        match self
+            .select::<WebhookRow>("took a webhook", TAKE, parameters)
+            .await
+        {
             Err(StoreError::Conflict) => Ok(None),
             found => found?.into_iter().next().map(WebhookRow::into_domain).transpose(),
         }
@@ -336,7 +339,12 @@ impl WebhookRow {
             name: definition.name.clone(),
             url: definition.url.clone(),
             kinds: definition.filter.kinds.iter().map(ToString::to_string).collect(),
-            cohorts: definition.filter.cohorts.iter().map(ToString::to_string).collect(),
+            cohorts: definition
+                .filter
+                .cohorts
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             fields: definition.fields.clone(),
             purpose: definition.purpose.clone(),
             secrets: webhook.secrets.iter().map(SecretRow::from).collect(),

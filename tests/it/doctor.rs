@@ -46,7 +46,7 @@ impl Road {
     async fn open(folder: &Path) -> Self {
         let classifier = build(&config()).await.classifier;
         let store = connect(folder).await;
-        store.add_cohorts(classifier.cohorts()).await.unwrap();
+        store.add_cohorts(&classifier.cohorts()).await.unwrap();
         // The classifier is shared, and what it knows from another test it does not store again.
         let interests = ["football", "cricket", "bitcoin"].map(InterestKey::from_canonical);
         let answers = classifier.classify(&interests).await.unwrap();

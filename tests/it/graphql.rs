@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: [(&str, &str, Permission); 36] = [
+const ROOT_FIELDS: [(&str, &str, Permission); 44] = [
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -51,6 +51,42 @@ const ROOT_FIELDS: [(&str, &str, Permission); 36] = [
         "classify",
         r#"{ classify(texts: ["cricket"]) { cohorts } }"#,
         Permission::Classify,
+    ),
+    (
+        "previewCohort",
+        r#"{ previewCohort(expression: "true") { exact } }"#,
+        Permission::Define,
+    ),
+    (
+        "combineCohorts",
+        r#"{ combineCohorts(of: { all: ["Sports"] }) { size } }"#,
+        Permission::Read,
+    ),
+    ("cohortOverlap", "{ cohortOverlap { shared } }", Permission::Read),
+    (
+        "cohortVersions",
+        r#"{ cohortVersions(name: "Sports") { version } }"#,
+        Permission::Read,
+    ),
+    (
+        "createCohort",
+        r#"mutation { createCohort(cohort: { name: "!" }) { backfill { id } } }"#,
+        Permission::Define,
+    ),
+    (
+        "changeCohort",
+        r#"mutation { changeCohort(name: "?", cohort: { name: "!" }) { backfill { id } } }"#,
+        Permission::Define,
+    ),
+    (
+        "deleteCohort",
+        r#"mutation { deleteCohort(name: "?") { backfill { id } } }"#,
+        Permission::Define,
+    ),
+    (
+        "rollBackCohort",
+        r#"mutation { rollBackCohort(name: "?", version: 9) { backfill { id } } }"#,
+        Permission::Define,
     ),
     (
         "identityGraph",
@@ -189,6 +225,8 @@ async fn every_committed_query_runs() {
     let batch = report["batch_id"].clone();
     let pear = r#"mutation { correctInterest(interest: "pear", cohorts: []) { backfill { id } } }"#;
     ask(&app, Role::Admin, pear, json!({})).await;
+    let young = r#"mutation { createCohort(cohort: { name: "Young Sports Fans", expression: "profile.age < 30" }) { backfill { id } } }"#;
+    ask(&app, Role::Admin, young, json!({})).await;
     let made = r#"mutation { createWebhook(webhook: {name: "a", url: "http://127.0.0.1:9/", paused: true}) {
         webhook { id } } }"#;
     let made = ask(&app, Role::Admin, made, json!({})).await;

@@ -8,6 +8,7 @@ mod bad_input;
 mod batches;
 mod browser;
 mod cli;
+mod cohorts;
 mod corrections;
 mod crash;
 mod doctor;

@@ -425,6 +425,8 @@ fn fact(cookie: &str, email: &str, age: i64) -> Fact {
         message_id: None,
         attributes: BTreeMap::from([(Attribute::Age, Known::Integer(age))]),
         interests: BTreeMap::new(),
+        properties: BTreeMap::new(),
+        consent: BTreeMap::new(),
     }
 }
 

@@ -38,6 +38,15 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/cohort/export                   401     403     may     403     may
     GET /api/cohort/users                    401     may     may     403     may
     GET /api/cohorts                         401     may     may     403     may
+    POST /api/cohorts                        401     403     may     403     may
+    POST /api/cohorts/combine                401     may     may     403     may
+    GET /api/cohorts/overlap                 401     may     may     403     may
+    POST /api/cohorts/preview                401     403     may     403     may
+    DELETE /api/cohorts/{cohort}             401     403     may     403     may
+    GET /api/cohorts/{cohort}                401     may     may     403     may
+    PUT /api/cohorts/{cohort}                401     403     may     403     may
+    POST /api/cohorts/{cohort}/rollback      401     403     may     403     may
+    GET /api/cohorts/{cohort}/versions       401     may     may     403     may
     GET /api/conflicts                       401     may     may     403     may
     POST /api/conflicts/{id}/review          401     403     403     403     may
     DELETE /api/corrections                  401     403     may     403     may
@@ -60,6 +69,11 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/profiles/{id}/graph             401     may     may     403     may
     GET /api/profiles/{id}/provenance        401     may     may     403     may
     GET /api/profiles/{id}/timeline          401     may     may     403     may
+    GET /api/rules                           401     may     may     403     may
+    POST /api/rules                          401     403     may     403     may
+    POST /api/rules/check                    401     403     may     403     may
+    DELETE /api/rules/{rule}                 401     403     may     403     may
+    PUT /api/rules/{rule}                    401     403     may     403     may
     GET /api/search/suggest                  401     may     may     403     may
     GET /api/user                            401     may     may     403     may
     GET /api/user/similar                    401     may     may     403     may

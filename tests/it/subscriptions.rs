@@ -47,8 +47,18 @@ async fn changes_come_as_they_happen_behind_any_cursor() {
         next["payload"]["data"]["cohortChanged"],
         json!({ "profileId": "p0", "entered": true, "reason": ["tennis"], "cohort": { "slug": "sports" } })
     );
-    subscribe(&mut socket, "2", "subscription { profileMerged { absorbed survivor } }").await;
-    subscribe(&mut socket, "3", "subscription { profileChanged(after: \"1\") { profileId rev created } }").await;
+    subscribe(
+        &mut socket,
+        "2",
+        "subscription { profileMerged { absorbed survivor } }",
+    )
+    .await;
+    subscribe(
+        &mut socket,
+        "3",
+        "subscription { profileChanged(after: \"1\") { profileId rev created } }",
+    )
+    .await;
     let record = json!([{ "cookie": "b", "email": "b@shop.example" }]);
     client.ingest(&record).await.unwrap();
     let changed = socket.hear_of("next").await;
@@ -87,7 +97,10 @@ async fn a_batch_is_watched_to_its_end() {
     // Who sends records reads nobody, and sees no schema.
     subscribe(&mut socket, "2", "subscription { profileChanged { profileId } }").await;
     let refused = socket.hear_of("next").await;
-    assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "forbidden", "{refused}");
+    assert_eq!(
+        refused["payload"]["errors"][0]["extensions"]["code"], "forbidden",
+        "{refused}"
+    );
     subscribe(&mut socket, "3", "{ __schema { types { name } } }").await;
     let hidden = socket.hear_of("next").await;
     assert!(hidden["payload"]["data"]["__schema"].is_null(), "{hidden}");
@@ -96,7 +109,11 @@ async fn a_batch_is_watched_to_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_known_hears_nothing_and_a_token_ends_the_connection_with_it() {
     let app = TestApp::serve().await;
-    for payload in [json!({}), json!({ "token": "nonsense" }), json!({ "Authorization": "Basic YTpi" })] {
+    for payload in [
+        json!({}),
+        json!({ "token": "nonsense" }),
+        json!({ "Authorization": "Basic YTpi" }),
+    ] {
         let mut socket = connect(&app.url, payload.clone()).await;
         let Heard::Closed(code) = socket.hear().await else {
             panic!("{payload} was let in")
@@ -124,6 +141,9 @@ async fn so_many_connections_and_subscriptions_and_no_more() {
     subscribe(&mut socket, "1", "subscription { profileMerged { absorbed } }").await;
     subscribe(&mut socket, "2", "subscription { profileChanged { profileId } }").await;
     let refused = socket.hear_of("next").await;
-    assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "rate_limited", "{refused}");
+    assert_eq!(
+        refused["payload"]["errors"][0]["extensions"]["code"], "rate_limited",
+        "{refused}"
+    );
     assert_eq!(Socket::open(&app.url).await.err(), Some(429));
 }

@@ -26,10 +26,10 @@ use crate::domain::error::Error;
 use crate::services::Services;
 
 pub use http::endpoint;
-pub use socket::socket as subscriptions;
 use limits::{COMPLEXITY_MAX, DEPTH_MAX, DIRECTIVES_MAX, Limits};
 use mutation::Mutation;
 use query::Query;
+pub use socket::socket as subscriptions;
 use subscription::SubscriptionRoot;
 
 /// The schema, ready to run requests.

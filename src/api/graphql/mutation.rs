@@ -8,6 +8,7 @@ use super::error::Result;
 use super::guard::{Needs, caller};
 use super::services;
 use super::types::correction::{Backfill, Corrected};
+use super::types::definition::{CohortInput, DefinedCohort};
 use super::types::ingest::{Batch, IngestReport, RejectsReplay};
 use super::types::judgement::Judged;
 use super::types::webhook::{Webhook, WebhookInput, WebhookTest, WebhookWithSecret};
@@ -56,6 +57,61 @@ impl Mutation {
     ) -> Result<Backfill> {
         let by = &caller(ctx)?.name;
         Ok(services(ctx)?.corrections.withdraw(&interest, by).await?.into())
+    }
+
+    /// Defines a cohort. Its members are found in the background; who comes from now on is
+    /// judged by it at once.
+    #[graphql(guard = "Needs(Permission::Define)")]
+    async fn create_cohort(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it is.")] cohort: CohortInput,
+    ) -> Result<DefinedCohort> {
+        let by = &caller(ctx)?.name;
+        Ok(services(ctx)?.definitions.create(cohort.into(), by).await?.into())
+    }
+
+    /// Defines a cohort anew. It keeps its slug.
+    #[graphql(guard = "Needs(Permission::Define)")]
+    async fn change_cohort(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its name or slug in any case.")] name: String,
+        #[graphql(desc = "What it is from now on, as a whole.")] cohort: CohortInput,
+    ) -> Result<DefinedCohort> {
+        let by = &caller(ctx)?.name;
+        Ok(services(ctx)?
+            .definitions
+            .replace(&name, cohort.into(), by)
+            .await?
+            .into())
+    }
+
+    /// Drops a cohort that no rule names. Whoever is in it leaves it.
+    #[graphql(guard = "Needs(Permission::Define)")]
+    async fn delete_cohort(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its name or slug in any case.")] name: String,
+    ) -> Result<DefinedCohort> {
+        let by = &caller(ctx)?.name;
+        Ok(services(ctx)?.definitions.drop_cohort(&name, by).await?.into())
+    }
+
+    /// Makes a cohort what it was in another version. One that was dropped comes back.
+    #[graphql(guard = "Needs(Permission::Define)")]
+    async fn roll_back_cohort(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its name or slug.")] name: String,
+        #[graphql(desc = "The number of the version.")] version: u32,
+    ) -> Result<DefinedCohort> {
+        let by = &caller(ctx)?.name;
+        Ok(services(ctx)?
+            .definitions
+            .roll_back(&name, version, by)
+            .await?
+            .into())
     }
 
     /// Stores records, and answers when they are durable: whoever reads afterwards sees them.
@@ -159,7 +215,10 @@ impl Mutation {
     ) -> Result<WebhookWithSecret> {
         let by = &caller(ctx)?.name;
         let webhooks = &services(ctx)?.activation.webhooks;
-        Ok(webhooks.create(&webhook.into(), after.as_deref(), by).await?.into())
+        Ok(webhooks
+            .create(&webhook.into(), after.as_deref(), by)
+            .await?
+            .into())
     }
 
     /// Defines a webhook anew. It goes on where it is, at once if it was failing or disabled.

@@ -9,6 +9,9 @@ use super::services;
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
 use super::types::correction::{Backfill, Correction};
+use super::types::definition::{
+    CohortCombination, CohortOverlap, CohortPreview, CohortVersion, CombinationInput,
+};
 use super::types::identity::{FieldProvenance, IdentityGraph, RawRow};
 use super::types::ingest::Batch;
 use super::types::judgement::{ConflictPage, MergePage};
@@ -19,6 +22,7 @@ use super::types::webhook::{Deliveries, Webhook};
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
 use crate::services::activation::webhooks::DELIVERIES_PAGE_MAX;
+use crate::services::definitions::SAMPLE_MAX;
 use crate::services::search::HITS_MAX;
 use crate::services::search::users::UserQuestion;
 use crate::services::timeline;
@@ -45,6 +49,9 @@ const SEARCH_COST: usize = 20;
 /// What an entry of a timeline costs beside reading its fields: what one visit sends lies in one
 /// block, so a block is unpacked for several of them.
 const ENTRY_COST: usize = 4;
+
+/// What a preview costs beside what it shows: it looks at people for two seconds.
+const PREVIEW_COST: usize = 20;
 
 /// Looks things up.
 pub struct Query;
@@ -235,6 +242,67 @@ impl Query {
     ) -> Result<Vec<Classification>> {
         let answers = services(ctx)?.classification.classify(&texts).await?;
         Ok(answers.into_iter().map(Classification::from).collect())
+    }
+
+    /// How many people a rule would have, before anything is saved.
+    #[graphql(
+        guard = "Needs(Permission::Define)",
+        complexity = "page::cost(first, PREVIEW_COST + child_complexity)"
+    )]
+    async fn preview_cohort(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rule, in CEL.")] expression: String,
+        #[graphql(desc = "How many members to show, 1 to 50.", default_with = "Some(10)")] first: Option<i32>,
+    ) -> Result<CohortPreview> {
+        let limit = page::limit_of("first", first, SAMPLE_MAX)?;
+        Ok(services(ctx)?
+            .definitions
+            .preview(&expression, limit)
+            .await?
+            .into())
+    }
+
+    /// Union, intersection and difference of cohorts, without defining anything.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn combine_cohorts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The cohorts.")] of: CombinationInput,
+        #[graphql(desc = "How many people to show, 1 to 50.", default_with = "Some(10)")] first: Option<i32>,
+    ) -> Result<CohortCombination> {
+        let limit = page::limit_of("first", first, SAMPLE_MAX)?;
+        Ok(services(ctx)?
+            .definitions
+            .combine(&of.into(), limit)
+            .await?
+            .into())
+    }
+
+    /// How many people each two cohorts share; of all if none are named.
+    #[graphql(guard = "Needs(Permission::Read)", complexity = "100 * child_complexity")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn cohort_overlap(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Names or slugs, at most 40.", default)] cohorts: Vec<String>,
+    ) -> Result<Vec<CohortOverlap>> {
+        let overlaps = services(ctx)?.definitions.overlaps(&cohorts)?;
+        Ok(overlaps.into_iter().map(CohortOverlap::from).collect())
+    }
+
+    /// Every version of a cohort, the latest first.
+    #[graphql(guard = "Needs(Permission::Read)", complexity = "10 * child_complexity")]
+    async fn cohort_versions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its name or slug; also of one that was dropped.")] name: String,
+    ) -> Result<Vec<CohortVersion>> {
+        let versions = services(ctx)?.definitions.versions(&name).await?;
+        Ok(versions.into_iter().map(CohortVersion::from).collect())
     }
 
     /// What people said of single interests, by interest.

@@ -72,7 +72,9 @@ pub async fn socket(request: &Request) -> Result<Response> {
 
 fn speaks_protocol(request: &Request) -> bool {
     let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-    let offered = offered.and_then(|offered| offered.to_str().ok()).unwrap_or_default();
+    let offered = offered
+        .and_then(|offered| offered.to_str().ok())
+        .unwrap_or_default();
     offered.split(',').any(|protocol| protocol.trim() == PROTOCOL)
 }
 
@@ -199,6 +201,8 @@ impl Executor for Bounded {
 }
 
 fn caller_of(session: &Data) -> Option<&Caller> {
-    let (_, caller) = session.iter().find(|(kind, _)| **kind == std::any::TypeId::of::<Caller>())?;
+    let (_, caller) = session
+        .iter()
+        .find(|(kind, _)| **kind == std::any::TypeId::of::<Caller>())?;
     caller.downcast_ref()
 }

@@ -12,6 +12,7 @@ use super::Tag;
 use super::users::UserProfileBody;
 use crate::api::error::ApiError;
 use crate::api::guard::MayRead;
+use crate::domain::cohort::Definition;
 use crate::domain::error::Error;
 use crate::services::Services;
 use crate::services::cohorts::{From as PageFrom, PAGE_DEFAULT, SizedCohort};
@@ -28,10 +29,18 @@ pub struct CohortBody {
     name: String,
     /// What belongs here.
     description: String,
-    /// `interest`: people are in it by what they care about.
+    /// `interest`: people are in it by what they care about; `rule`: a rule holds for them.
     kind: String,
-    /// The least score with which a person is a member.
+    /// The least score with which a person is a member; of a cohort by rule, 1.
     threshold: f32,
+    /// Typical interests, of a cohort by interest.
+    #[oai(skip_serializing_if_is_empty, default)]
+    examples: Vec<String>,
+    /// The rule, of a cohort by rule.
+    #[oai(skip_serializing_if_is_none)]
+    expression: Option<String>,
+    /// Grows with each change of the definition.
+    version: u32,
     /// How many people are in it.
     size: u64,
 }
@@ -75,9 +84,7 @@ impl CohortsApi {
         _caller: MayRead,
         services: Data<&Arc<Services>>,
     ) -> Result<Json<CohortsBody>, ApiError> {
-        Ok(Json(CohortsBody {
-            cohorts: services.cohorts.all().into_iter().map(CohortBody::from).collect(),
-        }))
+        Ok(Json(CohortsBody::of(services.cohorts.all())))
     }
 
     /// The members of a cohort
@@ -135,14 +142,31 @@ const fn default_limit() -> u32 {
     PAGE_DEFAULT
 }
 
+impl CohortsBody {
+    /// These cohorts.
+    pub(super) fn of(cohorts: impl IntoIterator<Item = SizedCohort>) -> Self {
+        Self {
+            cohorts: cohorts.into_iter().map(CohortBody::from).collect(),
+        }
+    }
+}
+
 impl From<SizedCohort> for CohortBody {
     fn from(sized: SizedCohort) -> Self {
+        let (kind, version) = (sized.cohort.kind().to_owned(), sized.cohort.version());
+        let (examples, threshold, expression) = match &sized.cohort {
+            Definition::Interest(cohort) => (cohort.examples.clone(), cohort.threshold, None),
+            Definition::Rule(rule) => (Vec::new(), 1.0, Some(rule.expression.clone())),
+        };
         Self {
-            slug: sized.cohort.slug.to_string(),
-            name: sized.cohort.name,
-            description: sized.cohort.description,
-            kind: "interest".to_owned(),
-            threshold: sized.cohort.threshold,
+            slug: sized.cohort.slug().to_string(),
+            name: sized.cohort.name().to_owned(),
+            description: sized.cohort.description().to_owned(),
+            kind,
+            threshold,
+            examples,
+            expression,
+            version,
             size: sized.size,
         }
     }

@@ -53,9 +53,10 @@ pub struct CorrectionsBody {
 pub struct BackfillBody {
     /// Its id.
     id: String,
-    /// Why: `correction` of an interest, or another `model`.
+    /// Why: `correction` of an interest, another `model`, or a `cohort` that was defined,
+    /// changed or dropped.
     cause: String,
-    /// The interest or the model.
+    /// The interest, the model or the cohort.
     subject: String,
     /// Who brought it about.
     by: String,

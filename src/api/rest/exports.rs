@@ -62,7 +62,13 @@ impl From<Export> for FileResponse {
         // The name is a slug and an ending, which need no quoting; not all slugs are ASCII.
         let ascii: String = name
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "-.".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
             .collect();
         Self::Ok(file, format!("attachment; filename=\"{ascii}\""))
     }

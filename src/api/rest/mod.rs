@@ -1,10 +1,11 @@
 //! REST, described by OpenAPI: one struct a resource, its shapes beside it.
 
 pub mod batches;
+mod changes;
 pub mod classify;
 pub mod cohorts;
-mod changes;
 mod corrections;
+mod definitions;
 mod exports;
 pub mod files;
 pub mod ingest;
@@ -54,6 +55,7 @@ pub type Resources = (
     cohorts::CohortsApi,
     classify::ClassifyApi,
     corrections::CorrectionsApi,
+    definitions::DefinitionsApi,
     changes::ChangesApi,
     webhooks::WebhooksApi,
     exports::ExportsApi,
@@ -77,6 +79,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         cohorts::CohortsApi,
         classify::ClassifyApi,
         corrections::CorrectionsApi,
+        definitions::DefinitionsApi,
         changes::ChangesApi,
         webhooks::WebhooksApi,
         exports::ExportsApi,

@@ -3,10 +3,11 @@
 //!
 //! What follows from a finding is the [`rules`]' to say: it refuses the row, or the row is
 //! stored without the value, or with the value as it was written. [`identifiers`] reads what
-//! says who, and when; [`attributes`] what is said of them.
+//! says who, and when; [`attributes`] and [`properties`] what is said of them.
 
 mod attributes;
 mod identifiers;
+mod properties;
 mod rules;
 mod settings;
 mod shown;
@@ -22,6 +23,7 @@ use crate::domain::conflict::Refused;
 use crate::domain::fact::{Attribute, Fact, Value};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::interest::{Interest, InterestKey};
+use crate::domain::property::PropertyValue;
 use crate::domain::quality::{BadValue, Field, FieldSet, Observation};
 use crate::domain::record::{Finding, Origin, RawId};
 
@@ -92,6 +94,8 @@ struct Draft<'r> {
     message_id: Option<String>,
     attributes: BTreeMap<Attribute, Value>,
     interests: BTreeMap<InterestKey, Interest>,
+    properties: BTreeMap<String, PropertyValue>,
+    consent: BTreeMap<String, bool>,
     /// The country's alpha-2 code: what telephone numbers and states mean depends on it.
     country: Option<&'static str>,
     /// As it was written, until the country is known.
@@ -115,6 +119,8 @@ impl<'r> Draft<'r> {
             message_id: None,
             attributes: BTreeMap::new(),
             interests: BTreeMap::new(),
+            properties: BTreeMap::new(),
+            consent: BTreeMap::new(),
             country: None,
             phone: None,
             unclear: FieldSet::default(),
@@ -179,6 +185,8 @@ impl<'r> Draft<'r> {
             fields::MESSAGE_ID => self.read_message_id(value),
             fields::INTERESTS => self.read_interests(value),
             fields::LOCATION => self.read_location(value),
+            fields::PROPERTIES => self.read_properties(value),
+            fields::CONSENT => self.read_consents(value),
             "demographics" => {
                 self.seen.filled.insert(Field::Demographics);
                 let message = format!("is an object, not {}", kind(value));
@@ -187,6 +195,10 @@ impl<'r> Draft<'r> {
             _ => {
                 if let Some(attribute) = Attribute::named(name) {
                     self.read_attribute(attribute, value);
+                } else if let Some(("properties", property)) = name.split_once('.') {
+                    self.read_property(property, value);
+                } else if let Some(("consent", purpose)) = name.split_once('.') {
+                    self.read_consent(purpose, value);
                 }
             }
         }
@@ -222,6 +234,8 @@ impl<'r> Draft<'r> {
                 message_id: self.message_id.filter(|_| has_message_id),
                 attributes: self.attributes,
                 interests: self.interests,
+                properties: self.properties,
+                consent: self.consent,
             }),
             _ => Err(self.findings),
         };

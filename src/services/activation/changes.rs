@@ -14,7 +14,7 @@ use crate::domain::error::Error;
 use crate::domain::feed::{Cursor, EventKind, Filter};
 use crate::pipeline::feed::{Feed, FeedError};
 use crate::services::checked_limit;
-use crate::services::cohorts::Names;
+use crate::services::cohorts::NameBook;
 
 /// The most changes that one page holds.
 pub const PAGE_MAX: u32 = 1_000;
@@ -35,7 +35,7 @@ const STRETCHES_MAX: usize = 32;
 /// Hands out changes.
 pub struct Changes {
     feed: Arc<Feed>,
-    names: Arc<Names>,
+    names: NameBook,
     streams: Arc<Streams>,
 }
 
@@ -60,12 +60,8 @@ pub enum Followed {
 }
 
 impl Changes {
-    pub(super) const fn new(feed: Arc<Feed>, names: Arc<Names>, streams: Arc<Streams>) -> Self {
-        Self {
-            feed,
-            names,
-            streams,
-        }
+    pub(super) const fn new(feed: Arc<Feed>, names: NameBook, streams: Arc<Streams>) -> Self {
+        Self { feed, names, streams }
     }
 
     /// Reads which changes are asked for: kinds by their names, separated by commas, and a cohort
@@ -76,7 +72,7 @@ impl Changes {
     /// Bad request for an unknown kind, not found for an unknown cohort.
     pub fn filter(&self, kinds: Option<&str>, cohort: Option<&str>) -> Result<Filter, Error> {
         let cohorts: BTreeSet<_> = cohort
-            .map(|cohort| self.names.find(cohort))
+            .map(|cohort| self.names.now().find(cohort))
             .transpose()?
             .into_iter()
             .collect();
@@ -94,13 +90,13 @@ impl Changes {
     /// Bad request for what is no cursor, gone for one behind which changes were dropped.
     pub async fn page(&self, after: Option<&str>, filter: &Filter, limit: u32) -> Result<ChangePage, Error> {
         let limit = checked_limit(limit, PAGE_MAX)?;
-        let mut end = self.place(after)?;
+        let (names, mut end) = (self.names.now(), self.place(after)?);
         let mut changes = Vec::new();
         let mut has_more = true;
         for _ in 0..STRETCHES_MAX {
             let stretch = self.feed.read(end).await?;
             let picked = stretch.pick(limit - changes.len(), |event| filter.asks_for(event));
-            changes.extend((picked.events.iter()).map(|event| ChangeView::of(event, &self.names)));
+            changes.extend((picked.events.iter()).map(|event| ChangeView::of(event, &names)));
             (end, has_more) = (picked.end, picked.has_more);
             if changes.len() >= limit || !has_more {
                 break;
@@ -130,7 +126,7 @@ impl Changes {
         self.feed.read(cursor).await?;
         let following = Following {
             feed: Arc::clone(&self.feed),
-            names: Arc::clone(&self.names),
+            names: self.names.clone(),
             filter,
             cursor,
             waiting: VecDeque::new(),
@@ -160,7 +156,7 @@ impl Changes {
 /// Somebody's way along the feed.
 struct Following {
     feed: Arc<Feed>,
-    names: Arc<Names>,
+    names: NameBook,
     filter: Filter,
     /// Behind all that was taken from the feed.
     cursor: Cursor,
@@ -196,8 +192,9 @@ impl Following {
         let stretch = self.feed.read(self.cursor).await?;
         let picked = stretch.pick(TAKEN_AT_ONCE, |event| self.filter.asks_for(event));
         self.cursor = picked.end;
-        let views = (picked.events.iter()).map(|event| ChangeView::of(event, &self.names));
-        self.waiting.extend(views);
+        let names = self.names.now();
+        self.waiting
+            .extend((picked.events.iter()).map(|event| ChangeView::of(event, &names)));
         Ok(picked.has_more || !self.waiting.is_empty())
     }
 }
@@ -216,7 +213,12 @@ pub(super) fn read_kinds<'a>(
 ) -> Result<BTreeSet<EventKind>, Error> {
     let read = |name: &str| {
         let known = EventKind::ALL.map(EventKind::name).join(", ");
-        let wrong = || Error::bad_request(field, format!("`{name}` is no kind of change; there are: {known}"));
+        let wrong = || {
+            Error::bad_request(
+                field,
+                format!("`{name}` is no kind of change; there are: {known}"),
+            )
+        };
         EventKind::named(name).ok_or_else(wrong)
     };
     kinds.map(read).collect()

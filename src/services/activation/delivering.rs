@@ -317,7 +317,10 @@ impl Held {
             return;
         };
         // Behind the last one that is dealt with before it.
-        let passed = stretch.events.iter().take_while(|event| event.cursor < first.cursor);
+        let passed = stretch
+            .events
+            .iter()
+            .take_while(|event| event.cursor < first.cursor);
         self.move_to(passed.last().map_or(before, |event| event.cursor));
         let failed = fates.values().find_map(|fate| match fate {
             Fate::Sent(sent) if matches!(sent.verdict, Verdict::Again | Verdict::Gone) => Some(sent),

@@ -14,7 +14,7 @@ use crate::domain::cohort::CohortSlug;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::Pipeline;
-use crate::services::cohorts::Names;
+use crate::services::cohorts::NameBook;
 use crate::services::view::UserProfile;
 use crate::store::{Store, StoreError};
 
@@ -79,16 +79,16 @@ impl Export {
 pub struct Exports {
     store: Store,
     pipeline: Pipeline,
-    names: Arc<Names>,
+    names: NameBook,
     places: Arc<Semaphore>,
 }
 
 impl Exports {
-    pub(super) fn new(store: &Store, pipeline: &Pipeline, names: &Arc<Names>, settings: &Settings) -> Self {
+    pub(super) fn new(store: &Store, pipeline: &Pipeline, names: &NameBook, settings: &Settings) -> Self {
         Self {
             store: store.clone(),
             pipeline: pipeline.clone(),
-            names: Arc::clone(names),
+            names: names.clone(),
             places: Arc::new(Semaphore::new(settings.exports_max.min(Semaphore::MAX_PERMITS))),
         }
     }
@@ -104,7 +104,7 @@ impl Exports {
         let cohort = order
             .cohort
             .as_deref()
-            .map(|cohort| self.names.find(cohort))
+            .map(|cohort| self.names.now().find(cohort))
             .transpose()?;
         let fields: Vec<&'static Field> = match &order.fields {
             Some(names) => fields::find(names.split(',').map(str::trim))?,
@@ -121,7 +121,7 @@ impl Exports {
         let walk = Walk {
             store: self.store.clone(),
             pipeline: self.pipeline.clone(),
-            names: Arc::clone(&self.names),
+            names: self.names.clone(),
             cohort,
             fields,
             purpose: order.purpose.clone(),
@@ -130,11 +130,7 @@ impl Exports {
             _place: place,
         };
         tokio::spawn(walk.run(sender));
-        Ok(Export {
-            format,
-            name,
-            pieces,
-        })
+        Ok(Export { format, name, pieces })
     }
 }
 
@@ -142,7 +138,7 @@ impl Exports {
 struct Walk {
     store: Store,
     pipeline: Pipeline,
-    names: Arc<Names>,
+    names: NameBook,
     cohort: Option<CohortSlug>,
     fields: Vec<&'static Field>,
     purpose: Option<String>,
@@ -209,8 +205,9 @@ impl Walk {
             let purpose = self.purpose.as_deref();
             purpose.is_none_or(|purpose| person.consents_to(purpose))
         };
+        let names = self.names.now();
         let row = |person: &Profile| -> Row {
-            let user = UserProfile::of(person, &self.names);
+            let user = UserProfile::of(person, &names);
             self.fields.iter().map(|field| field.of(&user)).collect()
         };
         let rows: Vec<Row> = people.iter().filter(consents).map(row).collect();

@@ -23,21 +23,29 @@ const fn field(name: &'static str, shape: Shape, of: fn(&UserProfile) -> Cell) -
 /// Every field, in the order of files.
 pub static FIELDS: [Field; 23] = [
     field("id", Shape::Text, |user| Cell::Text(user.id.clone())),
-    field("primary_key", Shape::Text, |user| Cell::Text(user.primary_key.clone())),
+    field("primary_key", Shape::Text, |user| {
+        Cell::Text(user.primary_key.clone())
+    }),
     field("cookie", Shape::Text, |user| text(user.cookie.as_ref())),
     field("email", Shape::Text, |user| text(user.email.as_ref())),
     field("first_name", Shape::Text, |user| text(user.first_name.as_ref())),
     field("last_name", Shape::Text, |user| text(user.last_name.as_ref())),
-    field("phone_number", Shape::Text, |user| text(user.phone_number.as_ref())),
+    field("phone_number", Shape::Text, |user| {
+        text(user.phone_number.as_ref())
+    }),
     field("location", Shape::Text, |user| text(user.location.as_ref())),
     field("city", Shape::Text, |user| text(user.city.as_ref())),
     field("state", Shape::Text, |user| text(user.state.as_ref())),
     field("country", Shape::Text, |user| text(user.country.as_ref())),
-    field("age", Shape::Integer, |user| user.age.map_or(Cell::Nothing, Cell::Integer)),
+    field("age", Shape::Integer, |user| {
+        user.age.map_or(Cell::Nothing, Cell::Integer)
+    }),
     field("gender", Shape::Text, |user| text(user.gender.as_ref())),
     field("education", Shape::Text, |user| text(user.education.as_ref())),
     field("income", Shape::Text, |user| text(user.income.as_ref())),
-    field("interests", Shape::Texts, |user| Cell::Texts(user.interests.clone())),
+    field("interests", Shape::Texts, |user| {
+        Cell::Texts(user.interests.clone())
+    }),
     field("cohorts", Shape::Texts, |user| {
         Cell::Texts(user.memberships.iter().map(|one| one.cohort.clone()).collect())
     }),

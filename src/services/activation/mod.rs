@@ -21,7 +21,7 @@ mod window;
 
 use std::sync::Arc;
 
-use super::cohorts::Names;
+use super::cohorts::NameBook;
 use crate::activation::Settings;
 use crate::activation::sender::SenderError;
 use crate::domain::error::{Error, ErrorCode};
@@ -53,11 +53,11 @@ impl Activation {
     pub fn start(
         store: &Store,
         pipeline: &Pipeline,
-        names: &Arc<Names>,
+        names: &NameBook,
         settings: &Settings,
     ) -> Result<Self, SenderError> {
         let streams = Arc::new(Streams::new(settings.streams_max));
-        let changes = Changes::new(Arc::clone(pipeline.feed()), Arc::clone(names), Arc::clone(&streams));
+        let changes = Changes::new(Arc::clone(pipeline.feed()), names.clone(), Arc::clone(&streams));
         keeper::start(store, &streams, settings);
         Ok(Self {
             changes,

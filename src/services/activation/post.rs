@@ -13,7 +13,7 @@ use crate::activation::verdict::Verdict;
 use crate::domain::Timestamp;
 use crate::domain::feed::{Cursor, Event};
 use crate::domain::webhook::Webhook;
-use crate::services::cohorts::Names;
+use crate::services::cohorts::NameBook;
 
 /// What came of sending something once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +33,11 @@ pub struct Sent {
 /// Sends events.
 pub struct Post {
     sender: Sender,
-    names: Arc<Names>,
+    names: NameBook,
 }
 
 impl Post {
-    pub(super) const fn new(sender: Sender, names: Arc<Names>) -> Self {
+    pub(super) const fn new(sender: Sender, names: NameBook) -> Self {
         Self { sender, names }
     }
 
@@ -49,7 +49,7 @@ impl Post {
     }
 
     /// How people are called where they are told of.
-    pub(super) const fn names(&self) -> &Arc<Names> {
+    pub(super) const fn names(&self) -> &NameBook {
         &self.names
     }
 
@@ -66,7 +66,7 @@ impl Post {
         person: Option<Value>,
         now: Timestamp,
     ) -> Sent {
-        let body = body(&ChangeView::of(event, &self.names), person);
+        let body = body(&ChangeView::of(event, &self.names.now()), person);
         let id = Self::message_id(webhook.id, event.cursor);
         self.send(webhook, &id, &body.to_string(), now).await
     }

@@ -59,7 +59,12 @@ impl ChangeView {
                 view.created = Some(*is_new);
             }
             Happening::Merged { survivor, .. } => view.merged_into = Some(survivor.to_string()),
-            Happening::Moved { reason, .. } => view.reason.clone_from(reason),
+            Happening::Moved { cohort, why, .. } => {
+                view.reason = why
+                    .as_ref()
+                    .map(|why| names.reason_of(cohort, why))
+                    .unwrap_or_default();
+            }
         }
         view
     }

@@ -26,7 +26,7 @@ use crate::ingest::normalise::stored;
 use crate::pipeline::Pipeline;
 use crate::pipeline::feed::Feed;
 use crate::services::checked_limit;
-use crate::services::cohorts::Names;
+use crate::services::cohorts::{NameBook, Names};
 use crate::store::Store;
 
 /// The most webhooks.
@@ -158,7 +158,7 @@ pub struct Outcome {
 pub struct Webhooks {
     store: Store,
     feed: Arc<Feed>,
-    names: Arc<Names>,
+    names: NameBook,
     post: Arc<Post>,
     deliverer: Deliverer,
     kept_max: u64,
@@ -169,18 +169,18 @@ impl Webhooks {
     pub(super) fn start(
         store: &Store,
         pipeline: &Pipeline,
-        names: &Arc<Names>,
+        names: &NameBook,
         settings: &Settings,
     ) -> Result<Arc<Self>, SenderError> {
         let answer_max = Duration::from_secs(settings.attempt_timeout_s.max(1));
         let allow_private = settings.allow_private_addresses.unwrap_or_default();
         let sender = Sender::new(answer_max, allow_private)?;
-        let post = Arc::new(Post::new(sender, Arc::clone(names)));
+        let post = Arc::new(Post::new(sender, names.clone()));
         let deliverer = Deliverer::start(store, pipeline, &post, settings);
         Ok(Arc::new(Self {
             store: store.clone(),
             feed: Arc::clone(pipeline.feed()),
-            names: Arc::clone(names),
+            names: names.clone(),
             post,
             deliverer,
             kept_max: settings.deliveries_kept_max,
@@ -360,7 +360,8 @@ impl Webhooks {
         let has_more = found.len() > limit;
         found.truncate(limit);
         let next_before = found.last().filter(|_| has_more).map(|last| last.number);
-        let show = |delivery| self.delivery(webhook.id, delivery);
+        let names = self.names.now();
+        let show = |delivery| view_of(webhook.id, delivery, &names);
         Ok(DeliveryPage {
             deliveries: found.into_iter().map(show).collect(),
             next_before,
@@ -405,7 +406,8 @@ impl Webhooks {
         if kinds.is_empty() {
             return Err(Error::bad_request("kinds", "name one kind of change at least"));
         }
-        let cohorts = wish.cohorts.iter().map(|cohort| self.names.find(cohort));
+        let names = self.names.now();
+        let cohorts = wish.cohorts.iter().map(|cohort| names.find(cohort));
         fields::find(wish.fields.iter().map(String::as_str))?;
         Ok(Definition {
             name: named("name", &wish.name)?,
@@ -426,9 +428,12 @@ impl Webhooks {
         let Webhook {
             definition, standing, ..
         } = webhook;
-        let names = definition.filter.cohorts.iter().map(|slug| self.names.name(slug));
+        let names = self.names.now();
+        let cohorts = definition.filter.cohorts.iter().map(|slug| names.name(slug));
         let state = match standing {
-            Standing { disabled: Some(_), .. } => "disabled",
+            Standing {
+                disabled: Some(_), ..
+            } => "disabled",
             _ if definition.is_paused => "paused",
             Standing { failures: 1.., .. } => "failing",
             _ => "active",
@@ -438,7 +443,7 @@ impl Webhooks {
             name: definition.name.clone(),
             url: definition.url.clone(),
             kinds: definition.filter.kinds.iter().map(|kind| kind.name()).collect(),
-            cohorts: names.map(str::to_owned).collect(),
+            cohorts: cohorts.map(str::to_owned).collect(),
             fields: definition.fields.clone(),
             purpose: definition.purpose.clone(),
             state,
@@ -455,19 +460,19 @@ impl Webhooks {
             created_at: webhook.created_at,
         }
     }
+}
 
-    fn delivery(&self, webhook: Ulid, delivery: Delivery) -> DeliveryView {
-        DeliveryView {
-            number: delivery.number,
-            change: ChangeView::of(&delivery.event, &self.names),
-            message_id: Post::message_id(webhook, delivery.event.cursor),
-            state: if delivery.is_dead { "dead" } else { "delivered" },
-            status: delivery.status,
-            attempts: delivery.attempts,
-            ms: delivery.ms,
-            error: delivery.error,
-            at: delivery.at,
-        }
+fn view_of(webhook: Ulid, delivery: Delivery, names: &Names) -> DeliveryView {
+    DeliveryView {
+        number: delivery.number,
+        change: ChangeView::of(&delivery.event, names),
+        message_id: Post::message_id(webhook, delivery.event.cursor),
+        state: if delivery.is_dead { "dead" } else { "delivered" },
+        status: delivery.status,
+        attempts: delivery.attempts,
+        ms: delivery.ms,
+        error: delivery.error,
+        at: delivery.at,
     }
 }
 

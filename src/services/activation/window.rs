@@ -92,7 +92,7 @@ impl Window<'_> {
             return Fate::LeftOut;
         }
         let told = person.filter(|_| !fields.is_empty()).map(|person| {
-            let user = UserProfile::of(person, self.post.names());
+            let user = UserProfile::of(person, &self.post.names().now());
             fields::object(fields, &user)
         });
         let sent = self.post.event(self.webhook, event, told, Utc::now());
@@ -159,7 +159,10 @@ fn lanes(events: &[Event]) -> Vec<Vec<&Event>> {
                 let joined = std::mem::take(&mut lanes[other]);
                 lanes[lane].extend(joined);
                 lanes[lane].sort_by_key(|event| event.cursor);
-                lane_of.values_mut().filter(|of| **of == other).for_each(|of| *of = lane);
+                lane_of
+                    .values_mut()
+                    .filter(|of| **of == other)
+                    .for_each(|of| *of = lane);
                 lane
             }
             (Some(lane), _) | (None, Some(lane)) => lane,

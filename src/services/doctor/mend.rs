@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use super::walk::{Walk, adopt, with_unlisted};
 use crate::domain::Timestamp;
-use crate::domain::cohort::{Cohort, CohortSlug};
+use crate::domain::cohort::CohortSlug;
 use crate::domain::fault::{Fault, Identifier, Subject};
 use crate::domain::graph::{CookieNode, Edge, Plan, Redirect, Whole, Write};
 use crate::domain::identifier::{Cookie, Email};
@@ -18,8 +18,10 @@ use crate::domain::policy::Policy;
 use crate::domain::profile::{Profile, ProfileId};
 use crate::domain::record::RawId;
 use crate::identity::checkup::{self, Doubt, End};
+use crate::identity::survivorship::primary_email;
 use crate::ingest::normalise::stored;
-use crate::segmentation::interests::memberships;
+use crate::pipeline::catalogue::Catalogue;
+use crate::segmentation::{Segments, segment};
 use crate::store::commit::Commit;
 use crate::store::raw::StoredRow;
 use crate::store::{Store, StoreError};
@@ -35,7 +37,7 @@ pub struct Mender<'a> {
     store: &'a Store,
     walk: &'a Walk<'a>,
     living: RoaringBitmap,
-    cohorts: Vec<Cohort>,
+    catalogue: Catalogue,
     now: Timestamp,
 }
 
@@ -61,7 +63,7 @@ impl<'a> Mender<'a> {
             store,
             walk,
             living: walk.living.clone(),
-            cohorts: store.cohorts().await?,
+            catalogue: Catalogue::of_stored(&store.definitions().await?),
             now: stored(Utc::now()),
         })
     }
@@ -380,13 +382,13 @@ impl<'a> Mender<'a> {
             return Ok(profile);
         }
         let scores_of = |key: &InterestKey| scores.get(key).cloned();
-        let memberships = memberships(
-            &profile.facet,
-            &scores_of,
-            &self.cohorts,
-            &profile.memberships,
-            self.now,
-        );
+        let segments = Segments {
+            cohorts: self.catalogue.cohorts(),
+            rules: self.catalogue.rules(),
+            scores: &scores_of,
+        };
+        let email = primary_email(&profile).map(Email::as_str);
+        let memberships = segment(&profile, email, &profile.memberships, &segments, self.now).memberships;
         Ok(Profile {
             memberships,
             ..profile

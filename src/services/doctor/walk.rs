@@ -48,11 +48,11 @@ pub struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Walks.
     pub async fn over(store: &'a Store, listener: Listener<'a>) -> Result<Self, StoreError> {
-        let cohorts = store.cohorts().await?;
+        let cohorts = store.definitions().await?;
         let mut walk = Self {
             store,
             listener,
-            cohorts: cohorts.into_iter().map(|cohort| cohort.slug).collect(),
+            cohorts: cohorts.iter().map(|cohort| cohort.slug().clone()).collect(),
             living: RoaringBitmap::new(),
             redirects: BTreeMap::new(),
             in_order: HashSet::new(),

@@ -162,9 +162,10 @@ impl Search {
     fn cohorts_of(&self, meant: &[ClassifiedInterest], key: &InterestKey) -> Vec<String> {
         let interest = meant.iter().find(|interest| interest.key == *key);
         let assigned = interest.map(|interest| self.scores.classifier().assigned(&interest.scores));
-        let names = assigned.into_iter().flatten();
-        names
-            .map(|score| self.names.name(&score.cohort).to_owned())
+        let names = self.names.now();
+        let assigned = assigned.into_iter().flatten();
+        assigned
+            .map(|score| names.name(&score.cohort).to_owned())
             .collect()
     }
 }

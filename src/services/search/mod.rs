@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::cohorts::Names;
+use super::cohorts::NameBook;
 use crate::domain::error::Error;
 use crate::domain::interest::{ClassifiedInterest, InterestKey};
 use crate::pipeline::Pipeline;
@@ -65,7 +65,7 @@ pub fn open(settings: &Settings, store: &crate::store::Settings) -> Result<OpenI
 pub struct Search {
     store: Store,
     scores: Arc<Scores>,
-    names: Arc<Names>,
+    names: NameBook,
     index: Arc<SearchIndex>,
     standing: Arc<Standing>,
     following: Mutex<Option<JoinHandle<()>>>,
@@ -73,7 +73,7 @@ pub struct Search {
 
 impl Search {
     /// Lets the index follow the store, until the writer ends.
-    pub(super) fn new(store: Store, pipeline: &Pipeline, names: Arc<Names>, opened: OpenIndex) -> Self {
+    pub(super) fn new(store: Store, pipeline: &Pipeline, names: NameBook, opened: OpenIndex) -> Self {
         let index = Arc::new(opened.index);
         let standing = Arc::new(Standing::default());
         let scores = Arc::clone(pipeline.scores());

@@ -120,15 +120,16 @@ impl Search {
                 0,
                 UserHit {
                     score: best,
-                    user: UserProfile::of(&named, &self.names),
+                    user: UserProfile::of(&named, &self.names.now()),
                 },
             );
             total += 1;
         }
         let next = asked.offset + u64::from(asked.limit);
         let has_next = next < found.total as u64 && next + u64::from(asked.limit) <= DEPTH_MAX;
+        let names = self.names.now();
         let cohorts = found.facets.cohorts.into_iter().map(|(slug, count)| FacetValue {
-            name: self.names.name_of(&slug).to_owned(),
+            name: names.name_of(&slug).to_owned(),
             value: slug,
             count,
         });
@@ -154,7 +155,10 @@ impl Search {
             text.map(|text| checked_text(field, text).map(ToOwned::to_owned))
                 .transpose()
         };
-        let cohort = asked.cohort.map(|cohort| self.names.find(cohort)).transpose()?;
+        let cohort = asked
+            .cohort
+            .map(|cohort| self.names.now().find(cohort))
+            .transpose()?;
         let interest = asked.interest.map(parse_interest).transpose()?;
         Ok(PeopleQuery {
             text: checked_text("q", asked.text)?.to_owned(),
@@ -178,9 +182,10 @@ impl Search {
                 .find(|(found, _)| *found == id)
                 .map_or(0.0, |hit| hit.1)
         };
+        let names = self.names.now();
         let hit = |profile: &Profile| UserHit {
             score: score(profile.id),
-            user: UserProfile::of(profile, &self.names),
+            user: UserProfile::of(profile, &names),
         };
         Ok(profiles.iter().map(hit).collect())
     }
@@ -286,7 +291,7 @@ impl Search {
         SimilarUser {
             score: (sum / all.max(f32::MIN_POSITIVE)).min(1.0),
             shared,
-            user: UserProfile::of(profile, &self.names),
+            user: UserProfile::of(profile, &self.names.now()),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 pub mod answer;
 pub mod app;
-pub mod receiver;
 pub mod people;
+pub mod receiver;
 pub mod server;
 pub mod socket;
 

@@ -129,7 +129,9 @@ impl Drop for Receiver {
 }
 
 async fn serve(mut stream: TcpStream, letters: Arc<Mutex<Vec<Letter>>>, answer: Answer) {
-    let Some(letter) = read(&mut stream).await else { return };
+    let Some(letter) = read(&mut stream).await else {
+        return;
+    };
     let status = answer(&letter);
     letters.lock().unwrap().push(letter);
     let response = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");

@@ -91,7 +91,9 @@ impl Socket {
             match kind {
                 TEXT => return Heard::Message(serde_json::from_slice(&payload).unwrap()),
                 CLOSE => {
-                    let code = payload.get(..2).map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
+                    let code = payload
+                        .get(..2)
+                        .map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
                     return Heard::Closed(code);
                 }
                 _ => {}
@@ -128,6 +130,9 @@ impl Socket {
     }
 
     async fn receive(&mut self) -> bool {
-        self.stream.read_buf(&mut self.bytes).await.is_ok_and(|read| read > 0)
+        self.stream
+            .read_buf(&mut self.bytes)
+            .await
+            .is_ok_and(|read| read > 0)
     }
 }

@@ -6,6 +6,7 @@ use super::rounded;
 use crate::api::graphql::error::Result;
 use crate::api::graphql::page::{self, MemberConnection};
 use crate::api::graphql::services;
+use crate::domain::cohort::Definition;
 use crate::services::cohorts::SizedCohort;
 
 /// A named set of people.
@@ -22,32 +23,51 @@ impl From<SizedCohort> for Cohort {
 impl Cohort {
     /// The key, for example `food-drink`.
     async fn slug(&self) -> &str {
-        self.0.cohort.slug.as_str()
+        self.0.cohort.slug().as_str()
     }
 
     /// The name to show, for example `Food & Drink`.
     async fn name(&self) -> &str {
-        &self.0.cohort.name
+        self.0.cohort.name()
     }
 
     /// One sentence that says what belongs here; the classifier reads it.
     async fn description(&self) -> &str {
-        &self.0.cohort.description
+        self.0.cohort.description()
     }
 
     /// Typical interests; the classifier reads them too.
     async fn examples(&self) -> &[String] {
-        &self.0.cohort.examples
+        match &self.0.cohort {
+            Definition::Interest(cohort) => &cohort.examples,
+            Definition::Rule(_) => &[],
+        }
+    }
+
+    /// `interest`: people are in it by what they care about; `rule`: a rule holds for them.
+    async fn kind(&self) -> &str {
+        self.0.cohort.kind()
+    }
+
+    /// The rule, in CEL; null for a cohort by interest.
+    async fn expression(&self) -> Option<&str> {
+        match &self.0.cohort {
+            Definition::Interest(_) => None,
+            Definition::Rule(rule) => Some(&rule.expression),
+        }
     }
 
     /// The least score, 0 to 1, with which somebody is a member.
     async fn threshold(&self) -> f64 {
-        rounded(self.0.cohort.threshold)
+        match &self.0.cohort {
+            Definition::Interest(cohort) => rounded(cohort.threshold),
+            Definition::Rule(_) => 1.0,
+        }
     }
 
     /// Grows with each change of the definition.
     async fn version(&self) -> u32 {
-        self.0.cohort.version
+        self.0.cohort.version()
     }
 
     /// How many people are in it.
@@ -64,7 +84,7 @@ impl Cohort {
         #[graphql(desc = "A cursor of this list.")] after: Option<String>,
     ) -> Result<MemberConnection> {
         let (limit, start) = (page::limit(first)?, page::start(after));
-        let slug = self.0.cohort.slug.as_str();
+        let slug = self.0.cohort.slug().as_str();
         let members = services(ctx)?.cohorts.members(slug, &start, limit).await;
         Ok(members.map_err(page::blame_after)?.into())
     }

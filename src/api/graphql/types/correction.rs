@@ -24,9 +24,10 @@ pub struct Correction {
 pub struct Backfill {
     /// Its id.
     id: ID,
-    /// Why: `correction` of an interest, or another `model`.
+    /// Why: `correction` of an interest, another `model`, or a `cohort` that was defined,
+    /// changed or dropped.
     cause: &'static str,
-    /// The interest or the model.
+    /// The interest, the model or the cohort.
     subject: String,
     /// Who brought it about.
     by: String,

@@ -4,6 +4,7 @@ pub mod change;
 pub mod classification;
 pub mod cohort;
 pub mod correction;
+pub mod definition;
 pub mod identity;
 pub mod ingest;
 pub mod judgement;

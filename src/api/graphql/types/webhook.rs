@@ -153,9 +153,7 @@ impl From<WebhookView> for Webhook {
             id: view.id.into(),
             name: view.name,
             url: view.url,
-            kinds: (view.kinds.into_iter())
-                .filter_map(ChangeKind::named)
-                .collect(),
+            kinds: (view.kinds.into_iter()).filter_map(ChangeKind::named).collect(),
             cohorts: view.cohorts,
             fields: view.fields,
             purpose: view.purpose,
