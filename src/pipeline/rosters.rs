@@ -154,6 +154,7 @@ mod tests {
             cohort: cohort.clone(),
             profile: ProfileId(*id),
             entered: true,
+            why: None,
         };
         rosters.follow(&members.iter().map(entered).collect::<Vec<_>>());
         (rosters, cohort)
@@ -166,6 +167,7 @@ mod tests {
             cohort: cohort.clone(),
             profile: ProfileId(5),
             entered: false,
+            why: None,
         }]);
         let page = rosters.page(&cohort, 0, 10);
         assert_eq!((page.total, page.members), (2, vec![ProfileId(3), ProfileId(9)]));

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::changed::Changed;
+use super::feed::Feed;
 use super::ids::IdPool;
 use super::judge::{Judged, Judgement};
 use super::retry::Retry;
@@ -103,6 +104,7 @@ pub struct Writer {
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
     changed: Arc<Changed>,
+    feed: Arc<Feed>,
 }
 
 impl Drop for Writer {
@@ -118,6 +120,7 @@ impl Writer {
         scores: Arc<Scores>,
         rosters: Arc<Rosters>,
         changed: Arc<Changed>,
+        feed: Arc<Feed>,
     ) -> Self {
         Self {
             store,
@@ -126,6 +129,7 @@ impl Writer {
             scores,
             rosters,
             changed,
+            feed,
         }
     }
 
@@ -401,7 +405,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Counts what was stored, lets the rosters follow, and says who has changed.
+    /// Counts what was stored, lets the rosters follow, says who has changed, and wakes whoever
+    /// follows the feed.
     pub(super) fn tell(&self, news: News) {
         metrics::counter!("cdp_merges_total").increment(news.merges);
         for kind in news.refused {
@@ -409,6 +414,7 @@ impl Writer {
         }
         self.rosters.follow(&news.transitions);
         self.changed.note(news.changed);
+        self.feed.tell();
     }
 }
 

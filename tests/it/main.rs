@@ -3,6 +3,7 @@
 // Tells clippy that all of this is test code, helpers included.
 #![cfg(test)]
 
+mod activation;
 mod bad_input;
 mod batches;
 mod browser;
@@ -22,5 +23,6 @@ mod rest;
 mod resume;
 mod roles;
 mod search;
+mod subscriptions;
 mod support;
 mod writers;

@@ -33,7 +33,9 @@ async fn every_route_lets_in_whom_it_should() {
     POST /api/auth/token                     may     may     may     may     may
     GET /api/backfills                       401     may     may     403     may
     GET /api/backfills/{id}                  401     may     may     403     may
+    GET /api/changes                         401     may     may     403     may
     POST /api/classify                       401     403     may     403     may
+    GET /api/cohort/export                   401     403     may     403     may
     GET /api/cohort/users                    401     may     may     403     may
     GET /api/cohorts                         401     may     may     403     may
     POST /api/cohorts                        401     403     may     403     may
@@ -62,6 +64,7 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/interests/similar               401     may     may     403     may
     GET /api/merges                          401     may     may     403     may
     POST /api/merges/{id}/undo               401     403     403     403     may
+    GET /api/profiles/export                 401     403     may     403     may
     POST /api/profiles/{id}/cut              401     403     403     403     may
     GET /api/profiles/{id}/graph             401     may     may     403     may
     GET /api/profiles/{id}/provenance        401     may     may     403     may
@@ -75,6 +78,15 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/user                            401     may     may     403     may
     GET /api/user/similar                    401     may     may     403     may
     GET /api/users/search                    401     may     may     403     may
+    GET /api/webhooks                        401     403     403     403     may
+    POST /api/webhooks                       401     403     403     403     may
+    DELETE /api/webhooks/{id}                401     403     403     403     may
+    GET /api/webhooks/{id}                   401     403     403     403     may
+    PUT /api/webhooks/{id}                   401     403     403     403     may
+    GET /api/webhooks/{id}/deliveries        401     403     403     403     may
+    POST /api/webhooks/{id}/replay           401     403     403     403     may
+    POST /api/webhooks/{id}/rotate           401     403     403     403     may
+    POST /api/webhooks/{id}/test             401     403     403     403     may
     GET /metrics                             401     may     may     403     may
     POST /graphql                            401     may     may     may     may
     ");

@@ -18,8 +18,10 @@ use super::types::judgement::{ConflictPage, MergePage};
 use super::types::profile::Profile;
 use super::types::search::{InterestSearch, ProfileSearch, SimilarProfiles, Suggestions};
 use super::types::timeline::Timeline;
+use super::types::webhook::{Deliveries, Webhook};
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
+use crate::services::activation::webhooks::DELIVERIES_PAGE_MAX;
 use crate::services::definitions::SAMPLE_MAX;
 use crate::services::search::HITS_MAX;
 use crate::services::search::users::UserQuestion;
@@ -27,6 +29,9 @@ use crate::services::timeline;
 
 /// How many cohorts a list of all of them is reckoned to hold.
 const COHORTS_RECKONED: usize = 20;
+
+/// How many webhooks a list of all of them is reckoned to hold.
+const WEBHOOKS_RECKONED: usize = 20;
 
 /// What unpacking one block of the raw stage costs beside reading a field: it holds up to a
 /// thousand rows.
@@ -403,6 +408,45 @@ impl Query {
         let judgement = &services(ctx)?.judgement;
         let page = judgement.conflicts(&verdict, after.as_deref(), limit).await?;
         Ok(page.into())
+    }
+
+    /// Every webhook, the oldest first.
+    #[graphql(
+        guard = "Needs(Permission::Activate)",
+        complexity = "WEBHOOKS_RECKONED * child_complexity"
+    )]
+    async fn webhooks(&self, ctx: &Context<'_>) -> Result<Vec<Webhook>> {
+        let webhooks = services(ctx)?.activation.webhooks.list().await?;
+        Ok(webhooks.into_iter().map(Webhook::from).collect())
+    }
+
+    /// One webhook; null when there is none of that id.
+    #[graphql(guard = "Needs(Permission::Activate)")]
+    async fn webhook(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] id: ID,
+    ) -> Result<Option<Webhook>> {
+        let found = services(ctx)?.activation.webhooks.get(&id).await;
+        Ok(null_if_not_found(found)?.map(Webhook::from))
+    }
+
+    /// What became of a webhook's events, latest first.
+    #[graphql(
+        guard = "Needs(Permission::Activate)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] webhook: ID,
+        #[graphql(desc = "How many, 1 to 200.", default_with = "page::first_default()")] first: Option<i32>,
+        #[graphql(desc = "The `nextBefore` of the page before.")] before: Option<u64>,
+        #[graphql(desc = "Only dead letters.", default)] dead: bool,
+    ) -> Result<Deliveries> {
+        let limit = page::limit_of("first", first, DELIVERIES_PAGE_MAX)?;
+        let webhooks = &services(ctx)?.activation.webhooks;
+        Ok(webhooks.deliveries(&webhook, before, dead, limit).await?.into())
     }
 
     /// What has become of a batch; null when there is none of that id.

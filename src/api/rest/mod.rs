@@ -1,10 +1,12 @@
 //! REST, described by OpenAPI: one struct a resource, its shapes beside it.
 
 pub mod batches;
+mod changes;
 pub mod classify;
 pub mod cohorts;
 mod corrections;
 mod definitions;
+mod exports;
 pub mod files;
 pub mod ingest;
 pub mod judgement;
@@ -14,6 +16,7 @@ pub mod quality;
 pub mod search;
 pub mod token;
 pub mod users;
+mod webhooks;
 
 use poem_openapi::{OpenApiService, Tags};
 
@@ -34,6 +37,8 @@ pub enum Tag {
     Cohorts,
     /// Ask the classifier.
     Classify,
+    /// Take data out: changes, webhooks, files.
+    Activation,
 }
 
 /// The resources, combined.
@@ -51,7 +56,12 @@ pub type Resources = (
     classify::ClassifyApi,
     corrections::CorrectionsApi,
     definitions::DefinitionsApi,
+    changes::ChangesApi,
+    webhooks::WebhooksApi,
+    exports::ExportsApi,
 );
+
+pub use changes::wants_stream;
 
 /// The service behind `/api`, and its description.
 #[must_use]
@@ -70,6 +80,9 @@ pub fn service() -> OpenApiService<Resources, ()> {
         classify::ClassifyApi,
         corrections::CorrectionsApi,
         definitions::DefinitionsApi,
+        changes::ChangesApi,
+        webhooks::WebhooksApi,
+        exports::ExportsApi,
     );
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
         .description(
