@@ -652,14 +652,15 @@ async fn a_wrong_method_is_told_which_are_right() {
             let allow = match sorted_keys(operations).as_slice() {
                 ["get"] => "GET, HEAD",
                 ["post"] => "POST",
+                ["get", "post"] => "GET, HEAD, POST",
+                ["delete", "put"] => "DELETE, PUT",
                 ["delete", "get", "put"] => "DELETE, GET, HEAD, PUT",
                 ["get", "post"] => "GET, HEAD, POST",
                 other => panic!("{path} has {other:?}, which is new here"),
             };
-            (
-                format!("/api{path}").replace("{batch}", "1").replace("{id}", "1"),
-                allow,
-            )
+            let names = ["{batch}", "{id}", "{cohort}", "{rule}"];
+            let path = (names.iter()).fold(format!("/api{path}"), |path, name| path.replace(name, "1"));
+            (path, allow)
         });
     let beside = ["/", "/healthz", "/metrics"].map(|path| (path.to_owned(), "GET, HEAD"));
     let graphql = ("/graphql".to_owned(), "POST");

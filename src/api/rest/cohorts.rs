@@ -1,4 +1,4 @@
-//! `GET /api/cohorts` and `GET /api/cohort/users`.
+//! `GET /api/cohort/users`, and what a cohort looks like.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -69,24 +69,8 @@ pub struct CohortUsersBody {
     next_cursor: Option<String>,
 }
 
-#[expect(clippy::unused_async, reason = "the framework awaits every handler")]
 #[OpenApi]
 impl CohortsApi {
-    /// Every cohort with its size
-    #[oai(
-        path = "/cohorts",
-        method = "get",
-        tag = "Tag::Cohorts",
-        operation_id = "cohorts"
-    )]
-    async fn cohorts(
-        &self,
-        _caller: MayRead,
-        services: Data<&Arc<Services>>,
-    ) -> Result<Json<CohortsBody>, ApiError> {
-        Ok(Json(CohortsBody::of(services.cohorts.all())))
-    }
-
     /// The members of a cohort
     ///
     /// Any page costs what the first does. `cursor` goes on where a page ended, also when

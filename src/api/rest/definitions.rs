@@ -207,6 +207,21 @@ struct CheckedBody {
 #[expect(clippy::unused_async, reason = "the framework awaits every handler")]
 #[OpenApi]
 impl DefinitionsApi {
+    /// Every cohort with its size
+    #[oai(
+        path = "/cohorts",
+        method = "get",
+        tag = "Tag::Cohorts",
+        operation_id = "cohorts"
+    )]
+    async fn cohorts(
+        &self,
+        _caller: MayRead,
+        services: Data<&Arc<Services>>,
+    ) -> Result<Json<CohortsBody>, ApiError> {
+        Ok(Json(CohortsBody::of(services.cohorts.all())))
+    }
+
     /// Define a cohort
     ///
     /// By interest (`description`, `examples`, `threshold`), by a rule (`expression`), or by other

@@ -205,7 +205,8 @@ fn span_of(function: &str, value: &Value) -> Result<TimeDelta, ExecutionError> {
 
 /// A span as people write it: a whole number, and weeks, days, hours, minutes or seconds.
 pub fn span_in(text: &str) -> Option<TimeDelta> {
-    let (number, unit) = text.split_at(text.len().checked_sub(1)?);
+    let (unit_at, _) = text.char_indices().next_back()?;
+    let (number, unit) = text.split_at(unit_at);
     let number: i64 = number.parse().ok().filter(|number| *number >= 0)?;
     match unit {
         "w" => TimeDelta::try_weeks(number),
