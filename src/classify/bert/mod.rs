@@ -9,16 +9,18 @@
 
 mod attention;
 mod config;
-mod inplace;
 mod layer;
+mod panels;
+mod tokens;
 
-use candle_core::{Device, Result as Computed, Tensor};
+use candle_core::Result as Computed;
 use rayon::prelude::*;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use self::attention::DistanceBias;
 use self::config::{Config, Family, Pooling};
 use self::layer::{Layer, NormWeights, Weights};
+use self::tokens::Tokens;
 use super::encoder::{EncodeError, Encoder};
 use super::files::{ModelFiles, UnfitModel};
 use super::fused;
@@ -34,10 +36,11 @@ const TOKENS_A_PART_MIN: usize = 64;
 pub struct BertEncoder {
     identity: String,
     tokenizer: Tokenizer,
-    words: Tensor,
+    /// A row for each token of the vocabulary.
+    words: Vec<f32>,
     /// Position plus token type, which is always the first here; a text's first token has
     /// the first row.
-    positions: Tensor,
+    positions: Vec<f32>,
     embedding_norm: NormWeights,
     layers: Vec<Layer>,
     distance: Option<DistanceBias>,
@@ -119,28 +122,31 @@ impl BertEncoder {
         Ok(parts)
     }
 
-    fn embed(&self, part: &Batch) -> Result<Vec<Embedding>, EncodeError> {
-        self.forward(part).map_err(|error| EncodeError::Forward {
-            texts: part.lengths.len(),
-            source: error.into(),
-        })
+    /// The embeddings of a part, on which so many cores work.
+    fn embed(&self, part: &Batch, cores: usize) -> Vec<Embedding> {
+        let mut tokens = Tokens::new(self.look_up(part), &part.lengths, self.distance.as_ref(), cores);
+        for layer in &self.layers {
+            layer.forward(&mut tokens);
+        }
+        pool(&tokens.hidden, &part.lengths, self.width, self.pooling)
     }
 
-    fn forward(&self, part: &Batch) -> Computed<Vec<Embedding>> {
-        if part.lengths.is_empty() {
-            return Ok(Vec::new());
+    /// What the tokens are before the first layer.
+    fn look_up(&self, part: &Batch) -> Vec<f32> {
+        let mut hidden = Vec::with_capacity(part.ids.len() * self.width);
+        for (id, position) in part.ids.iter().zip(&part.positions) {
+            let word = row(&self.words, *id, self.width);
+            let position = row(&self.positions, *position, self.width);
+            hidden.extend(word.iter().zip(position).map(|(word, position)| word + position));
         }
-        let ids = Tensor::new(part.ids.as_slice(), &Device::Cpu)?;
-        let positions = Tensor::new(part.positions.as_slice(), &Device::Cpu)?;
-        let words = self.words.index_select(&ids, 0)?;
-        let mut hidden = (words + self.positions.index_select(&positions, 0)?)?;
-        self.embedding_norm.apply(&hidden)?;
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden, &part.lengths, self.distance.as_ref())?;
-        }
-        let hidden = hidden.flatten_all()?.to_vec1::<f32>()?;
-        Ok(pool(&hidden, &part.lengths, self.width, self.pooling))
+        self.embedding_norm.apply(&mut hidden);
+        hidden
     }
+}
+
+/// A table's row.
+fn row(table: &[f32], number: u32, width: usize) -> &[f32] {
+    &table[number as usize * width..][..width]
 }
 
 impl Encoder for BertEncoder {
@@ -153,19 +159,20 @@ impl Encoder for BertEncoder {
     }
 
     fn encode(&self, texts: &[&str]) -> Result<Vec<Embedding>, EncodeError> {
-        // Inside the pool, candle's and the tokenizer's own parallel loops use it too.
+        // Inside the pool, the tokenizer's own parallel loops use it too.
         self.pool.install(|| {
             let parts = self.parts(texts)?;
-            let embeddings: Result<Vec<_>, _> = parts.par_iter().map(|part| self.embed(part)).collect();
-            Ok(embeddings?.into_iter().flatten().collect())
+            let cores = self.pool.current_num_threads() / parts.len().max(1);
+            let embeddings: Vec<_> = parts.par_iter().map(|part| self.embed(part, cores)).collect();
+            Ok(embeddings.into_iter().flatten().collect())
         })
     }
 }
 
 /// The tensors of a model, in the layout that computing needs.
 struct Parts {
-    words: Tensor,
-    positions: Tensor,
+    words: Vec<f32>,
+    positions: Vec<f32>,
     embedding_norm: NormWeights,
     layers: Vec<Layer>,
     distance: Option<DistanceBias>,
@@ -175,15 +182,17 @@ impl Parts {
     fn read(bytes: &[u8], config: &Config) -> Computed<Self> {
         let weights = Weights::of(bytes, config.family)?;
         let width = config.width;
-        let mut positions = weights.get(
+        let mut positions = weights.vector(
             "embeddings.position_embeddings.weight",
             &[config.positions, width],
         )?;
+        positions.drain(..config.first_position * width);
         if config.family != Family::Mpnet {
-            let kinds = weights.any("embeddings.token_type_embeddings.weight")?;
-            positions = positions.broadcast_add(&kinds.narrow(0, 0, 1)?)?;
+            let kinds = weights.rows("embeddings.token_type_embeddings.weight", width)?;
+            for position in positions.chunks_exact_mut(width) {
+                fused::add_scaled(position, &kinds[..width], 1.0);
+            }
         }
-        let first = config.first_position;
         let distance = match config.family {
             Family::Bert | Family::Roberta => None,
             Family::Mpnet => {
@@ -196,10 +205,8 @@ impl Parts {
             .into_par_iter()
             .map(|number| Layer::read(&weights, number, config));
         Ok(Self {
-            words: weights.get("embeddings.word_embeddings.weight", &[config.vocabulary, width])?,
-            positions: positions
-                .narrow(0, first, config.positions - first)?
-                .contiguous()?,
+            words: weights.vector("embeddings.word_embeddings.weight", &[config.vocabulary, width])?,
+            positions,
             embedding_norm: NormWeights::read(&weights, "embeddings.LayerNorm", None, config)?,
             layers: layers.collect::<Computed<_>>()?,
             distance,
