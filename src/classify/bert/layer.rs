@@ -83,9 +83,13 @@ impl Layer {
         tokens.share(self.heads, &self.attention_norm, |tokens, heads, share| {
             self.attend(tokens, heads, share);
         });
-        tokens.share(self.up.matrix.panels(), &self.output_norm, |tokens, panels, share| {
-            self.widen(tokens, self.up.matrix.columns_of(panels), share);
-        });
+        tokens.share(
+            self.up.matrix.panels(),
+            &self.output_norm,
+            |tokens, panels, share| {
+                self.widen(tokens, self.up.matrix.columns_of(panels), share);
+            },
+        );
     }
 
     /// What tokens become by attending with some of the heads.
@@ -93,7 +97,9 @@ impl Layer {
         let size = self.attention_out.height / self.heads;
         let columns = heads.start * 3 * size..heads.end * 3 * size;
         let covering = self.query_key_value.matrix.covering(columns.clone());
-        let all = self.query_key_value.columns(tokens, covering.clone(), &mut share.wide);
+        let all = self
+            .query_key_value
+            .columns(tokens, covering.clone(), &mut share.wide);
         add_bias(all, &self.query_key_value.bias[covering.clone()]);
         let rows = heads.start * size..heads.end * size;
         let attention = Attention {
@@ -104,7 +110,8 @@ impl Layer {
         };
         let attended = room(&mut share.attended, tokens.count() * rows.len());
         attention.attend(all, covering.len(), columns.start - covering.start, attended);
-        self.attention_out.product_of_rows(attended, rows, &mut share.sums);
+        self.attention_out
+            .product_of_rows(attended, rows, &mut share.sums);
     }
 
     /// What tokens become by some of the inner columns.
@@ -247,7 +254,10 @@ impl<'a> Weights<'a> {
         let tensor = self.any(name)?;
         let rows = tensor.dim(0)?;
         if tensor.elem_count() != rows * length {
-            candle_core::bail!("`{name}` has the shape {:?}, and not rows of {length}", tensor.dims())
+            candle_core::bail!(
+                "`{name}` has the shape {:?}, and not rows of {length}",
+                tensor.dims()
+            )
         }
         tensor.flatten_all()?.to_vec1()
     }

@@ -1,11 +1,11 @@
-//! A sentence encoder on candle for BERT and its family: `all-MiniLM`, BGE and E5, the kin
+//! A sentence encoder for BERT and its family: `all-MiniLM`, BGE and E5, the kin
 //! of `RoBERTa`, `all-mpnet`.
 //!
 //! Texts of a batch are *packed*: their tokens stand one after another, without padding,
 //! so every matrix product runs over real tokens only and no mask is needed; attention
 //! alone looks at where a text begins and ends. A batch is cut into parts that the cores
 //! share; query, key and value are one product, and all that stands between products is
-//! done in place by [`super::fused`].
+//! done in place by [`super::fused`]. Of one short text alone, the cores share the weights.
 
 mod attention;
 mod config;
@@ -31,6 +31,9 @@ const TOKENS_A_PART_MAX: usize = 1024;
 
 /// Below so many tokens a part is not worth a core of its own.
 const TOKENS_A_PART_MIN: usize = 64;
+
+/// More cores than these do not read the weights of a layer any faster.
+const CORES_A_PART_MAX: usize = 8;
 
 /// A loaded model.
 pub struct BertEncoder {
@@ -123,30 +126,36 @@ impl BertEncoder {
     }
 
     /// The embeddings of a part, on which so many cores work.
-    fn embed(&self, part: &Batch, cores: usize) -> Vec<Embedding> {
-        let mut tokens = Tokens::new(self.look_up(part), &part.lengths, self.distance.as_ref(), cores);
+    fn embed(&self, part: &Batch, cores: usize) -> Result<Vec<Embedding>, EncodeError> {
+        let hidden = self.look_up(part).map_err(|missing| EncodeError::Forward {
+            texts: part.lengths.len(),
+            source: format!("token {missing} is not one that the weights know").into(),
+        })?;
+        let mut tokens = Tokens::new(hidden, &part.lengths, self.distance.as_ref(), cores);
         for layer in &self.layers {
             layer.forward(&mut tokens);
         }
-        pool(&tokens.hidden, &part.lengths, self.width, self.pooling)
+        Ok(pool(&tokens.hidden, &part.lengths, self.width, self.pooling))
     }
 
-    /// What the tokens are before the first layer.
-    fn look_up(&self, part: &Batch) -> Vec<f32> {
+    /// What the tokens are before the first layer, or the one that has no row.
+    fn look_up(&self, part: &Batch) -> Result<Vec<f32>, u32> {
         let mut hidden = Vec::with_capacity(part.ids.len() * self.width);
         for (id, position) in part.ids.iter().zip(&part.positions) {
-            let word = row(&self.words, *id, self.width);
-            let position = row(&self.positions, *position, self.width);
-            hidden.extend(word.iter().zip(position).map(|(word, position)| word + position));
+            let start = hidden.len();
+            hidden.extend_from_slice(row(&self.words, *id, self.width)?);
+            let position = row(&self.positions, *position, self.width)?;
+            fused::add_scaled(&mut hidden[start..], position, 1.0);
         }
         self.embedding_norm.apply(&mut hidden);
-        hidden
+        Ok(hidden)
     }
 }
 
-/// A table's row.
-fn row(table: &[f32], number: u32, width: usize) -> &[f32] {
-    &table[number as usize * width..][..width]
+/// A table's row; its number, where the table is not so long.
+fn row(table: &[f32], number: u32, width: usize) -> Result<&[f32], u32> {
+    let start = number as usize * width;
+    table.get(start..start + width).ok_or(number)
 }
 
 impl Encoder for BertEncoder {
@@ -162,9 +171,10 @@ impl Encoder for BertEncoder {
         // Inside the pool, the tokenizer's own parallel loops use it too.
         self.pool.install(|| {
             let parts = self.parts(texts)?;
-            let cores = self.pool.current_num_threads() / parts.len().max(1);
-            let embeddings: Vec<_> = parts.par_iter().map(|part| self.embed(part, cores)).collect();
-            Ok(embeddings.into_iter().flatten().collect())
+            let cores = (self.pool.current_num_threads() / parts.len().max(1)).min(CORES_A_PART_MAX);
+            let embeddings: Result<Vec<_>, _> =
+                parts.par_iter().map(|part| self.embed(part, cores)).collect();
+            Ok(embeddings?.into_iter().flatten().collect())
         })
     }
 }
@@ -186,11 +196,12 @@ impl Parts {
             "embeddings.position_embeddings.weight",
             &[config.positions, width],
         )?;
-        positions.drain(..config.first_position * width);
+        let unused = (config.first_position * width).min(positions.len());
+        positions.drain(..unused);
         if config.family != Family::Mpnet {
             let kinds = weights.rows("embeddings.token_type_embeddings.weight", width)?;
             for position in positions.chunks_exact_mut(width) {
-                fused::add_scaled(position, &kinds[..width], 1.0);
+                fused::add_scaled(position, &kinds, 1.0);
             }
         }
         let distance = match config.family {

@@ -5,6 +5,11 @@
 //! Nothing is packed anew at each call, so that a few rows cost no more than reading the matrix
 //! from memory, and many are as fast as the processor multiplies.
 
+#![expect(
+    clippy::inline_always,
+    reason = "vector instructions are only used in what is compiled into the function that switches them on"
+)]
+
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -233,7 +238,10 @@ mod tests {
             let row = &factor[at / width * height..][..height];
             let column = &columns[at % width * height..][..height];
             let expect: f32 = row.iter().zip(column).map(|(a, b)| a * b).sum();
-            assert!((found - expect).abs() < 1e-3, "{count} × {height} × {width}: {at}");
+            assert!(
+                (found - expect).abs() < 1e-3,
+                "{count} × {height} × {width}: {at}"
+            );
         }
     }
 
@@ -261,7 +269,11 @@ mod tests {
         }
         let mut sum = vec![0.0; 3 * 200];
         for rows in [0..5, 5..5, 5..8] {
-            let factor: Vec<f32> = factor.chunks(8).flat_map(|row| &row[rows.clone()]).copied().collect();
+            let factor: Vec<f32> = factor
+                .chunks(8)
+                .flat_map(|row| &row[rows.clone()])
+                .copied()
+                .collect();
             let mut out = vec![7.0; 3 * 200];
             matrix.product_of_rows(&factor, rows, &mut out);
             sum.iter_mut().zip(out).for_each(|(sum, out)| *sum += out);
