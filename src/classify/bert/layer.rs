@@ -121,6 +121,7 @@ impl Layer {
         self.down.product_of_rows(inner, columns, &mut share.sums);
     }
 }
+
 /// A matrix and the bias that is added after it.
 struct Linear {
     matrix: Panels,
