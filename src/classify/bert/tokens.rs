@@ -71,7 +71,12 @@ impl<'a> Tokens<'a> {
         let count = shares.len();
         shares.par_iter_mut().enumerate().for_each(|(number, share)| {
             let own = parts * number / count..parts * (number + 1) / count;
-            work(self, own, share);
+            if own.is_empty() {
+                // Of a small model there may be less to share than there are cores.
+                share.sums.fill(0.0);
+            } else {
+                work(self, own, share);
+            }
         });
         if let Some((first, others)) = shares.split_first_mut() {
             for other in others {
