@@ -1,6 +1,5 @@
 //! Makes a letter of an event, and sends it once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
