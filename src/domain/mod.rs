@@ -30,6 +30,7 @@ pub mod property;
 pub mod quality;
 pub mod record;
 pub mod role;
+pub mod tally;
 pub mod trail;
 pub mod webhook;
 

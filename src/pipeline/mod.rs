@@ -25,6 +25,7 @@ pub mod rosters;
 pub mod segmented;
 pub mod settings;
 pub mod structured;
+mod tally;
 mod writer;
 
 use std::sync::Arc;

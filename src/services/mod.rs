@@ -6,12 +6,13 @@
 //! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
-//! [`activation`] is what leaves the platform;
+//! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
 //! [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
 pub mod activation;
+pub mod analytics;
 mod attempts;
 pub mod backfill;
 pub mod classification;
@@ -81,6 +82,8 @@ pub struct Services {
     pub search: search::Search,
     /// What leaves the platform.
     pub activation: activation::Activation,
+    /// Says how the platform fares.
+    pub analytics: analytics::Analytics,
     /// Runs as long as this does.
     _schedule: schedule::Schedule,
     store: Store,
@@ -125,6 +128,7 @@ impl Services {
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts: accounts::Accounts::new(store.clone(), hasher, issuer, settings.login),
             activation,
+            analytics: analytics::Analytics::new(store.clone(), pipeline.clone()),
             store: store.clone(),
             pipeline: pipeline.clone(),
         }))

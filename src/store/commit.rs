@@ -16,6 +16,7 @@ use super::raw::PackedBlock;
 use super::rejects::Refusals;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
 use super::sightings::{EmailSighting, EmailSightingRow, SightingRow};
+use super::tally::{self, TallyRow};
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
@@ -26,8 +27,10 @@ use crate::domain::feed::happenings;
 use crate::domain::graph::{Edge, Merge, Plan, Redirect};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
+use crate::domain::property::hour_of;
 use crate::domain::quality::Quality;
 use crate::domain::record::{Origin, RawId, Reject};
+use crate::domain::tally::Tally;
 use crate::domain::trail::Step;
 
 /// What is counted for an identifier that is led elsewhere, in bytes: the engine writes its
@@ -121,6 +124,8 @@ pub struct Commit {
     pub transitions: Vec<Transition>,
     /// Who is to be looked at again.
     pub dues: Vec<Due>,
+    /// What is counted of all this.
+    pub tally: Tally,
     /// The batches that this commit takes a step further.
     pub batches: Vec<(Origin, BatchProgress)>,
     /// The clock of arrival.
@@ -188,6 +193,8 @@ impl Store {
         }
         statements.write_members(commit.transitions, commit.at);
         statements.write_dues(&commit.dues);
+        let counted = TallyRow::all(&commit.tally, hour_of(commit.at));
+        statements.over("tally", tally::ADD, counted);
         statements.bytes += block.as_ref().map_or(0, FeedRow::bytes);
         if statements.bytes > self.transaction_bytes_max {
             return Err(StoreError::TooLarge {

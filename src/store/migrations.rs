@@ -38,6 +38,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "008_activation",
         include_str!("../../schema/store/008_activation.surql"),
     ),
+    ("009_tally", include_str!("../../schema/store/009_tally.surql")),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

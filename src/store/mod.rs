@@ -33,6 +33,7 @@ mod rows;
 pub mod sightings;
 pub mod spool;
 pub mod survey;
+mod tally;
 mod transaction;
 pub mod webhooks;
 

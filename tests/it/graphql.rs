@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: [(&str, &str, Permission); 44] = [
+const ROOT_FIELDS: [(&str, &str, Permission); 48] = [
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -51,6 +51,26 @@ const ROOT_FIELDS: [(&str, &str, Permission); 44] = [
         "classify",
         r#"{ classify(texts: ["cricket"]) { cohorts } }"#,
         Permission::Classify,
+    ),
+    (
+        "analyticsSummary",
+        "{ analyticsSummary { people } }",
+        Permission::Read,
+    ),
+    (
+        "analyticsSeries",
+        "{ analyticsSeries(of: PEOPLE) { size } }",
+        Permission::Read,
+    ),
+    (
+        "frequentInterests",
+        "{ frequentInterests { interest } }",
+        Permission::Read,
+    ),
+    (
+        "cohortHistory",
+        r#"{ cohortHistory(name: "Sports") { nextCursor } }"#,
+        Permission::Read,
     ),
     (
         "previewCohort",

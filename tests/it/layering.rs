@@ -86,6 +86,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("surrealdb", &["store/"]),
     ("tantivy", &["search/"]),
     ("candle_", &["classify/bert/", "classify/matrix.rs"]),
+    ("pulp", &["classify/bert/panels.rs"]),
     ("tokenizers", &["classify/bert/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("argon2", &["auth/password.rs"]),

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod activation;
+mod analytics;
 mod bad_input;
 mod batches;
 mod browser;

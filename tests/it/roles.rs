@@ -30,6 +30,9 @@ async fn every_route_lets_in_whom_it_should() {
     }
     insta::assert_snapshot!(table, @r"
     route                                 nobody  viewer analyst  ingest   admin
+    GET /api/analytics/interests             401     may     may     403     may
+    GET /api/analytics/series                401     may     may     403     may
+    GET /api/analytics/summary               401     may     may     403     may
     POST /api/auth/token                     may     may     may     may     may
     GET /api/backfills                       401     may     may     403     may
     GET /api/backfills/{id}                  401     may     may     403     may
@@ -45,6 +48,7 @@ async fn every_route_lets_in_whom_it_should() {
     DELETE /api/cohorts/{cohort}             401     403     may     403     may
     GET /api/cohorts/{cohort}                401     may     may     403     may
     PUT /api/cohorts/{cohort}                401     403     may     403     may
+    GET /api/cohorts/{cohort}/history        401     may     may     403     may
     POST /api/cohorts/{cohort}/rollback      401     403     may     403     may
     GET /api/cohorts/{cohort}/versions       401     may     may     403     may
     GET /api/conflicts                       401     may     may     403     may

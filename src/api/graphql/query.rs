@@ -6,6 +6,9 @@ use super::error::{Result, null_if_not_found};
 use super::guard::Needs;
 use super::page::{self, ProfileConnection};
 use super::services;
+use super::types::analytics::{
+    AnalyticsPoint, AnalyticsStep, AnalyticsSubject, AnalyticsSummary, CohortHistory, FrequentInterest,
+};
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
 use super::types::correction::{Backfill, Correction};
@@ -19,11 +22,14 @@ use super::types::profile::Profile;
 use super::types::search::{InterestSearch, ProfileSearch, SimilarProfiles, Suggestions};
 use super::types::timeline::Timeline;
 use super::types::webhook::{Deliveries, Webhook};
+use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
 use crate::services::activation::webhooks::DELIVERIES_PAGE_MAX;
+use crate::services::analytics::HISTORY_MAX;
 use crate::services::definitions::SAMPLE_MAX;
 use crate::services::search::HITS_MAX;
+use crate::services::search::interests::FREQUENT_MAX;
 use crate::services::search::users::UserQuestion;
 use crate::services::timeline;
 
@@ -52,6 +58,9 @@ const ENTRY_COST: usize = 4;
 
 /// What a preview costs beside what it shows: it looks at people for two seconds.
 const PREVIEW_COST: usize = 20;
+
+/// What reading counts costs beside what is shown: a range of records for each subject.
+const SUMMARY_COST: usize = 20;
 
 /// Looks things up.
 pub struct Query;
@@ -303,6 +312,71 @@ impl Query {
     ) -> Result<Vec<CohortVersion>> {
         let versions = services(ctx)?.definitions.versions(&name).await?;
         Ok(versions.into_iter().map(CohortVersion::from).collect())
+    }
+
+    /// How the platform fares, counted as it happens.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SUMMARY_COST + child_complexity"
+    )]
+    async fn analytics_summary(&self, ctx: &Context<'_>) -> Result<AnalyticsSummary> {
+        Ok(services(ctx)?.analytics.summary().await?.into())
+    }
+
+    /// What was counted over time, with sizes at the end of each stretch.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SUMMARY_COST * child_complexity"
+    )]
+    async fn analytics_series(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of what.")] of: AnalyticsSubject,
+        #[graphql(desc = "Which one: a cohort, a source, or a finding such as `email.invalid`.")]
+        name: Option<String>,
+        #[graphql(desc = "From when on; a week before `to` if it is missing.")] from: Option<Timestamp>,
+        #[graphql(desc = "Until when; now if it is missing.")] to: Option<Timestamp>,
+        #[graphql(desc = "How wide a point is.", default_with = "AnalyticsStep::Hour")] step: AnalyticsStep,
+    ) -> Result<Vec<AnalyticsPoint>> {
+        let analytics = &services(ctx)?.analytics;
+        let points = analytics
+            .series(of.name(), name.as_deref(), (from, to), step.into())
+            .await?;
+        Ok(points.into_iter().map(AnalyticsPoint::from).collect())
+    }
+
+    /// The interests that most people have, the most frequent first.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SEARCH_COST + page::cost(first, child_complexity)"
+    )]
+    async fn frequent_interests(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 200.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<Vec<FrequentInterest>> {
+        let limit = page::limit_of("first", first, FREQUENT_MAX)?;
+        let frequent = services(ctx)?.search.frequent(limit).await?.into_iter();
+        Ok(frequent
+            .map(|(interest, people)| FrequentInterest { interest, people })
+            .collect())
+    }
+
+    /// Who entered a cohort and who left it, the latest first.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SUMMARY_COST + page::cost(first, child_complexity)"
+    )]
+    async fn cohort_history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its name or slug in any case.")] name: String,
+        #[graphql(desc = "The `nextCursor` of the page before.")] before: Option<String>,
+        #[graphql(desc = "How many, 1 to 200.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<CohortHistory> {
+        let limit = page::limit_of("first", first, HISTORY_MAX)?;
+        let analytics = &services(ctx)?.analytics;
+        Ok(analytics.history(&name, before.as_deref(), limit).await?.into())
     }
 
     /// What people said of single interests, by interest.

@@ -200,7 +200,7 @@ impl Following {
 }
 
 /// Reads a cursor as an argument.
-pub(super) fn read_cursor(field: &str, cursor: &str) -> Result<Cursor, Error> {
+pub(in crate::services) fn read_cursor(field: &str, cursor: &str) -> Result<Cursor, Error> {
     cursor
         .parse()
         .map_err(|error: crate::domain::feed::CursorError| Error::bad_request(field, error.to_string()))

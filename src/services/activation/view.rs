@@ -37,7 +37,7 @@ pub struct CohortName {
 }
 
 impl ChangeView {
-    pub(super) fn of(event: &Event, names: &Names) -> Self {
+    pub(in crate::services) fn of(event: &Event, names: &Names) -> Self {
         let happening = &event.happening;
         let mut view = Self {
             cursor: event.cursor.to_string(),
