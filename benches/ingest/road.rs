@@ -100,15 +100,12 @@ impl Road {
             Duration::from_mins(1),
         )?;
         let index = search::open(&config.search, &settings)?;
-        let services = Services::new(
-            &store,
-            &pipeline,
-            hasher,
-            issuer,
-            &config.login,
-            &config.ingest,
-            index,
-        );
+        let settings = Settings {
+            login: &config.login,
+            ingest: &config.ingest,
+            activation: &config.activation,
+        };
+        let services = Services::new(&store, &pipeline, hasher, issuer, &settings, index)?;
         Ok(Self { store, services })
     }
 

@@ -452,9 +452,9 @@ async fn a_webhook_is_signed_and_tells_what_was_chosen_and_nothing_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_is_tried_again_and_what_is_refused_is_a_dead_letter() {
-    let app = TestApp::with(&hasty()).await;
     static TRIES: AtomicUsize = AtomicUsize::new(0);
     static IS_MENDED: AtomicUsize = AtomicUsize::new(0);
+    let app = TestApp::with(&hasty()).await;
     let receiver = Receiver::start(|letter| {
         if IS_MENDED.load(Ordering::SeqCst) == 1 {
             return 200;
@@ -536,8 +536,8 @@ async fn what_fails_is_tried_again_and_what_is_refused_is_a_dead_letter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_wants_no_more_is_left_in_peace_until_somebody_says_so() {
-    let app = TestApp::with(&hasty()).await;
     static STATUS: AtomicUsize = AtomicUsize::new(410);
+    let app = TestApp::with(&hasty()).await;
     let receiver = Receiver::start(|_| u16::try_from(STATUS.load(Ordering::SeqCst)).unwrap()).await;
     app.ingest(json!([{ "cookie": "a" }])).await;
     let (id, _) = webhook(&app, &receiver, json!({ "kinds": ["profile.changed"] })).await;

@@ -69,7 +69,7 @@ async fn changes_come_as_they_happen_behind_any_cursor() {
     );
     let record = json!([{ "cookie": "a", "email": "b@shop.example" }]);
     client.ingest(&record).await.unwrap();
-    let mut heard = vec![socket.hear_of("next").await, socket.hear_of("next").await];
+    let mut heard = [socket.hear_of("next").await, socket.hear_of("next").await];
     heard.sort_by_key(|message| message["id"].to_string());
     assert_eq!(
         heard[0]["payload"]["data"]["profileMerged"],
@@ -126,8 +126,8 @@ async fn who_is_not_known_hears_nothing_and_a_token_ends_the_connection_with_it(
         name: "viewer".to_owned(),
         role: Role::Viewer,
     };
-    let issued = issuer.issue(&caller, chrono::Utc::now()).unwrap();
-    let mut socket = connect(&app.url, json!({ "token": issued.token })).await;
+    let token = issuer.issue(&caller, chrono::Utc::now()).unwrap().token;
+    let mut socket = connect(&app.url, json!({ "token": token })).await;
     socket.hear_of("connection_ack").await;
     assert_eq!(socket.hear().await, Heard::Closed(4401));
 }

@@ -56,12 +56,11 @@ impl Socket {
     pub async fn say(&mut self, message: &Value) {
         let text = message.to_string().into_bytes();
         let mut frame = vec![0x80 | TEXT];
-        match u8::try_from(text.len()) {
-            Ok(short @ ..126) => frame.push(0x80 | short),
-            _ => {
-                frame.push(0x80 | 126);
-                frame.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
-            }
+        if let Ok(short @ ..126) = u8::try_from(text.len()) {
+            frame.push(0x80 | short);
+        } else {
+            frame.push(0x80 | 0x7e);
+            frame.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
         }
         // A mask of zeros changes nothing.
         frame.extend([0; 4]);
