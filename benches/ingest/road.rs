@@ -16,7 +16,7 @@ use cdp::pipeline::Pipeline;
 use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
-use cdp::services::{Services, search};
+use cdp::services::{Services, Settings, search};
 use cdp::store::{self, Store};
 use futures_util::{StreamExt, stream};
 

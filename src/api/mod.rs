@@ -116,9 +116,10 @@ pub fn routes(
         .boxed()
 }
 
-/// A stream of events is not compressed: what is packed waits for more to pack with it.
+/// A stream of events is not compressed: what is packed waits for more to pack with it. Neither is
+/// the answer to who opens a socket, which has no body.
 async fn leave_streams_alone<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Result<E::Output> {
-    if rest::wants_stream(&request) {
+    if rest::wants_stream(&request) || request.headers().contains_key(header::UPGRADE) {
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     endpoint.call(request).await

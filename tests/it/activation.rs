@@ -580,6 +580,16 @@ async fn without_consent_nobody_is_told_of() {
     })
     .await;
     assert_eq!(receiver.letters(), []);
+    app.ingest(json!([{ "cookie": "a", "consent": { "marketing": true, "ads": false } }]))
+        .await;
+    let letters = receiver.until(1).await;
+    assert_eq!(letters[0].json()["data"]["rev"], 2);
+    let export = async |purpose: &str| {
+        let path = format!("/api/profiles/export?format=ndjson&fields=id&purpose={purpose}");
+        Answer::of(app.get_as(Role::Analyst, &path).await).await.text
+    };
+    assert_eq!(export("marketing").await, "{\"id\":\"p0\"}\n");
+    assert_eq!(export("ads").await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
