@@ -16,7 +16,7 @@ use crate::domain::cohort::{Cohort, CohortSlug};
 use crate::domain::interest::{Embedding, InterestKey, Score};
 
 /// Grows with each change that lets the same vectors score differently.
-pub const SCORING_VERSION: u32 = 2;
+pub const SCORING_VERSION: u32 = 3;
 
 /// Sentences around a cohort's name and description; their mean stands for it.
 const TEMPLATES: [&str; 4] = [
@@ -25,6 +25,9 @@ const TEMPLATES: [&str; 4] = [
     "someone interested in {name}",
     "{name}",
 ];
+
+/// What the terms of the lexicon are written without.
+const ARTICLE: &str = "the ";
 
 /// How many of the nearest terms count.
 const NEAREST: usize = 3;
@@ -195,6 +198,13 @@ impl CohortVectors {
         Ok(all.into_iter().take(count).map(nearest).collect())
     }
 
+    /// Where a text belongs that is a known term, or one with an article before it.
+    fn known_as(&self, text: &str) -> Option<&[usize]> {
+        let without_article = || self.exact.get(text.strip_prefix(ARTICLE)?);
+        let owners = self.exact.get(text).or_else(without_article);
+        owners.map(Vec::as_slice)
+    }
+
     fn meaning(&self, text: &str, embedding: &[f32], cosines: &[f32]) -> Meaning {
         // One place more than cohorts: what belongs nowhere.
         let nowhere = self.cohorts.len();
@@ -209,7 +219,7 @@ impl CohortVectors {
                 }
             }
         }
-        let exact = self.exact.get(text).map(Vec::as_slice);
+        let exact = self.known_as(text);
         let likeness: Vec<f32> = (self.cohorts.iter().zip(&nearest).enumerate())
             .map(|(number, (cohort, nearest))| {
                 let is_exact = exact.is_some_and(|owners| owners.contains(&number));
@@ -473,6 +483,17 @@ mod tests {
         );
         assert_eq!(likely(&vectors, "nobody"), [""; 0]);
         assert!(!vectors.exact.contains_key("car"), "there is no such cohort");
+    }
+
+    #[test]
+    fn an_article_before_a_term_changes_nothing() {
+        let lexicon = Lexicon::parse("wembley\tsport\nnobody\tnone\nthe who\tmusic\nwho\tnone");
+        let vectors = vectors_of(&cohorts(), &lexicon, &[]);
+        assert_eq!(vectors.known_as("the wembley"), Some(&[0][..]));
+        assert_eq!(vectors.known_as("the nobody"), Some(&[][..]));
+        assert_eq!(vectors.known_as("the who"), Some(&[1][..]), "a term as it stands");
+        assert_eq!(vectors.known_as("the unheard of"), None);
+        assert_eq!(vectors.known_as("theatre"), None);
     }
 
     #[test]
