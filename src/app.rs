@@ -152,7 +152,11 @@ impl App {
         let issuer = TokenIssuer::new(&secret, Duration::from_secs(config.auth.token_ttl_s))?;
         make_folder(&config.store)?;
         let store = Store::connect(&config.store).await?;
-        store.add_cohorts(&parse_seeds(COHORT_SEEDS)?).await?;
+        // Once somebody has defined cohorts there are those that they want: one that was dropped
+        // stays away.
+        if store.catalogue_rev().await? == 0 {
+            store.add_cohorts(&parse_seeds(COHORT_SEEDS)?).await?;
+        }
         let classifier = match classifier {
             Some(classifier) => classifier,
             None => Arc::new(start_classifier(config, &store).await?),
