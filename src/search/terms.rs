@@ -14,6 +14,9 @@ use tantivy::{Index, IndexWriter, Order, Searcher, TantivyDocument, Term};
 /// Shorter words have too many neighbours: `gold` is next to `golf`.
 const WORD_CHARS_MIN: usize = 4;
 
+/// A text of one word says less of what is meant: `asdf` is next to `asda`.
+const LONE_WORD_CHARS_MIN: usize = 5;
+
 /// From this length on a word may be two edits away, else one.
 const TWO_EDITS_CHARS_MIN: usize = 7;
 
@@ -154,9 +157,14 @@ impl KnownTerms {
     /// likeliest, and so on; then each by itself.
     fn word_by_word(&self, text: &str) -> Vec<String> {
         let pieces: Vec<&str> = pieces(text);
+        let chars_min = if words(text).count() == 1 {
+            LONE_WORD_CHARS_MIN
+        } else {
+            WORD_CHARS_MIN
+        };
         let mut meant: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for (place, piece) in pieces.iter().enumerate() {
-            let candidates = self.candidates(piece);
+            let candidates = self.candidates(piece, chars_min);
             if !candidates.is_empty() {
                 meant.insert(place, candidates);
             }
@@ -185,11 +193,11 @@ impl KnownTerms {
         readings
     }
 
-    /// What an unknown word may have meant, likeliest first.
-    fn candidates(&self, word: &str) -> Vec<String> {
+    /// What an unknown word of so many letters may have meant, likeliest first.
+    fn candidates(&self, word: &str, chars_min: usize) -> Vec<String> {
         let chars = word.chars().count();
         let is_a_word = word.chars().all(char::is_alphabetic);
-        if !is_a_word || chars < WORD_CHARS_MIN || self.knows(word) {
+        if !is_a_word || chars < chars_min || self.knows(word) {
             return Vec::new();
         }
         let one = self.likeliest(word, 1);
@@ -380,6 +388,12 @@ mod tests {
         check("beach traevl", "beach travel");
         check("mootor insurance", "motor insurance");
         check("tom bradi", "tom brady");
+    }
+
+    #[test]
+    fn a_short_word_is_repaired_beside_others_only() {
+        check("glof travel", "golf travel");
+        assert_eq!(terms().readings("glof"), [""; 0]);
     }
 
     #[test]
