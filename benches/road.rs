@@ -130,6 +130,7 @@ fn d_page_of_50_from(bencher: Bencher<'_, '_>, offset: u32) {
         cohort: cohort.clone(),
         profile: ProfileId(at * 2),
         entered: true,
+        why: None,
     };
     rosters.follow(&(0..MEMBERS).map(entered).collect::<Vec<_>>());
     bencher.bench_local(|| rosters.page(black_box(&cohort), u64::from(offset), 50));

@@ -12,6 +12,7 @@ use poem::endpoint::BoxEndpoint;
 use poem::listener::{Acceptor, Listener, TcpListener};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::activation::{self, sender::SenderError};
 use crate::api;
 use crate::auth::{self, PasswordHasher, TokenIssuer};
 use crate::classify::lexicon::Lexicon;
@@ -20,7 +21,7 @@ use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::services::seeds::{self, SeedError, parse_seeds};
-use crate::services::{Services, interests, search, transforms};
+use crate::services::{self, Services, interests, search, transforms};
 use crate::store::{self, Store, StoreError};
 
 /// The cohorts of a new platform.
@@ -121,6 +122,9 @@ pub enum StartError {
     /// The search index can't be opened.
     #[error(transparent)]
     Search(#[from] search::SearchError),
+    /// Webhooks can't be sent.
+    #[error(transparent)]
+    Sender(#[from] SenderError),
     /// A thread ended before its work.
     #[error("a part of the start-up was cut short")]
     Stopped(#[from] tokio::task::JoinError),
@@ -148,7 +152,11 @@ impl App {
         let issuer = TokenIssuer::new(&secret, Duration::from_secs(config.auth.token_ttl_s))?;
         make_folder(&config.store)?;
         let store = Store::connect(&config.store).await?;
-        store.add_cohorts(&parse_seeds(COHORT_SEEDS)?).await?;
+        // Once somebody has defined cohorts there are those that they want: one that was dropped
+        // stays away.
+        if store.catalogue_rev().await? == 0 {
+            store.add_cohorts(&parse_seeds(COHORT_SEEDS)?).await?;
+        }
         let classifier = match classifier {
             Some(classifier) => classifier,
             None => Arc::new(start_classifier(config, &store).await?),
@@ -160,15 +168,13 @@ impl App {
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
         let index = open_index(config).await?;
-        let services = Services::new(
-            &store,
-            &pipeline,
-            hasher,
-            issuer,
-            &config.login,
-            &config.ingest,
-            index,
-        );
+        let activation = activation_settings(config);
+        let settings = services::Settings {
+            login: &config.login,
+            ingest: &config.ingest,
+            activation: &activation,
+        };
+        let services = Services::new(&store, &pipeline, hasher, issuer, &settings, index)?;
         set_up_users(config, &services).await?;
         if let Some(rules) = &config.cohorts.rules {
             services.definitions.seed(seeds::read_rules(rules)?).await?;
@@ -213,6 +219,12 @@ impl App {
             bound(local);
         }
         let server = poem::Server::new_with_acceptor(acceptor);
+        let services = Arc::clone(&self.services);
+        let stop = async move {
+            stop.await;
+            // A stream would last as long as it is waited for.
+            services.activation.close();
+        };
         let outcome = server
             .run_with_graceful_shutdown(self.routes, stop, Some(self.grace))
             .await
@@ -232,6 +244,14 @@ fn secret(config: &Config) -> Result<SecretString, StartError> {
         (None, Mode::Demo) => Ok(SecretString::from(DEMO_SECRET)),
         (None, Mode::Production) => Err(StartError::NoSecret),
     }
+}
+
+/// A demo may send to the machine that it runs on, unless a setting says otherwise.
+fn activation_settings(config: &Config) -> activation::Settings {
+    let mut settings = config.activation.clone();
+    let is_demo = config.mode == Mode::Demo;
+    settings.allow_private_addresses.get_or_insert(is_demo);
+    settings
 }
 
 /// The embedded engine makes its own folder, but not the one around it.

@@ -9,7 +9,7 @@ use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
 use crate::services::{accounts, seeds};
-use crate::{api, auth, classify, ingest, pipeline, search, store, telemetry};
+use crate::{activation, api, auth, classify, ingest, pipeline, search, store, telemetry};
 
 /// Every setting with its default and what it means.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
@@ -42,6 +42,8 @@ pub struct Config {
     pub cohorts: seeds::Settings,
     /// The search index.
     pub search: search::Settings,
+    /// What leaves the platform.
+    pub activation: activation::Settings,
     /// Tokens and passwords.
     pub auth: auth::Settings,
     /// Logging in.
@@ -104,6 +106,7 @@ mod tests {
         assert_eq!(config.classify, classify::Settings::default());
         assert_eq!(config.cohorts, seeds::Settings::default());
         assert_eq!(config.search, search::Settings::default());
+        assert_eq!(config.activation, activation::Settings::default());
         assert_eq!(
             format!("{:?}", config.auth),
             format!("{:?}", auth::Settings::default())

@@ -8,6 +8,7 @@
 //! - [`identity`]: facts and the touched part of the graph to a plan.
 //! - [`classify`]: interest texts to scores per cohort.
 //! - [`search`]: the index of known terms, which mends spellings.
+//! - [`activation`]: events and people to what leaves the platform.
 //! - [`segmentation`]: a profile's interests to its memberships.
 //! - [`store`]: SurrealDB; applies plans, never decides.
 //! - [`pipeline`]: the one road from payload to commit.
@@ -20,6 +21,7 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod activation;
 pub mod api;
 pub mod app;
 pub mod auth;

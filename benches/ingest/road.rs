@@ -16,7 +16,7 @@ use cdp::pipeline::Pipeline;
 use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
-use cdp::services::{Services, search};
+use cdp::services::{Services, Settings, search};
 use cdp::store::{self, Store};
 use futures_util::{StreamExt, stream};
 
@@ -100,15 +100,12 @@ impl Road {
             Duration::from_mins(1),
         )?;
         let index = search::open(&config.search, &settings)?;
-        let services = Services::new(
-            &store,
-            &pipeline,
-            hasher,
-            issuer,
-            &config.login,
-            &config.ingest,
-            index,
-        );
+        let settings = Settings {
+            login: &config.login,
+            ingest: &config.ingest,
+            activation: &config.activation,
+        };
+        let services = Services::new(&store, &pipeline, hasher, issuer, &settings, index)?;
         Ok(Self { store, services })
     }
 

@@ -57,6 +57,9 @@ pub enum ApiError {
         #[oai(header = "retry-after")]
         Option<u64>,
     ),
+    /// What is asked for was there, and was dropped.
+    #[oai(status = 410)]
+    Gone(Json<ErrorBody>),
     /// The body is larger than allowed.
     #[oai(status = 413)]
     PayloadTooLarge(Json<ErrorBody>),
@@ -99,6 +102,7 @@ impl From<Error> for ApiError {
             ErrorCode::Forbidden => Self::Forbidden(body),
             ErrorCode::NotFound => Self::NotFound(body),
             ErrorCode::Conflict | ErrorCode::KeyReused => Self::Conflict(body, error.retry_after_s),
+            ErrorCode::Gone => Self::Gone(body),
             ErrorCode::PayloadTooLarge => Self::PayloadTooLarge(body),
             ErrorCode::UnsupportedMediaType => Self::UnsupportedMediaType(body),
             ErrorCode::RateLimited => Self::RateLimited(body, wait),

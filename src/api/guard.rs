@@ -13,6 +13,7 @@ use poem_openapi::auth::Bearer;
 use poem_openapi::error::AuthorizationError;
 
 use super::error::ApiError;
+use crate::domain::Timestamp;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
 use crate::services::Services;
@@ -57,6 +58,26 @@ pub struct MayIngest(pub Caller);
 #[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_judge")]
 pub struct MayJudge(pub Caller);
 
+/// A caller who may take people out in files.
+#[derive(SecurityScheme)]
+#[oai(
+    rename = "token",
+    ty = "bearer",
+    bearer_format = "JWT",
+    checker = "may_export"
+)]
+pub struct MayExport(pub Caller);
+
+/// A caller who may say what is sent where.
+#[derive(SecurityScheme)]
+#[oai(
+    rename = "token",
+    ty = "bearer",
+    bearer_format = "JWT",
+    checker = "may_activate"
+)]
+pub struct MayActivate(pub Caller);
+
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_read(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
     permit(verify(request, &bearer.token)?, Permission::Read)
@@ -80,6 +101,30 @@ async fn may_ingest(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
 #[expect(clippy::unused_async, reason = "the framework awaits a checker")]
 async fn may_judge(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
     permit(verify(request, &bearer.token)?, Permission::Judge)
+}
+
+#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
+async fn may_export(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
+    permit(verify(request, &bearer.token)?, Permission::Export)
+}
+
+#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
+async fn may_activate(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
+    permit(verify(request, &bearer.token)?, Permission::Activate)
+}
+
+/// Until when a request's token is good: what goes on longer than a request ends then.
+///
+/// # Errors
+/// Unauthorized, as [`caller`].
+pub fn expires_at(request: &Request) -> Result<Timestamp, ApiError> {
+    let bearer = request.headers().typed_get::<Authorization<Token>>();
+    let missing = || Error::new(ErrorCode::Unauthorized, "a bearer token is needed");
+    let bearer = bearer.ok_or_else(missing)?;
+    let services = request.data::<Arc<Services>>();
+    let services = services.ok_or_else(|| Error::internal("no services are attached"))?;
+    let (_, expires_at) = services.accounts.caller_until(bearer.token())?;
+    Ok(expires_at)
 }
 
 /// Who sends a request, by its token, which is read as the framework reads it for the types

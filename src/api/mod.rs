@@ -52,7 +52,7 @@ impl Default for Settings {
 
 /// The methods of the routes that are not read only; `*` stands for an id. All others have one
 /// method, and a test holds this list against the description.
-const METHODS: [(&str, &str); 19] = [
+const METHODS: [(&str, &str); 24] = [
     ("/api/auth/token", "POST"),
     ("/api/classify", "POST"),
     ("/api/cohorts", "GET, HEAD, POST"),
@@ -71,6 +71,11 @@ const METHODS: [(&str, &str); 19] = [
     ("/api/rules", "GET, HEAD, POST"),
     ("/api/rules/check", "POST"),
     ("/api/rules/*", "DELETE, PUT"),
+    ("/api/webhooks", "GET, HEAD, POST"),
+    ("/api/webhooks/*", "DELETE, GET, HEAD, PUT"),
+    ("/api/webhooks/*/replay", "POST"),
+    ("/api/webhooks/*/rotate", "POST"),
+    ("/api/webhooks/*/test", "POST"),
     ("/graphql", "POST"),
 ];
 
@@ -93,7 +98,7 @@ pub fn routes(
             "/metrics",
             get(health::metrics).data(health::Metrics::new(metrics, metrics_are_public)),
         )
-        .at("/graphql", post(graphql::endpoint))
+        .at("/graphql", post(graphql::endpoint).get(graphql::subscriptions))
         .at("/openapi.json", api.spec_endpoint())
         .nest("/docs", api.swagger_ui())
         .nest("/api", api)
@@ -106,8 +111,18 @@ pub fn routes(
         .with(CatchPanic::new().with_handler(error::after_panic))
         .with(RequestId::default())
         .with(Compression::default())
+        .around(leave_streams_alone)
         .map_to_response()
         .boxed()
+}
+
+/// A stream of events is not compressed: what is packed waits for more to pack with it. Neither is
+/// the answer to who opens a socket, which has no body.
+async fn leave_streams_alone<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Result<E::Output> {
+    if rest::wants_stream(&request) || request.headers().contains_key(header::UPGRADE) {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    endpoint.call(request).await
 }
 
 /// Says with a 405 which methods the route has (RFC 9110, section 15.5.6).

@@ -85,11 +85,22 @@ impl TokenIssuer {
     /// When it is expired, not signed by this key with HS256, lacks a claim, is meant for
     /// someone else, or names a role that does not exist.
     pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        self.verify_until(token).map(|(caller, _)| caller)
+    }
+
+    /// The same, and when it expires.
+    ///
+    /// # Errors
+    /// As [`TokenIssuer::verify`].
+    pub fn verify_until(&self, token: &str) -> Result<(Caller, Timestamp), TokenError> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.verifies, &self.validation)?.claims;
-        Ok(Caller {
+        let caller = Caller {
             role: claims.role.parse().map_err(TokenError::UnknownRole)?,
             name: claims.sub,
-        })
+        };
+        // A moment that can't be told is further off than any stream lasts.
+        let expires_at = Timestamp::from_timestamp(claims.exp, 0).unwrap_or(Timestamp::MAX_UTC);
+        Ok((caller, expires_at))
     }
 }
 
@@ -234,6 +245,8 @@ mod tests {
             let issued = issuer().issue(&caller, Utc::now()).unwrap();
             assert_eq!(issued.expires_in_s, 60);
             assert_eq!(issuer().verify(&issued.token).unwrap(), caller);
+            let (_, until) = issuer().verify_until(&issued.token).unwrap();
+            assert!((55..=60).contains(&(until - Utc::now()).num_seconds()));
         }
     }
 

@@ -23,6 +23,9 @@ const REPAIRED_MAX: usize = 4_096;
 /// So many answers about what was only asked are kept, at about 2 KiB each.
 const ASKED_MAX: usize = 1_024;
 
+/// How many of the nearest terms explain an answer.
+const EXPLAINED_BY: usize = 5;
+
 /// Gives the spellings that were probably meant by a text that looks misspelt.
 pub type Readings = Box<dyn Fn(&str) -> Vec<String> + Send + Sync>;
 
@@ -80,6 +83,16 @@ pub struct Classifier {
     cache: AnswerCache,
     /// Answers that nobody kept.
     asked: AnswerCache,
+    /// Why answers are what they are, of those that were asked: it takes as long as all known terms
+    /// are many.
+    explained: Cache<InterestKey, Explained>,
+}
+
+/// The terms nearest to an interest, by what was known in a version.
+#[derive(Clone)]
+struct Explained {
+    version: String,
+    nearest: Arc<[Nearest]>,
 }
 
 /// Stored answers, by what they are worth today.
@@ -157,6 +170,7 @@ impl Classifier {
             batcher: Batcher::start("classifier", work).map_err(ClassifyError::Thread)?,
             cache: AnswerCache::new(settings.cached_answers_max),
             asked: AnswerCache::new(ASKED_MAX),
+            explained: Cache::new(settings.cached_answers_max),
         })
     }
 
@@ -332,9 +346,24 @@ impl Classifier {
         Arc::clone(&self.judge.knowledge().cohorts)
     }
 
-    /// The known terms nearest to a text, nearest first: why it was scored as it was. None for
-    /// the vector of another model.
-    pub fn nearest(&self, embedding: &Embedding, count: usize) -> Vec<Nearest> {
+    /// The few known terms nearest to an interest, nearest first: why it was scored as it was.
+    pub fn explain(&self, answer: &ClassifiedInterest) -> Arc<[Nearest]> {
+        if let Some(explained) = self.explained.get(&answer.key)
+            && explained.version == answer.version
+        {
+            return explained.nearest;
+        }
+        let nearest: Arc<[Nearest]> = self.nearest(&answer.embedding, EXPLAINED_BY).into();
+        let explained = Explained {
+            version: answer.version.clone(),
+            nearest: Arc::clone(&nearest),
+        };
+        self.explained.insert(answer.key.clone(), explained);
+        nearest
+    }
+
+    /// The known terms nearest to a text, nearest first. None for the vector of another model.
+    fn nearest(&self, embedding: &Embedding, count: usize) -> Vec<Nearest> {
         let knowledge = self.judge.knowledge();
         knowledge.vectors.nearest(embedding, count).unwrap_or_default()
     }
@@ -720,6 +749,7 @@ mod tests {
         let asked = keys(&["thunder", "handball"]);
         let before = classifier.classify(&asked).await.unwrap();
         assert!(classifier.assigned(&before[0].scores).is_empty());
+        assert_ne!(classifier.explain(&before[0])[0].term, "thunder");
         let pinned = [
             (asked[0].clone(), BTreeSet::from([CohortSlug::of("balls")])),
             (asked[1].clone(), BTreeSet::new()),
@@ -734,10 +764,12 @@ mod tests {
         let scores: Vec<f32> = after.iter().map(|answer| answer.scores[0].score).collect();
         assert_eq!(scores, [1.0, 0.0]);
         assert_eq!(classifier.rescore(&before), after);
-        let nearest = classifier.nearest(&after[0].embedding, 1);
-        assert_eq!(
-            (nearest[0].term.as_str(), nearest[0].cohort.as_str()),
-            ("thunder", "balls")
-        );
+        for _ in 0..2 {
+            let nearest = classifier.explain(&after[0]);
+            assert_eq!(
+                (nearest[0].term.as_str(), nearest[0].cohort.as_str()),
+                ("thunder", "balls")
+            );
+        }
     }
 }

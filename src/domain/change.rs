@@ -1,7 +1,7 @@
-//! What one commit did, told to whoever follows the store: cohort bitmaps today,
-//! the search index and webhooks later.
+//! What one commit did, told to whoever follows the store: the rosters of cohorts, and by the
+//! feed ([`super::feed`]) everybody outside.
 
-use super::cohort::CohortSlug;
+use super::cohort::{CohortSlug, Reason};
 use super::profile::ProfileId;
 
 /// Someone entered or left a cohort.
@@ -13,6 +13,8 @@ pub struct Transition {
     pub profile: ProfileId,
     /// Whether they entered, else left.
     pub entered: bool,
+    /// What says so; of somebody who left, what had said so.
+    pub why: Option<Reason>,
 }
 
 /// What one commit did.

@@ -16,6 +16,8 @@ pub enum ErrorCode {
     Forbidden,
     /// There is no such thing.
     NotFound,
+    /// What is asked for was dropped.
+    Gone,
     /// The method is not one of the route's.
     MethodNotAllowed,
     /// What is asked contradicts what is stored.
@@ -44,6 +46,7 @@ impl ErrorCode {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::Gone => "gone",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict => "conflict",
             Self::KeyReused => "key_reused",

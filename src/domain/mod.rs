@@ -6,7 +6,8 @@
 //! what one cookie knows, a [`profile`] is the person, a [`trail`]
 //! is where the cookie's rows are, a [`graph`] is the part of the store that one decision rests
 //! on and the decision itself, made by a [`policy`]; a [`conflict`] is what it refused. An [`interest`] is classified into a [`cohort`],
-//! and a [`change`] tells what a commit did. A [`fault`] is where what is stored contradicts
+//! and a [`change`] tells what a commit did, of which the [`feed`] keeps what others follow, a
+//! [`webhook`] among them. A [`fault`] is where what is stored contradicts
 //! itself. How good rows were is their [`quality`].
 
 pub mod change;
@@ -18,6 +19,7 @@ pub mod error;
 pub mod facet;
 pub mod fact;
 pub mod fault;
+pub mod feed;
 pub mod graph;
 pub mod identifier;
 pub mod interest;
@@ -28,7 +30,9 @@ pub mod property;
 pub mod quality;
 pub mod record;
 pub mod role;
+pub mod tally;
 pub mod trail;
+pub mod webhook;
 
 /// A point in time, UTC, as every stage stores and compares it.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

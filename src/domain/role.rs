@@ -29,6 +29,10 @@ pub enum Permission {
     Ingest,
     /// Judge who is who: undo merges, cut links, allow or keep apart what was refused.
     Judge,
+    /// Take people out in files.
+    Export,
+    /// Say what is sent where: webhooks.
+    Activate,
 }
 
 impl Role {
@@ -44,7 +48,7 @@ impl Role {
                 | (Self::Viewer, Permission::Read)
                 | (
                     Self::Analyst,
-                    Permission::Read | Permission::Classify | Permission::Define
+                    Permission::Read | Permission::Classify | Permission::Define | Permission::Export
                 )
                 | (Self::Ingest, Permission::Ingest)
         )
@@ -99,11 +103,11 @@ mod tests {
 
     #[test]
     fn nobody_may_more_than_the_table_says() {
-        use Permission::{Classify, Define, Ingest, Judge, Read};
-        let all = [Read, Classify, Define, Ingest, Judge];
+        use Permission::{Activate, Classify, Define, Export, Ingest, Judge, Read};
+        let all = [Read, Classify, Define, Ingest, Judge, Export, Activate];
         let table: [(Role, &[Permission]); 4] = [
             (Role::Viewer, &[Read]),
-            (Role::Analyst, &[Read, Classify, Define]),
+            (Role::Analyst, &[Read, Classify, Define, Export]),
             (Role::Ingest, &[Ingest]),
             (Role::Admin, &all),
         ];

@@ -10,11 +10,12 @@
 //! What can run beside other requests runs in the caller's task; only what must see the
 //! graph as it is, is done by the one [`writer`], which takes all chunks that wait into
 //! one transaction. After the commit, and before the answer, [`rosters`] follow, and who has
-//! [`changed`] is told to whoever follows later. [`catalogue`] is which cohorts there are. What people decide by hand goes through the same
+//! [`changed`] is told to whoever follows later, and whoever follows the [`feed`] is woken. [`catalogue`] is which cohorts there are. What people decide by hand goes through the same
 //! writer: [`judge`].
 
 pub mod catalogue;
 pub mod changed;
+pub mod feed;
 mod ids;
 pub mod judge;
 pub mod raw;
@@ -24,6 +25,7 @@ pub mod rosters;
 pub mod segmented;
 pub mod settings;
 pub mod structured;
+mod tally;
 mod writer;
 
 use std::sync::Arc;
@@ -43,6 +45,7 @@ use crate::store::commit::BatchProgress;
 use crate::store::{Store, StoreError};
 use catalogue::Catalogue;
 use changed::Changed;
+use feed::Feed;
 use judge::{Judged, Judgement};
 use raw::Received;
 use rosters::Rosters;
@@ -106,6 +109,7 @@ pub struct Pipeline {
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
     changed: Arc<Changed>,
+    feed: Arc<Feed>,
     transforms: Arc<Transforms>,
     rules: Arc<Rules>,
     queue: mpsc::Sender<Work>,
@@ -127,18 +131,21 @@ impl Pipeline {
         let scores = Arc::new(Scores::new(store.clone(), classifier, catalogue));
         let (queue, work) = mpsc::channel(QUEUE_CHUNKS);
         let changed = Arc::new(Changed::default());
+        let feed = Feed::start(&store).await?;
         let writer = Writer::new(
             store,
             settings.rules(),
             Arc::clone(&scores),
             Arc::clone(&rosters),
             Arc::clone(&changed),
+            Arc::clone(&feed),
         );
         tokio::spawn(writer.run(work));
         Ok(Self {
             scores,
             rosters,
             changed,
+            feed,
             transforms: Arc::default(),
             rules: Arc::new(Rules {
                 placeholders: settings.placeholders(),
@@ -273,6 +280,12 @@ impl Pipeline {
     #[must_use]
     pub const fn changed(&self) -> &Arc<Changed> {
         &self.changed
+    }
+
+    /// What commits did to people, for whoever follows.
+    #[must_use]
+    pub const fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     /// What interests mean.

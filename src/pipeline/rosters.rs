@@ -52,9 +52,19 @@ impl Rosters {
             let bitmap: RoaringBitmap = ids.into_iter().map(|id| id.0).collect();
             members.insert(cohort.slug().clone(), bitmap);
         }
-        Ok(Self {
+        let rosters = Self {
             members: RwLock::new(members),
-        })
+        };
+        for cohort in cohorts {
+            rosters.publish_size(cohort.slug());
+        }
+        Ok(rosters)
+    }
+
+    /// Tells the metrics how many members a cohort has, as `cdp_cohort_members`.
+    pub(super) fn publish_size(&self, cohort: &CohortSlug) {
+        let labels = [("cohort", cohort.to_string())];
+        metrics::gauge!("cdp_cohort_members", &labels).set(self.size(cohort) as f64);
     }
 
     /// Takes over what a commit changed.
@@ -154,6 +164,7 @@ mod tests {
             cohort: cohort.clone(),
             profile: ProfileId(*id),
             entered: true,
+            why: None,
         };
         rosters.follow(&members.iter().map(entered).collect::<Vec<_>>());
         (rosters, cohort)
@@ -166,6 +177,7 @@ mod tests {
             cohort: cohort.clone(),
             profile: ProfileId(5),
             entered: false,
+            why: None,
         }]);
         let page = rosters.page(&cohort, 0, 10);
         assert_eq!((page.total, page.members), (2, vec![ProfileId(3), ProfileId(9)]));

@@ -9,7 +9,7 @@ use super::{PipelineError, timed};
 use crate::classify::{Classifier, Reviewed};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
-use crate::domain::cohort::{Membership, PastMembership};
+use crate::domain::cohort::{CohortSlug, Membership, PastMembership};
 use crate::domain::fact::Fact;
 use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::Email;
@@ -268,13 +268,20 @@ fn due(known: Option<Timestamp>, next: Option<Timestamp>, now: Timestamp) -> Opt
 
 fn note(profile: ProfileId, before: &[Membership], after: &[Membership], changes: &mut Vec<Transition>) {
     let moved = transitions(before, after);
-    let change = |entered| {
-        move |cohort| Transition {
+    let change = |entered, memberships: &[Membership], cohort: CohortSlug| {
+        let membership = memberships.iter().find(|one| one.cohort == cohort);
+        Transition {
+            why: membership.map(|one| one.reason.clone()),
             cohort,
             profile,
             entered,
         }
     };
-    changes.extend(moved.entered.into_iter().map(change(true)));
-    changes.extend(moved.left.into_iter().map(change(false)));
+    changes.extend(
+        moved
+            .entered
+            .into_iter()
+            .map(|cohort| change(true, after, cohort)),
+    );
+    changes.extend(moved.left.into_iter().map(|cohort| change(false, before, cohort)));
 }

@@ -27,6 +27,8 @@ pub struct Structured {
     pub refused: Vec<Conflict>,
     /// The length of all rows as they came.
     pub bytes: usize,
+    /// How good its own rows are.
+    pub quality: Box<Quality>,
     /// Where the batch will stand, duplicates aside: those only the writer can tell.
     pub progress: BatchProgress,
 }
@@ -45,7 +47,7 @@ impl Structured {
         let transform = transforms.of(&origin.source);
         let mut facts = Vec::with_capacity(rows.len());
         let (mut rejects, mut refused) = (Vec::new(), Vec::new());
-        let mut quality = Quality::default();
+        let mut quality = Box::<Quality>::default();
         let processed = rows.len() as u64;
         let bytes = rows.iter().map(|(_, row, _)| row.verbatim.len()).sum();
         for (id, row, content) in rows {
@@ -74,7 +76,7 @@ impl Structured {
             processed: before.processed + processed,
             rejected: before.rejected + rejects.len() as u64,
             finished: is_last,
-            quality: Box::new(before.quality.merge(quality)),
+            quality: Box::new(before.quality.merge((*quality).clone())),
             ..before
         };
         metrics::counter!("cdp_records_total", "outcome" => "accepted").increment(facts.len() as u64);
@@ -86,6 +88,7 @@ impl Structured {
             rejects,
             refused,
             bytes,
+            quality,
             progress,
         }
     }

@@ -17,15 +17,18 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::changed::Changed;
+use super::feed::Feed;
 use super::ids::IdPool;
 use super::judge::{Judged, Judgement};
 use super::retry::Retry;
 use super::rosters::Rosters;
 use super::segmented::Scores;
 use super::structured::Structured;
+use super::tally::{count_people, count_records};
 use super::{Outcome, PipelineError, measured, timed};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
+use crate::domain::cohort::CohortSlug;
 use crate::domain::fact::Fact;
 use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
@@ -103,6 +106,7 @@ pub struct Writer {
     scores: Arc<Scores>,
     rosters: Arc<Rosters>,
     changed: Arc<Changed>,
+    feed: Arc<Feed>,
 }
 
 impl Drop for Writer {
@@ -118,6 +122,7 @@ impl Writer {
         scores: Arc<Scores>,
         rosters: Arc<Rosters>,
         changed: Arc<Changed>,
+        feed: Arc<Feed>,
     ) -> Self {
         Self {
             store,
@@ -126,6 +131,7 @@ impl Writer {
             scores,
             rosters,
             changed,
+            feed,
         }
     }
 
@@ -309,6 +315,9 @@ impl Writer {
                 .collect(),
             ..Commit::default()
         };
+        for (chunk, duplicates) in chunks.iter().zip(&duplicates) {
+            count_records(&mut commit.tally, chunk, *duplicates);
+        }
         commit.note_sightings(&facts, &rows_of_emails(&graph, &facts, &rules, &plan));
         let (commit, news) = self.segmented(&graph, plan, commit, Keep::All, now).await?;
         Ok(Some(Decided {
@@ -367,6 +376,8 @@ impl Writer {
             };
             plan.profiles.retain(|id, write| is_moved(id, &write.record));
         }
+        let mut tally = commit.tally;
+        count_people(&mut tally, graph, &plan, &transitions);
         let redirects = plan.redirects.iter().map(|redirect| redirect.id);
         let absorbed = plan.merges.iter().map(|merge| merge.absorbed).chain(redirects);
         let news = News {
@@ -381,6 +392,7 @@ impl Writer {
             plan: Arc::new(plan),
             transitions,
             dues,
+            tally,
             at: now,
             ..commit
         };
@@ -401,14 +413,20 @@ impl Writer {
         Ok(())
     }
 
-    /// Counts what was stored, lets the rosters follow, and says who has changed.
+    /// Counts what was stored, lets the rosters follow, says who has changed, and wakes whoever
+    /// follows the feed.
     pub(super) fn tell(&self, news: News) {
         metrics::counter!("cdp_merges_total").increment(news.merges);
         for kind in news.refused {
             metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
         }
         self.rosters.follow(&news.transitions);
+        let moved: BTreeSet<&CohortSlug> = news.transitions.iter().map(|change| &change.cohort).collect();
+        for cohort in moved {
+            self.rosters.publish_size(cohort);
+        }
         self.changed.note(news.changed);
+        self.feed.tell();
     }
 }
 

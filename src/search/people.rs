@@ -1,6 +1,8 @@
 //! Finds people: by what is typed, by where they are and what they like, and by what they have
 //! in common with somebody.
 
+use std::collections::HashMap;
+
 use tantivy::Order;
 use tantivy::collector::sort_key::{SortBySimilarityScore, SortByStaticFastValue};
 use tantivy::collector::{Count as DocumentCount, TopDocs};
@@ -148,6 +150,39 @@ impl SearchIndex {
         let people = term(self.fields.kind, PERSON);
         let people = searcher.search(&people, &DocumentCount).map_err(failed)?;
         Ok((holders, people as u64))
+    }
+
+    /// The interests that most people have, the most frequent first, with how many. What the
+    /// index keeps of each interest anyway is enough to choose from; those chosen are counted.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn frequent_interests(&self, limit: usize) -> Result<Vec<(InterestKey, u64)>, SearchError> {
+        let failed = || engine("looked for frequent interests");
+        let mut known: HashMap<Vec<u8>, u64> = HashMap::new();
+        for segment in self.searcher().segment_readers() {
+            let inverted = segment.inverted_index(self.fields.interest).map_err(failed())?;
+            let mut terms = inverted
+                .terms()
+                .stream()
+                .map_err(|error| failed()(error.into()))?;
+            while let Some((term, info)) = terms.next() {
+                *known.entry(term.to_vec()).or_default() += u64::from(info.doc_freq);
+            }
+        }
+        let mut known: Vec<(Vec<u8>, u64)> = known.into_iter().collect();
+        // Those of people who have changed since are counted too, so some more are looked at.
+        known.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let keys: Vec<InterestKey> = (known.iter().take(limit.saturating_mul(2)))
+            .filter_map(|(term, _)| std::str::from_utf8(term).ok())
+            .map(InterestKey::from_canonical)
+            .collect();
+        let (holders, _) = self.holders(&keys)?;
+        let mut counted: Vec<(InterestKey, u64)> = keys.into_iter().zip(holders).collect();
+        counted.retain(|(_, holders)| *holders > 0);
+        counted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        counted.truncate(limit);
+        Ok(counted)
     }
 
     fn best(

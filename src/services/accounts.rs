@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::attempts::Attempts;
 use crate::auth::{IssuedToken, PasswordHasher, TokenIssuer};
+use crate::domain::Timestamp;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Role};
 use crate::store::Store;
@@ -103,6 +104,16 @@ impl Accounts {
     pub fn caller(&self, token: &str) -> Result<Caller, Error> {
         self.issuer
             .verify(token)
+            .map_err(|error| Error::new(ErrorCode::Unauthorized, error.to_string()))
+    }
+
+    /// The same, and until when.
+    ///
+    /// # Errors
+    /// As [`Accounts::caller`].
+    pub fn caller_until(&self, token: &str) -> Result<(Caller, Timestamp), Error> {
+        self.issuer
+            .verify_until(token)
             .map_err(|error| Error::new(ErrorCode::Unauthorized, error.to_string()))
     }
 

@@ -15,9 +15,6 @@ pub const TEXT_CHARS_MAX: usize = 1_000;
 /// After how many seconds a request that the model had no place for may find one.
 const BUSY_RETRY_AFTER_S: u64 = 1;
 
-/// How many nearest terms explain an answer.
-const NEAREST: usize = 5;
-
 /// A cohort and how surely a text belongs to it.
 #[derive(Debug, Clone)]
 pub struct ScoreView {
@@ -125,14 +122,12 @@ impl Classification {
             slug: score.cohort.to_string(),
             score: score.score,
         });
-        let nearest = classifier
-            .nearest(&interest.embedding, NEAREST)
-            .into_iter()
-            .map(|nearest| NearestView {
-                term: nearest.term,
-                cohort: names.name(&nearest.cohort).to_owned(),
-                similarity: nearest.similarity,
-            });
+        let explained = classifier.explain(interest);
+        let nearest = explained.iter().map(|nearest| NearestView {
+            term: nearest.term.clone(),
+            cohort: names.name(&nearest.cohort).to_owned(),
+            similarity: nearest.similarity,
+        });
         Answer {
             text: text.to_owned(),
             normalised: interest.key.to_string(),

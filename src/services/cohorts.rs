@@ -37,9 +37,15 @@ impl Names {
     /// Why somebody is in a cohort, in words: the interests that say so, or the rule.
     #[must_use]
     pub fn reason(&self, membership: &Membership) -> Vec<String> {
-        match &membership.reason {
+        self.reason_of(&membership.cohort, &membership.reason)
+    }
+
+    /// The same of a cohort and a reason.
+    #[must_use]
+    pub fn reason_of(&self, cohort: &CohortSlug, reason: &Reason) -> Vec<String> {
+        match reason {
             Reason::Interests(interests) => interests.clone(),
-            Reason::Rule { version } => match self.0.get(&membership.cohort) {
+            Reason::Rule { version } => match self.0.get(cohort) {
                 Some(Definition::Rule(rule)) if rule.version == *version => vec![rule.expression.clone()],
                 _ => vec![format!("version {version} of its rule")],
             },

@@ -203,8 +203,8 @@ impl Definitions {
     /// Defines a cohort anew. It keeps its slug, whatever its name.
     ///
     /// # Errors
-    /// Not found for an unknown cohort; bad request for what makes none; conflict where it
-    /// would become another kind of cohort.
+    /// Not found for an unknown cohort; bad request for what makes none, or where rules name it by
+    /// a name that it would lose; conflict where another has its name.
     pub async fn replace(&self, cohort: &str, draft: Draft, by: &str) -> Result<Defined, Error> {
         let slug = self.names.now().find(cohort)?;
         self.change(&slug, by, |catalogue, next| {
@@ -215,7 +215,6 @@ impl Definitions {
                 let message = format!("there is another cohort named `{}`", new.name());
                 return Err(Error::new(ErrorCode::Conflict, message).with_field("name"));
             }
-            // Rules that name it, by its old name, must still be right.
             Ok(Some(new))
         })
         .await
@@ -490,14 +489,16 @@ impl Definitions {
         Ok(pairs.map(overlap).collect())
     }
 
-    /// Adds those of some rules whose cohorts are not there yet, as a platform starts with them.
+    /// Adds those of some rules whose cohorts never were there, as a platform starts with them. One
+    /// that somebody dropped stays away.
     ///
     /// # Errors
     /// When one of them is wrong, or the store fails.
     pub async fn seed(&self, drafts: Vec<Draft>) -> Result<(), Error> {
         for draft in drafts {
             let slug = CohortSlug::of(&draft.name);
-            if self.pipeline.catalogue().get(&slug).is_none() {
+            let is_there = self.pipeline.catalogue().get(&slug).is_some();
+            if !is_there && self.store.cohort_versions(&slug).await?.is_empty() {
                 self.create(draft, "system").await?;
             }
         }

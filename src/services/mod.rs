@@ -6,10 +6,13 @@
 //! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
+//! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
 //! [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
+pub mod activation;
+pub mod analytics;
 mod attempts;
 pub mod backfill;
 pub mod classification;
@@ -34,11 +37,22 @@ pub mod view;
 
 use std::sync::Arc;
 
+use crate::activation::sender::SenderError;
 use crate::auth::{PasswordHasher, TokenIssuer};
 use crate::domain::error::{Error, ErrorCode};
 use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::store::{Store, StoreError};
+
+/// What the services are told of the settings.
+pub struct Settings<'a> {
+    /// Logging in.
+    pub login: &'a accounts::Settings,
+    /// How records are read.
+    pub ingest: &'a crate::ingest::Settings,
+    /// What leaves the platform.
+    pub activation: &'a crate::activation::Settings,
+}
 
 /// All services, as the skins hold them.
 pub struct Services {
@@ -66,6 +80,10 @@ pub struct Services {
     pub accounts: accounts::Accounts,
     /// Finds by what is half typed, misspelt or alike.
     pub search: search::Search,
+    /// What leaves the platform.
+    pub activation: activation::Activation,
+    /// Says how the platform fares.
+    pub analytics: analytics::Analytics,
     /// Runs as long as this does.
     _schedule: schedule::Schedule,
     store: Store,
@@ -73,23 +91,25 @@ pub struct Services {
 }
 
 impl Services {
-    /// Wires the services to the parts they work with, starts the worker of the queue, and lets the
-    /// search index follow the store.
-    #[must_use]
+    /// Wires the services to the parts they work with, starts the worker of the queue, lets the
+    /// search index follow the store, and begins to deliver to webhooks.
+    ///
+    /// # Errors
+    /// When the HTTP client of webhooks can't be made.
     pub fn new(
         store: &Store,
         pipeline: &Pipeline,
         hasher: PasswordHasher,
         issuer: TokenIssuer,
-        login: &accounts::Settings,
-        ingest: &crate::ingest::Settings,
+        settings: &Settings<'_>,
         index: search::OpenIndex,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, SenderError> {
         let names = cohorts::NameBook::of(pipeline);
         let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
         let backfills = backfill::Backfills::start(store, pipeline, &definitions);
-        Arc::new(Self {
-            ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), ingest),
+        let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
+        Ok(Arc::new(Self {
+            ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest),
             lookup: lookup::Lookup::new(store.clone(), names.clone()),
             explain: explain::Explain::new(store.clone()),
             timeline: timeline::Timeline::new(store.clone()),
@@ -106,14 +126,18 @@ impl Services {
             _schedule: schedule::Schedule::start(store, pipeline),
             search: search::Search::new(store.clone(), pipeline, names.clone(), index),
             classification: classification::Classification::new(pipeline.clone(), names),
-            accounts: accounts::Accounts::new(store.clone(), hasher, issuer, login),
+            accounts: accounts::Accounts::new(store.clone(), hasher, issuer, settings.login),
+            activation,
+            analytics: analytics::Analytics::new(store.clone(), pipeline.clone()),
             store: store.clone(),
             pipeline: pipeline.clone(),
-        })
+        }))
     }
 
-    /// Takes no more records, and leaves the search index equal to the store.
+    /// Takes no more records, notes how far each webhook is, and leaves the search index equal to
+    /// the store.
     pub async fn stop(&self) {
+        self.activation.finish().await;
         self.pipeline.stop().await;
         self.search.finish().await;
     }

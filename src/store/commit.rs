@@ -10,27 +10,36 @@ use super::batches::{BatchRow, MessageRow};
 use super::conflicts::{ConflictRow, conflict_id, conflict_of};
 use super::decisions::{DecisionRow, merge_id};
 use super::due::{DueRow, due_id};
+use super::feed::{ADD_BLOCK, FeedRow};
 use super::journal::{Journal, KeyRow};
 use super::raw::PackedBlock;
 use super::rejects::Refusals;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
 use super::sightings::{EmailSighting, EmailSightingRow, SightingRow};
+use super::tally::{self, TallyRow};
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
 use crate::domain::conflict::Conflict;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::fact::Fact;
+use crate::domain::feed::happenings;
 use crate::domain::graph::{Edge, Merge, Plan, Redirect};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
+use crate::domain::property::hour_of;
 use crate::domain::quality::Quality;
 use crate::domain::record::{Origin, RawId, Reject};
+use crate::domain::tally::Tally;
 use crate::domain::trail::Step;
 
 /// What is counted for an identifier that is led elsewhere, in bytes: the engine writes its
 /// whole record anew, whose size is not known here.
 const MOVED_BYTES: usize = 2 * 1024;
+
+/// How often a commit is tried with another number for its block of the feed, where other
+/// processes number theirs too.
+const NUMBER_TRIES: u32 = 5;
 
 /// What the error says is how `store::transaction` knows a conflict.
 const REVISIONS: &str = "
@@ -115,6 +124,8 @@ pub struct Commit {
     pub transitions: Vec<Transition>,
     /// Who is to be looked at again.
     pub dues: Vec<Due>,
+    /// What is counted of all this.
+    pub tally: Tally,
     /// The batches that this commit takes a step further.
     pub batches: Vec<(Origin, BatchProgress)>,
     /// The clock of arrival.
@@ -149,6 +160,10 @@ impl Store {
     /// [`StoreError::Conflict`] when another writer changed what the plan rests on, and
     /// [`StoreError::TooLarge`] when the engine could not hold it; then nothing was written.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let happenings = happenings(&commit.plan, &commit.transitions);
+        let block = (!happenings.is_empty())
+            .then(|| FeedRow::new(commit.at, &happenings))
+            .transpose()?;
         let mut statements = Statements::default();
         statements.bytes += commit.raw.iter().map(PackedBlock::bytes).sum::<usize>();
         statements.bytes += commit
@@ -178,19 +193,61 @@ impl Store {
         }
         statements.write_members(commit.transitions, commit.at);
         statements.write_dues(&commit.dues);
+        let counted = TallyRow::all(&commit.tally, hour_of(commit.at));
+        statements.over("tally", tally::ADD, counted);
+        statements.bytes += block.as_ref().map_or(0, FeedRow::bytes);
         if statements.bytes > self.transaction_bytes_max {
             return Err(StoreError::TooLarge {
                 bytes: statements.bytes,
                 most: self.transaction_bytes_max,
             });
         }
+        match block {
+            Some(block) => self.commit_with(statements, &block).await,
+            None => self.run_commit(statements).await,
+        }
+    }
+
+    /// Commits together with the feed's next block. Where another process took its number, the
+    /// same is tried with the next one: what the plan rests on is checked with each try.
+    async fn commit_with(&self, mut statements: Statements, block: &FeedRow) -> Result<(), StoreError> {
+        let mut next = self.numbers.next.lock().await;
+        let mut tries = if self.is_shared { NUMBER_TRIES } else { 1 };
+        loop {
+            // Taken, since whatever goes wrong leaves in doubt who has the number.
+            let number = match next.take() {
+                Some(number) => number,
+                None => self.next_feed_number().await?,
+            };
+            tries -= 1;
+            let mut attempt = if tries > 0 {
+                statements.clone()
+            } else {
+                std::mem::take(&mut statements)
+            };
+            attempt.over("feed", ADD_BLOCK, vec![block.numbered(number)]);
+            attempt.parameters.insert("feed_number", number);
+            match self.run_commit(attempt).await {
+                Ok(()) => {
+                    *next = (!self.is_shared).then_some(number + 1);
+                    self.numbers.note(number);
+                    metrics::counter!("cdp_feed_blocks_total").increment(1);
+                    return Ok(());
+                }
+                Err(StoreError::Conflict) if tries > 0 && self.next_feed_number().await? > number => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn run_commit(&self, statements: Statements) -> Result<(), StoreError> {
         let (text, parameters) = statements.finish();
         self.run_to_end("committed a chunk", text, parameters).await
     }
 }
 
 /// The statements of one transaction. Their texts are constants; whatever varies is bound.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Statements {
     text: String,
     parameters: Variables,

@@ -126,6 +126,7 @@ impl Store {
             usize::try_from(settings.write_buffer_mib * MIB / 2).unwrap_or(usize::MAX);
         let store = Self {
             connection: Arc::new(connection),
+            numbers: Arc::default(),
             is_shared: is_remote,
             transaction_bytes_max,
         };

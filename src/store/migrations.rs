@@ -34,6 +34,11 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "007_cohorts",
         include_str!("../../schema/store/007_cohorts.surql"),
     ),
+    (
+        "008_activation",
+        include_str!("../../schema/store/008_activation.surql"),
+    ),
+    ("009_tally", include_str!("../../schema/store/009_tally.surql")),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

@@ -3,7 +3,8 @@
 //!
 //! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`]
 //! tells a conflict from a failure, [`commit`] writes what one chunk changes, [`journal`] says
-//! how a batch is carried on, [`spool`] holds payloads that wait, [`graph`] reads the identity
+//! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where
+//! that is sent, [`spool`] holds payloads that wait, [`graph`] reads the identity
 //! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
 //! record each. [`rows`] are the twins of the domain's types as records hold them.
 
@@ -16,6 +17,7 @@ pub mod connect;
 mod corrections;
 pub mod decisions;
 mod due;
+pub mod feed;
 pub mod graph;
 pub mod interests;
 pub mod journal;
@@ -31,7 +33,9 @@ mod rows;
 pub mod sightings;
 pub mod spool;
 pub mod survey;
+mod tally;
 mod transaction;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -41,6 +45,8 @@ pub use connect::Settings;
 #[derive(Clone)]
 pub struct Store {
     connection: Arc<connect::Connection>,
+    /// The numbers of the feed's blocks.
+    numbers: Arc<feed::Numbers>,
     /// Whether other processes may have it open too.
     is_shared: bool,
     /// The most bytes that one transaction may write. The engine logs a transaction before it

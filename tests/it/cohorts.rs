@@ -422,7 +422,8 @@ async fn definitions_and_their_members_outlive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config();
     config.store.url = format!("surrealkv://{}", folder.path().join("store").display());
-    let app = TestApp::with(&config).await;
+    // It drops a cohort by interest, which others' classifier must not.
+    let app = TestApp::of(App::build_with(&config, None).await.unwrap()).await;
     people(&app).await;
     define(
         &app,
@@ -430,6 +431,8 @@ async fn definitions_and_their_members_outlive_a_restart() {
     )
     .await;
     assert_eq!(size_of(&app, "pro").await, 1);
+    let (_, defined) = send(&app, Method::DELETE, "/api/cohorts/travel", json!(null)).await;
+    finished(&app, &defined).await;
     drop(app);
     let reopened = async {
         loop {
@@ -445,6 +448,8 @@ async fn definitions_and_their_members_outlive_a_restart() {
     app.ingest(json!([{ "cookie": "cid", "properties": { "plan": "pro" } }]))
         .await;
     assert_eq!(size_of(&app, "pro").await, 2);
+    let dropped = app.get_as(Role::Viewer, "/api/cohorts/travel").await;
+    assert_eq!(dropped.0.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: [(&str, &str, Permission); 35] = [
+const ROOT_FIELDS: [(&str, &str, Permission); 48] = [
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -51,6 +51,26 @@ const ROOT_FIELDS: [(&str, &str, Permission); 35] = [
         "classify",
         r#"{ classify(texts: ["cricket"]) { cohorts } }"#,
         Permission::Classify,
+    ),
+    (
+        "analyticsSummary",
+        "{ analyticsSummary { people } }",
+        Permission::Read,
+    ),
+    (
+        "analyticsSeries",
+        "{ analyticsSeries(of: PEOPLE) { size } }",
+        Permission::Read,
+    ),
+    (
+        "frequentInterests",
+        "{ frequentInterests { interest } }",
+        Permission::Read,
+    ),
+    (
+        "cohortHistory",
+        r#"{ cohortHistory(name: "Sports") { nextCursor } }"#,
+        Permission::Read,
     ),
     (
         "previewCohort",
@@ -147,6 +167,47 @@ const ROOT_FIELDS: [(&str, &str, Permission); 35] = [
         r#"mutation { replayRejects(batch: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { status } }"#,
         Permission::Ingest,
     ),
+    ("webhooks", "{ webhooks { id } }", Permission::Activate),
+    (
+        "webhook",
+        r#"{ webhook(id: "unknown") { id } }"#,
+        Permission::Activate,
+    ),
+    (
+        "deliveries",
+        r#"{ deliveries(webhook: "unknown") { nextBefore } }"#,
+        Permission::Activate,
+    ),
+    (
+        "createWebhook",
+        r#"mutation { createWebhook(webhook: {name: "", url: ""}) { secret } }"#,
+        Permission::Activate,
+    ),
+    (
+        "changeWebhook",
+        r#"mutation { changeWebhook(id: "unknown", webhook: {name: "", url: ""}) { id } }"#,
+        Permission::Activate,
+    ),
+    (
+        "deleteWebhook",
+        r#"mutation { deleteWebhook(id: "unknown") }"#,
+        Permission::Activate,
+    ),
+    (
+        "rotateWebhookSecret",
+        r#"mutation { rotateWebhookSecret(id: "unknown") { secret } }"#,
+        Permission::Activate,
+    ),
+    (
+        "replayWebhook",
+        r#"mutation { replayWebhook(id: "unknown") { id } }"#,
+        Permission::Activate,
+    ),
+    (
+        "testWebhook",
+        r#"mutation { testWebhook(id: "unknown") { delivered } }"#,
+        Permission::Activate,
+    ),
     (
         "rawRow",
         r#"{ rawRow(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV-0") { id } }"#,
@@ -186,6 +247,10 @@ async fn every_committed_query_runs() {
     ask(&app, Role::Admin, pear, json!({})).await;
     let young = r#"mutation { createCohort(cohort: { name: "Young Sports Fans", expression: "profile.age < 30" }) { backfill { id } } }"#;
     ask(&app, Role::Admin, young, json!({})).await;
+    let made = r#"mutation { createWebhook(webhook: {name: "a", url: "http://127.0.0.1:9/", paused: true}) {
+        webhook { id } } }"#;
+    let made = ask(&app, Role::Admin, made, json!({})).await;
+    let webhook = made["data"]["createWebhook"]["webhook"]["id"].clone();
     let mut names = BTreeSet::new();
     for path in committed_queries() {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -200,6 +265,10 @@ async fn every_committed_query_runs() {
             "replay_rejects" => variables["batch"] = batch.clone(),
             "review_conflict" => variables["id"] = conflict.clone(),
             "cut" => variables["profile"] = shared.clone(),
+            "deliveries" => variables["webhook"] = webhook.clone(),
+            "webhook" | "change_webhook" | "rotate_webhook_secret" | "replay_webhook" | "test_webhook" => {
+                variables["id"] = webhook.clone();
+            }
             _ => {}
         }
         let answer = ask(&app, Role::Admin, &query, variables).await;
@@ -215,13 +284,16 @@ async fn every_committed_query_runs() {
     let expected = [
         "backfills",
         "batch",
+        "change_webhook",
         "classify",
         "cohort_members",
         "cohorts",
         "conflicts",
         "correct_interest",
         "corrections",
+        "create_webhook",
         "cut",
+        "deliveries",
         "identity_graph",
         "ingest",
         "merges",
@@ -230,14 +302,19 @@ async fn every_committed_query_runs() {
         "profiles",
         "provenance",
         "replay_rejects",
+        "replay_webhook",
         "review_conflict",
+        "rotate_webhook_secret",
         "search_interests",
         "search_users",
         "similar_interests",
         "similar_users",
         "suggest",
+        "test_webhook",
         "timeline",
         "undo_merge",
+        "webhook",
+        "webhooks",
         "withdraw_correction",
     ];
     assert!(expected.into_iter().all(|name| names.contains(name)), "{names:?}");

@@ -14,6 +14,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("search", &["domain"]),
     ("auth", &["domain"]),
+    ("activation", &["domain"]),
     (
         "pipeline",
         &[
@@ -36,6 +37,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "store",
             "search",
             "auth",
+            "activation",
             "pipeline",
         ],
     ),
@@ -49,6 +51,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "store",
             "classify",
             "search",
+            "activation",
             "pipeline",
             "auth",
             "services",
@@ -59,7 +62,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "domain", "classify", "store", "auth", "pipeline", "services", "api", "config",
+            "domain",
+            "activation",
+            "classify",
+            "store",
+            "auth",
+            "pipeline",
+            "services",
+            "api",
+            "config",
         ],
     ),
     (
@@ -75,10 +86,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("surrealdb", &["store/"]),
     ("tantivy", &["search/"]),
     ("candle_", &["classify/bert/", "classify/matrix.rs"]),
+    ("pulp", &["classify/bert/panels.rs"]),
     ("tokenizers", &["classify/bert/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("argon2", &["auth/password.rs"]),
     ("poem", &["api/", "app.rs"]),
+    ("hmac", &["activation/signature.rs"]),
     ("async_graphql", &["api/graphql/"]),
     ("clap", &["cli/"]),
 ];

@@ -3,6 +3,8 @@
 // Tells clippy that all of this is test code, helpers included.
 #![cfg(test)]
 
+mod activation;
+mod analytics;
 mod bad_input;
 mod batches;
 mod browser;
@@ -22,5 +24,6 @@ mod rest;
 mod resume;
 mod roles;
 mod search;
+mod subscriptions;
 mod support;
 mod writers;

@@ -30,10 +30,15 @@ async fn every_route_lets_in_whom_it_should() {
     }
     insta::assert_snapshot!(table, @r"
     route                                 nobody  viewer analyst  ingest   admin
+    GET /api/analytics/interests             401     may     may     403     may
+    GET /api/analytics/series                401     may     may     403     may
+    GET /api/analytics/summary               401     may     may     403     may
     POST /api/auth/token                     may     may     may     may     may
     GET /api/backfills                       401     may     may     403     may
     GET /api/backfills/{id}                  401     may     may     403     may
+    GET /api/changes                         401     may     may     403     may
     POST /api/classify                       401     403     may     403     may
+    GET /api/cohort/export                   401     403     may     403     may
     GET /api/cohort/users                    401     may     may     403     may
     GET /api/cohorts                         401     may     may     403     may
     POST /api/cohorts                        401     403     may     403     may
@@ -43,6 +48,7 @@ async fn every_route_lets_in_whom_it_should() {
     DELETE /api/cohorts/{cohort}             401     403     may     403     may
     GET /api/cohorts/{cohort}                401     may     may     403     may
     PUT /api/cohorts/{cohort}                401     403     may     403     may
+    GET /api/cohorts/{cohort}/history        401     may     may     403     may
     POST /api/cohorts/{cohort}/rollback      401     403     may     403     may
     GET /api/cohorts/{cohort}/versions       401     may     may     403     may
     GET /api/conflicts                       401     may     may     403     may
@@ -62,6 +68,7 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/interests/similar               401     may     may     403     may
     GET /api/merges                          401     may     may     403     may
     POST /api/merges/{id}/undo               401     403     403     403     may
+    GET /api/profiles/export                 401     403     may     403     may
     POST /api/profiles/{id}/cut              401     403     403     403     may
     GET /api/profiles/{id}/graph             401     may     may     403     may
     GET /api/profiles/{id}/provenance        401     may     may     403     may
@@ -75,6 +82,15 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/user                            401     may     may     403     may
     GET /api/user/similar                    401     may     may     403     may
     GET /api/users/search                    401     may     may     403     may
+    GET /api/webhooks                        401     403     403     403     may
+    POST /api/webhooks                       401     403     403     403     may
+    DELETE /api/webhooks/{id}                401     403     403     403     may
+    GET /api/webhooks/{id}                   401     403     403     403     may
+    PUT /api/webhooks/{id}                   401     403     403     403     may
+    GET /api/webhooks/{id}/deliveries        401     403     403     403     may
+    POST /api/webhooks/{id}/replay           401     403     403     403     may
+    POST /api/webhooks/{id}/rotate           401     403     403     403     may
+    POST /api/webhooks/{id}/test             401     403     403     403     may
     GET /metrics                             401     may     may     403     may
     POST /graphql                            401     may     may     may     may
     ");

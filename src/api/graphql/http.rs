@@ -1,6 +1,7 @@
 //! `POST /graphql`: who asks, one request, one answer.
 //!
-//! Only POST may be routed here: over GET, a link in a mail could send a mutation.
+//! Only POST may be routed here: over GET, a link in a mail could send a mutation. A GET opens the
+//! connection of subscriptions, and does nothing else ([`super::socket`]).
 
 use async_graphql_poem::{GraphQLRequest, GraphQLResponse};
 use poem::http::{HeaderMap, header};

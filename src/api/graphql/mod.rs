@@ -1,8 +1,8 @@
 //! The GraphQL skin: it checks who asks, calls a service, and puts the answer into the shape
 //! of `schema/schema.graphql`, which is exported from here.
 //!
-//! [`http`] takes the request, [`limits`] bound what it may cost, [`query`] and [`mutation`]
-//! are the two roots, [`guard`] says who may ask for a field of them, [`types`] are the shapes
+//! [`http`] takes the request, and [`socket`] the connections of subscriptions; [`limits`] bound
+//! what one may cost, [`query`], [`mutation`] and [`subscription`] are the roots, [`guard`] says who may ask for a field of them, [`types`] are the shapes
 //! of the answers, [`page`] hands out long lists in pages, [`error`] is how a failure looks.
 //!
 //! No loader gathers reads here: what a list nests comes along with its rows, in one read.
@@ -14,11 +14,13 @@ pub mod limits;
 pub mod mutation;
 pub mod page;
 pub mod query;
+pub mod socket;
+pub mod subscription;
 pub mod types;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, SDLExportOptions, Schema, SchemaBuilder};
+use async_graphql::{Context, SDLExportOptions, Schema, SchemaBuilder};
 
 use crate::domain::error::Error;
 use crate::services::Services;
@@ -27,9 +29,11 @@ pub use http::endpoint;
 use limits::{COMPLEXITY_MAX, DEPTH_MAX, DIRECTIVES_MAX, Limits};
 use mutation::Mutation;
 use query::Query;
+pub use socket::socket as subscriptions;
+use subscription::SubscriptionRoot;
 
 /// The schema, ready to run requests.
-pub type CdpSchema = Schema<Query, Mutation, EmptySubscription>;
+pub type CdpSchema = Schema<Query, Mutation, SubscriptionRoot>;
 
 /// The schema over the services that its resolvers call.
 #[must_use]
@@ -45,8 +49,8 @@ pub fn sdl() -> String {
 }
 
 /// Suggestions are off for all: they name fields, also to callers who may not introspect.
-fn bounded() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query, Mutation, EmptySubscription)
+fn bounded() -> SchemaBuilder<Query, Mutation, SubscriptionRoot> {
+    Schema::build(Query, Mutation, SubscriptionRoot)
         .limit_depth(DEPTH_MAX)
         .limit_complexity(COMPLEXITY_MAX)
         .limit_directives(DIRECTIVES_MAX)

@@ -11,6 +11,7 @@ use super::types::correction::{Backfill, Corrected};
 use super::types::definition::{CohortInput, DefinedCohort};
 use super::types::ingest::{Batch, IngestReport, RejectsReplay};
 use super::types::judgement::Judged;
+use super::types::webhook::{Webhook, WebhookInput, WebhookTest, WebhookWithSecret};
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
 use crate::services::ingest::{Format, Payload, Renames};
@@ -201,6 +202,88 @@ impl Mutation {
         let judgement = &services(ctx)?.judgement;
         let judged = judgement.cut(&profile, cookie.as_deref(), email.as_deref(), by);
         Ok(judged.await?.into())
+    }
+
+    /// Makes a webhook: says what is sent where. Its secret is shown this once.
+    #[graphql(guard = "Needs(Permission::Activate)")]
+    async fn create_webhook(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to be sent where.")] webhook: WebhookInput,
+        #[graphql(desc = "Behind which change to begin; without, with what happens from now on.")]
+        after: Option<String>,
+    ) -> Result<WebhookWithSecret> {
+        let by = &caller(ctx)?.name;
+        let webhooks = &services(ctx)?.activation.webhooks;
+        Ok(webhooks
+            .create(&webhook.into(), after.as_deref(), by)
+            .await?
+            .into())
+    }
+
+    /// Defines a webhook anew. It goes on where it is, at once if it was failing or disabled.
+    #[graphql(guard = "Needs(Permission::Activate)")]
+    async fn change_webhook(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] id: ID,
+        #[graphql(desc = "What is to be sent where.")] webhook: WebhookInput,
+    ) -> Result<Webhook> {
+        let by = &caller(ctx)?.name;
+        let webhooks = &services(ctx)?.activation.webhooks;
+        Ok(webhooks.change(&id, &webhook.into(), by).await?.into())
+    }
+
+    /// Forgets a webhook, and what it delivered.
+    #[graphql(guard = "Needs(Permission::Activate)")]
+    async fn delete_webhook(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] id: ID,
+    ) -> Result<bool> {
+        let by = &caller(ctx)?.name;
+        services(ctx)?.activation.webhooks.delete(&id, by).await?;
+        Ok(true)
+    }
+
+    /// Gives a webhook a new secret, which is shown this once. The one before signs beside it for a
+    /// day.
+    #[graphql(guard = "Needs(Permission::Activate)")]
+    async fn rotate_webhook_secret(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] id: ID,
+    ) -> Result<WebhookWithSecret> {
+        let by = &caller(ctx)?.name;
+        Ok(services(ctx)?.activation.webhooks.rotate(&id, by).await?.into())
+    }
+
+    /// Sends events again: what happened behind a cursor, in order; or without one each dead
+    /// letter. They have the ids that they had.
+    #[graphql(guard = "Needs(Permission::Activate)")]
+    async fn replay_webhook(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] id: ID,
+        #[graphql(desc = "A cursor of the feed.")] after: Option<String>,
+    ) -> Result<Webhook> {
+        let by = &caller(ctx)?.name;
+        let webhooks = &services(ctx)?.activation.webhooks;
+        let webhook = match after {
+            Some(after) => webhooks.replay(&id, &after, by).await?,
+            None => webhooks.replay_dead(&id, by).await?,
+        };
+        Ok(webhook.into())
+    }
+
+    /// Sends an event of the type `webhook.test`, once and now.
+    #[graphql(guard = "Needs(Permission::Activate)")]
+    async fn test_webhook(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] id: ID,
+    ) -> Result<WebhookTest> {
+        Ok(services(ctx)?.activation.webhooks.test(&id).await?.into())
     }
 
     /// Allows a link that was refused, beyond any bound, or keeps its ends apart, whatever comes.

@@ -6,6 +6,9 @@ use super::error::{Result, null_if_not_found};
 use super::guard::Needs;
 use super::page::{self, ProfileConnection};
 use super::services;
+use super::types::analytics::{
+    AnalyticsPoint, AnalyticsStep, AnalyticsSubject, AnalyticsSummary, CohortHistory, FrequentInterest,
+};
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
 use super::types::correction::{Backfill, Correction};
@@ -18,15 +21,23 @@ use super::types::judgement::{ConflictPage, MergePage};
 use super::types::profile::Profile;
 use super::types::search::{InterestSearch, ProfileSearch, SimilarProfiles, Suggestions};
 use super::types::timeline::Timeline;
+use super::types::webhook::{Deliveries, Webhook};
+use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
+use crate::services::activation::webhooks::DELIVERIES_PAGE_MAX;
+use crate::services::analytics::HISTORY_MAX;
 use crate::services::definitions::SAMPLE_MAX;
 use crate::services::search::HITS_MAX;
+use crate::services::search::interests::FREQUENT_MAX;
 use crate::services::search::users::UserQuestion;
 use crate::services::timeline;
 
 /// How many cohorts a list of all of them is reckoned to hold.
 const COHORTS_RECKONED: usize = 20;
+
+/// How many webhooks a list of all of them is reckoned to hold.
+const WEBHOOKS_RECKONED: usize = 20;
 
 /// What unpacking one block of the raw stage costs beside reading a field: it holds up to a
 /// thousand rows.
@@ -47,6 +58,9 @@ const ENTRY_COST: usize = 4;
 
 /// What a preview costs beside what it shows: it looks at people for two seconds.
 const PREVIEW_COST: usize = 20;
+
+/// What reading counts costs beside what is shown: a range of records for each subject.
+const SUMMARY_COST: usize = 20;
 
 /// Looks things up.
 pub struct Query;
@@ -300,6 +314,71 @@ impl Query {
         Ok(versions.into_iter().map(CohortVersion::from).collect())
     }
 
+    /// How the platform fares, counted as it happens.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SUMMARY_COST + child_complexity"
+    )]
+    async fn analytics_summary(&self, ctx: &Context<'_>) -> Result<AnalyticsSummary> {
+        Ok(services(ctx)?.analytics.summary().await?.into())
+    }
+
+    /// What was counted over time, with sizes at the end of each stretch.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SUMMARY_COST * child_complexity"
+    )]
+    async fn analytics_series(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of what.")] of: AnalyticsSubject,
+        #[graphql(desc = "Which one: a cohort, a source, or a finding such as `email.invalid`.")]
+        name: Option<String>,
+        #[graphql(desc = "From when on; a week before `to` if it is missing.")] from: Option<Timestamp>,
+        #[graphql(desc = "Until when; now if it is missing.")] to: Option<Timestamp>,
+        #[graphql(desc = "How wide a point is.", default_with = "AnalyticsStep::Hour")] step: AnalyticsStep,
+    ) -> Result<Vec<AnalyticsPoint>> {
+        let analytics = &services(ctx)?.analytics;
+        let points = analytics
+            .series(of.name(), name.as_deref(), (from, to), step.into())
+            .await?;
+        Ok(points.into_iter().map(AnalyticsPoint::from).collect())
+    }
+
+    /// The interests that most people have, the most frequent first.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SEARCH_COST + page::cost(first, child_complexity)"
+    )]
+    async fn frequent_interests(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 200.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<Vec<FrequentInterest>> {
+        let limit = page::limit_of("first", first, FREQUENT_MAX)?;
+        let frequent = services(ctx)?.search.frequent(limit).await?.into_iter();
+        Ok(frequent
+            .map(|(interest, people)| FrequentInterest { interest, people })
+            .collect())
+    }
+
+    /// Who entered a cohort and who left it, the latest first.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "SUMMARY_COST + page::cost(first, child_complexity)"
+    )]
+    async fn cohort_history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its name or slug in any case.")] name: String,
+        #[graphql(desc = "The `nextCursor` of the page before.")] before: Option<String>,
+        #[graphql(desc = "How many, 1 to 200.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<CohortHistory> {
+        let limit = page::limit_of("first", first, HISTORY_MAX)?;
+        let analytics = &services(ctx)?.analytics;
+        Ok(analytics.history(&name, before.as_deref(), limit).await?.into())
+    }
+
     /// What people said of single interests, by interest.
     #[graphql(guard = "Needs(Permission::Read)", complexity = "10 * child_complexity")]
     async fn corrections(&self, ctx: &Context<'_>) -> Result<Vec<Correction>> {
@@ -403,6 +482,45 @@ impl Query {
         let judgement = &services(ctx)?.judgement;
         let page = judgement.conflicts(&verdict, after.as_deref(), limit).await?;
         Ok(page.into())
+    }
+
+    /// Every webhook, the oldest first.
+    #[graphql(
+        guard = "Needs(Permission::Activate)",
+        complexity = "WEBHOOKS_RECKONED * child_complexity"
+    )]
+    async fn webhooks(&self, ctx: &Context<'_>) -> Result<Vec<Webhook>> {
+        let webhooks = services(ctx)?.activation.webhooks.list().await?;
+        Ok(webhooks.into_iter().map(Webhook::from).collect())
+    }
+
+    /// One webhook; null when there is none of that id.
+    #[graphql(guard = "Needs(Permission::Activate)")]
+    async fn webhook(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] id: ID,
+    ) -> Result<Option<Webhook>> {
+        let found = services(ctx)?.activation.webhooks.get(&id).await;
+        Ok(null_if_not_found(found)?.map(Webhook::from))
+    }
+
+    /// What became of a webhook's events, latest first.
+    #[graphql(
+        guard = "Needs(Permission::Activate)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The webhook's id.")] webhook: ID,
+        #[graphql(desc = "How many, 1 to 200.", default_with = "page::first_default()")] first: Option<i32>,
+        #[graphql(desc = "The `nextBefore` of the page before.")] before: Option<u64>,
+        #[graphql(desc = "Only dead letters.", default)] dead: bool,
+    ) -> Result<Deliveries> {
+        let limit = page::limit_of("first", first, DELIVERIES_PAGE_MAX)?;
+        let webhooks = &services(ctx)?.activation.webhooks;
+        Ok(webhooks.deliveries(&webhook, before, dead, limit).await?.into())
     }
 
     /// What has become of a batch; null when there is none of that id.

@@ -1,10 +1,13 @@
 //! REST, described by OpenAPI: one struct a resource, its shapes beside it.
 
+mod analytics;
 pub mod batches;
+mod changes;
 pub mod classify;
 pub mod cohorts;
 mod corrections;
 mod definitions;
+mod exports;
 pub mod files;
 pub mod ingest;
 pub mod judgement;
@@ -14,6 +17,7 @@ pub mod quality;
 pub mod search;
 pub mod token;
 pub mod users;
+mod webhooks;
 
 use poem_openapi::{OpenApiService, Tags};
 
@@ -34,10 +38,17 @@ pub enum Tag {
     Cohorts,
     /// Ask the classifier.
     Classify,
+    /// See how the platform fares.
+    Analytics,
+    /// Take data out: changes, webhooks, files.
+    Activation,
 }
 
-/// The resources, combined.
-pub type Resources = (
+/// The resources, combined; a tuple holds sixteen at most.
+pub type Resources = (Collected, Used);
+
+/// Records, and the people they make.
+pub type Collected = (
     token::TokenApi,
     ingest::IngestApi,
     quality::QualityApi,
@@ -47,16 +58,26 @@ pub type Resources = (
     search::SearchApi,
     profiles::ProfilesApi,
     judgement::JudgementApi,
+);
+
+/// Cohorts, and what leaves the platform.
+pub type Used = (
     cohorts::CohortsApi,
+    definitions::DefinitionsApi,
     classify::ClassifyApi,
     corrections::CorrectionsApi,
-    definitions::DefinitionsApi,
+    analytics::AnalyticsApi,
+    changes::ChangesApi,
+    webhooks::WebhooksApi,
+    exports::ExportsApi,
 );
+
+pub use changes::wants_stream;
 
 /// The service behind `/api`, and its description.
 #[must_use]
 pub fn service() -> OpenApiService<Resources, ()> {
-    let resources = (
+    let collected: Collected = (
         token::TokenApi,
         ingest::IngestApi,
         quality::QualityApi,
@@ -66,11 +87,18 @@ pub fn service() -> OpenApiService<Resources, ()> {
         search::SearchApi,
         profiles::ProfilesApi,
         judgement::JudgementApi,
+    );
+    let used: Used = (
         cohorts::CohortsApi,
+        definitions::DefinitionsApi,
         classify::ClassifyApi,
         corrections::CorrectionsApi,
-        definitions::DefinitionsApi,
+        analytics::AnalyticsApi,
+        changes::ChangesApi,
+        webhooks::WebhooksApi,
+        exports::ExportsApi,
     );
+    let resources = (collected, used);
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
         .description(
             "Collect customer data, unify it into one profile per person, segment profiles into cohorts.",

@@ -3,7 +3,9 @@
 //! Texts are a handful of tokens, so this is a small share of the work, and plain loops over
 //! slices do it without a copy, a mask or a padded row.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result as Computed, Shape, Tensor};
+use std::ops::Range;
+
+use candle_core::{Result as Computed, Tensor};
 
 use crate::classify::fused::{add_scaled, dot, softmax};
 
@@ -64,64 +66,75 @@ fn bucket(ahead: bool, distance: usize, buckets: usize) -> usize {
     place + if ahead { half } else { 0 }
 }
 
-/// Queries, keys and values side by side (tokens × 3 widths) → what the tokens attend to
-/// (tokens × width).
-pub(super) struct AttentionOp<'a> {
+/// What some heads look at.
+pub(super) struct Attention<'a> {
+    /// How many tokens each text has.
     pub(super) lengths: &'a [u32],
-    pub(super) heads: usize,
+    pub(super) heads: Range<usize>,
+    /// How many numbers a head's query, key and value each have.
+    pub(super) size: usize,
     pub(super) distance: Option<&'a DistanceBias>,
 }
 
-impl CustomOp1 for AttentionOp<'_> {
-    fn name(&self) -> &'static str {
-        "packed-attention"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Computed<(CpuStorage, Shape)> {
-        let (tokens, three) = layout.shape().dims2()?;
-        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets()) else {
-            candle_core::bail!("the tensor is not one run of f32")
-        };
-        let width = three / 3;
-        let mut out = vec![0.0; tokens * width];
-        self.attend(&values[start..end], &mut out, width);
-        Ok((CpuStorage::F32(out), (tokens, width).into()))
-    }
-}
-
-impl AttentionOp<'_> {
-    fn attend(&self, all: &[f32], out: &mut [f32], width: usize) {
-        let size = width / self.heads;
-        let scale = 1.0 / (size as f32).sqrt();
+impl Attention<'_> {
+    /// Each head's query, key and value side by side (tokens × `width`, of which `skip` come before
+    /// the first head's) → what the tokens attend to by each head, side by side.
+    pub(super) fn attend(&self, all: &[f32], width: usize, skip: usize, out: &mut [f32]) {
         let longest = self.lengths.iter().max().map_or(0, |length| *length as usize);
         let mut weights = vec![0.0; longest];
         let (mut all, mut out) = (all, out);
         for length in self.lengths {
             let tokens = *length as usize;
-            let (own, others) = all.split_at(tokens * 3 * width);
-            let (own_out, others_out) = out.split_at_mut(tokens * width);
+            let (own, others) = all.split_at(tokens * width);
+            let (own_out, others_out) = out.split_at_mut(tokens * self.heads.len() * self.size);
             (all, out) = (others, others_out);
-            let row = |token: usize, third: usize, head: usize| {
-                let start = (token * 3 + third) * width + head * size;
-                &own[start..start + size]
+            let text = Text {
+                values: own,
+                width,
+                skip,
+                size: self.size,
             };
-            let weights = &mut weights[..tokens];
-            for (token, out) in own_out.chunks_exact_mut(width).enumerate() {
-                for (head, out) in out.chunks_exact_mut(size).enumerate() {
-                    let query = row(token, 0, head);
-                    for (other, weight) in weights.iter_mut().enumerate() {
-                        *weight = dot(query, row(other, 1, head)) * scale;
-                    }
-                    if let Some(distance) = self.distance {
-                        add_scaled(weights, distance.row(head, token, tokens), 1.0);
-                    }
-                    softmax(weights);
-                    for (other, weight) in weights.iter().enumerate() {
-                        add_scaled(out, row(other, 2, head), *weight);
-                    }
+            self.attend_within(&text, &mut weights[..tokens], own_out);
+        }
+    }
+
+    /// The same for one text; `weights` has a place for each of its tokens.
+    fn attend_within(&self, text: &Text<'_>, weights: &mut [f32], out: &mut [f32]) {
+        let scale = 1.0 / (self.size as f32).sqrt();
+        let rows = out.chunks_exact_mut((self.heads.len() * self.size).max(1));
+        for (token, out) in rows.enumerate() {
+            for (head, out) in out.chunks_exact_mut(self.size).enumerate() {
+                let query = text.row(token, head, 0);
+                for (other, weight) in weights.iter_mut().enumerate() {
+                    *weight = dot(query, text.row(other, head, 1)) * scale;
+                }
+                if let Some(distance) = self.distance {
+                    let row = distance.row(self.heads.start + head, token, weights.len());
+                    add_scaled(weights, row, 1.0);
+                }
+                softmax(weights);
+                out.fill(0.0);
+                for (other, weight) in weights.iter().enumerate() {
+                    add_scaled(out, text.row(other, head, 2), *weight);
                 }
             }
         }
+    }
+}
+
+/// The queries, keys and values of one text.
+struct Text<'a> {
+    values: &'a [f32],
+    width: usize,
+    skip: usize,
+    size: usize,
+}
+
+impl Text<'_> {
+    /// A token's query, key or value of a head.
+    fn row(&self, token: usize, head: usize, third: usize) -> &[f32] {
+        let start = token * self.width + self.skip + (head * 3 + third) * self.size;
+        &self.values[start..start + self.size]
     }
 }
 
@@ -150,16 +163,40 @@ mod tests {
             [50.0, -1.0, 9.0],
         ]
         .concat();
-        let op = AttentionOp {
+        let attention = Attention {
             lengths: &[2, 2],
-            heads: 1,
+            heads: 0..1,
+            size: 1,
             distance: None,
         };
         let mut out = [0.0; 4];
-        op.attend(&all, &mut out, 1);
+        attention.attend(&all, 3, 0, &mut out);
         for (found, expect) in out.iter().zip([4.0, 4.0, 7.0, 7.0]) {
             assert!((found - expect).abs() < 1e-4, "{out:?}");
         }
+    }
+
+    #[test]
+    fn some_heads_are_a_part_of_all() {
+        // Two tokens, four heads of width 1; the second and third alone, with one number before them.
+        let all: Vec<f32> = (0..24_u8).map(|at| f32::from(at * 5 % 7)).collect();
+        let weights = Tensor::new(&[[0.0_f32, 1.0, 2.0, 3.0]; 4], &Device::Cpu).unwrap();
+        let distance = DistanceBias::new(&weights, 2).unwrap();
+        let attend = |heads: Range<usize>, all: &[f32], width, skip| {
+            let attention = Attention {
+                lengths: &[2],
+                heads: heads.clone(),
+                size: 1,
+                distance: Some(&distance),
+            };
+            let mut out = vec![0.0; 2 * heads.len()];
+            attention.attend(all, width, skip, &mut out);
+            out
+        };
+        let whole = attend(0..4, &all, 12, 0);
+        let some: Vec<f32> = all.chunks(12).flat_map(|row| &row[2..9]).copied().collect();
+        let part = attend(1..3, &some, 7, 1);
+        assert_eq!(part, [&whole[1..3], &whole[5..7]].concat());
     }
 
     #[test]
@@ -168,13 +205,14 @@ mod tests {
         let weights = Tensor::new(&[[0.0_f32], [0.0], [0.0], [40.0]], &Device::Cpu).unwrap();
         let distance = DistanceBias::new(&weights, 3).unwrap();
         let all = [[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]].concat();
-        let op = AttentionOp {
+        let attention = Attention {
             lengths: &[2],
-            heads: 1,
+            heads: 0..1,
+            size: 1,
             distance: Some(&distance),
         };
         let mut out = [0.0; 2];
-        op.attend(&all, &mut out, 1);
+        attention.attend(&all, 3, 0, &mut out);
         assert!((out[0] - 2.0).abs() < 1e-4, "the first looks ahead: {out:?}");
         assert!((out[1] - 1.5).abs() < 1e-4, "the last has nothing ahead: {out:?}");
     }

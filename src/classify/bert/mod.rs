@@ -1,24 +1,26 @@
-//! A sentence encoder on candle for BERT and its family: `all-MiniLM`, BGE and E5, the kin
+//! A sentence encoder for BERT and its family: `all-MiniLM`, BGE and E5, the kin
 //! of `RoBERTa`, `all-mpnet`.
 //!
 //! Texts of a batch are *packed*: their tokens stand one after another, without padding,
 //! so every matrix product runs over real tokens only and no mask is needed; attention
 //! alone looks at where a text begins and ends. A batch is cut into parts that the cores
 //! share; query, key and value are one product, and all that stands between products is
-//! done in place by [`super::fused`].
+//! done in place by [`super::fused`]. Of one short text alone, the cores share the weights.
 
 mod attention;
 mod config;
-mod inplace;
 mod layer;
+mod panels;
+mod tokens;
 
-use candle_core::{Device, Result as Computed, Tensor};
+use candle_core::Result as Computed;
 use rayon::prelude::*;
 use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use self::attention::DistanceBias;
 use self::config::{Config, Family, Pooling};
 use self::layer::{Layer, NormWeights, Weights};
+use self::tokens::Tokens;
 use super::encoder::{EncodeError, Encoder};
 use super::files::{ModelFiles, UnfitModel};
 use super::fused;
@@ -30,14 +32,18 @@ const TOKENS_A_PART_MAX: usize = 1024;
 /// Below so many tokens a part is not worth a core of its own.
 const TOKENS_A_PART_MIN: usize = 64;
 
+/// More cores than these do not read the weights of a layer any faster.
+const CORES_A_PART_MAX: usize = 8;
+
 /// A loaded model.
 pub struct BertEncoder {
     identity: String,
     tokenizer: Tokenizer,
-    words: Tensor,
+    /// A row for each token of the vocabulary.
+    words: Vec<f32>,
     /// Position plus token type, which is always the first here; a text's first token has
     /// the first row.
-    positions: Tensor,
+    positions: Vec<f32>,
     embedding_norm: NormWeights,
     layers: Vec<Layer>,
     distance: Option<DistanceBias>,
@@ -119,28 +125,37 @@ impl BertEncoder {
         Ok(parts)
     }
 
-    fn embed(&self, part: &Batch) -> Result<Vec<Embedding>, EncodeError> {
-        self.forward(part).map_err(|error| EncodeError::Forward {
+    /// The embeddings of a part, on which so many cores work.
+    fn embed(&self, part: &Batch, cores: usize) -> Result<Vec<Embedding>, EncodeError> {
+        let hidden = self.look_up(part).map_err(|missing| EncodeError::Forward {
             texts: part.lengths.len(),
-            source: error.into(),
-        })
+            source: format!("token {missing} is not one that the weights know").into(),
+        })?;
+        let mut tokens = Tokens::new(hidden, &part.lengths, self.distance.as_ref(), cores);
+        for layer in &self.layers {
+            layer.forward(&mut tokens);
+        }
+        Ok(pool(&tokens.hidden, &part.lengths, self.width, self.pooling))
     }
 
-    fn forward(&self, part: &Batch) -> Computed<Vec<Embedding>> {
-        if part.lengths.is_empty() {
-            return Ok(Vec::new());
+    /// What the tokens are before the first layer, or the one that has no row.
+    fn look_up(&self, part: &Batch) -> Result<Vec<f32>, u32> {
+        let mut hidden = Vec::with_capacity(part.ids.len() * self.width);
+        for (id, position) in part.ids.iter().zip(&part.positions) {
+            let start = hidden.len();
+            hidden.extend_from_slice(row(&self.words, *id, self.width)?);
+            let position = row(&self.positions, *position, self.width)?;
+            fused::add_scaled(&mut hidden[start..], position, 1.0);
         }
-        let ids = Tensor::new(part.ids.as_slice(), &Device::Cpu)?;
-        let positions = Tensor::new(part.positions.as_slice(), &Device::Cpu)?;
-        let words = self.words.index_select(&ids, 0)?;
-        let mut hidden = (words + self.positions.index_select(&positions, 0)?)?;
-        self.embedding_norm.apply(&hidden)?;
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden, &part.lengths, self.distance.as_ref())?;
-        }
-        let hidden = hidden.flatten_all()?.to_vec1::<f32>()?;
-        Ok(pool(&hidden, &part.lengths, self.width, self.pooling))
+        self.embedding_norm.apply(&mut hidden);
+        Ok(hidden)
     }
+}
+
+/// A table's row; its number, where the table is not so long.
+fn row(table: &[f32], number: u32, width: usize) -> Result<&[f32], u32> {
+    let start = number as usize * width;
+    table.get(start..start + width).ok_or(number)
 }
 
 impl Encoder for BertEncoder {
@@ -153,10 +168,12 @@ impl Encoder for BertEncoder {
     }
 
     fn encode(&self, texts: &[&str]) -> Result<Vec<Embedding>, EncodeError> {
-        // Inside the pool, candle's and the tokenizer's own parallel loops use it too.
+        // Inside the pool, the tokenizer's own parallel loops use it too.
         self.pool.install(|| {
             let parts = self.parts(texts)?;
-            let embeddings: Result<Vec<_>, _> = parts.par_iter().map(|part| self.embed(part)).collect();
+            let cores = (self.pool.current_num_threads() / parts.len().max(1)).min(CORES_A_PART_MAX);
+            let embeddings: Result<Vec<_>, _> =
+                parts.par_iter().map(|part| self.embed(part, cores)).collect();
             Ok(embeddings?.into_iter().flatten().collect())
         })
     }
@@ -164,8 +181,8 @@ impl Encoder for BertEncoder {
 
 /// The tensors of a model, in the layout that computing needs.
 struct Parts {
-    words: Tensor,
-    positions: Tensor,
+    words: Vec<f32>,
+    positions: Vec<f32>,
     embedding_norm: NormWeights,
     layers: Vec<Layer>,
     distance: Option<DistanceBias>,
@@ -175,15 +192,18 @@ impl Parts {
     fn read(bytes: &[u8], config: &Config) -> Computed<Self> {
         let weights = Weights::of(bytes, config.family)?;
         let width = config.width;
-        let mut positions = weights.get(
+        let mut positions = weights.vector(
             "embeddings.position_embeddings.weight",
             &[config.positions, width],
         )?;
+        let unused = (config.first_position * width).min(positions.len());
+        positions.drain(..unused);
         if config.family != Family::Mpnet {
-            let kinds = weights.any("embeddings.token_type_embeddings.weight")?;
-            positions = positions.broadcast_add(&kinds.narrow(0, 0, 1)?)?;
+            let kinds = weights.rows("embeddings.token_type_embeddings.weight", width)?;
+            for position in positions.chunks_exact_mut(width) {
+                fused::add_scaled(position, &kinds, 1.0);
+            }
         }
-        let first = config.first_position;
         let distance = match config.family {
             Family::Bert | Family::Roberta => None,
             Family::Mpnet => {
@@ -196,10 +216,8 @@ impl Parts {
             .into_par_iter()
             .map(|number| Layer::read(&weights, number, config));
         Ok(Self {
-            words: weights.get("embeddings.word_embeddings.weight", &[config.vocabulary, width])?,
-            positions: positions
-                .narrow(0, first, config.positions - first)?
-                .contiguous()?,
+            words: weights.vector("embeddings.word_embeddings.weight", &[config.vocabulary, width])?,
+            positions,
             embedding_norm: NormWeights::read(&weights, "embeddings.LayerNorm", None, config)?,
             layers: layers.collect::<Computed<_>>()?,
             distance,

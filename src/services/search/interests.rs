@@ -12,6 +12,9 @@ use crate::services::checked_limit;
 /// that is nearer behind them, and some may be nobody's any more.
 const SPARE: usize = 16;
 
+/// The most interests of a list of the most frequent ones.
+pub const FREQUENT_MAX: u32 = 200;
+
 /// An interest that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InterestHit {
@@ -156,6 +159,21 @@ impl Search {
         answers
             .pop()
             .ok_or_else(|| Error::internal("the model answered nothing"))
+    }
+
+    /// The interests that most people have, the most frequent first, with how many.
+    ///
+    /// # Errors
+    /// Bad request for a limit out of range.
+    pub async fn frequent(&self, limit: u32) -> Result<Vec<(String, u64)>, Error> {
+        let limit = checked_limit(limit, FREQUENT_MAX)?;
+        let frequent = self
+            .asked(move |index, _| index.frequent_interests(limit))
+            .await?;
+        Ok(frequent
+            .into_iter()
+            .map(|(key, people)| (key.to_string(), people))
+            .collect())
     }
 
     /// The names of the cohorts of one of some interests.

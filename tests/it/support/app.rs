@@ -87,7 +87,11 @@ impl TestApp {
 
     /// Starts the platform behind a socket.
     pub async fn serve() -> ServedApp {
-        let config = config();
+        Self::serve_with(config()).await
+    }
+
+    /// The same with settings of the test's own.
+    pub async fn serve_with(config: Config) -> ServedApp {
         let app = build(&config).await;
         let (stop, stopped) = oneshot::channel();
         let (bound, address) = oneshot::channel();

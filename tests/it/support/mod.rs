@@ -3,7 +3,9 @@
 pub mod answer;
 pub mod app;
 pub mod people;
+pub mod receiver;
 pub mod server;
+pub mod socket;
 
 /// A number that whoever runs the tests may set.
 pub fn environment(name: &str) -> Option<u64> {

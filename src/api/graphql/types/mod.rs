@@ -1,5 +1,7 @@
 //! The shapes of the answers: each is made from a service's view, and knows nothing more.
 
+pub mod analytics;
+pub mod change;
 pub mod classification;
 pub mod cohort;
 pub mod correction;
@@ -11,6 +13,7 @@ pub mod profile;
 pub mod quality;
 pub mod search;
 pub mod timeline;
+pub mod webhook;
 
 /// A score as people read it. Widened as it is, 0.93 would show as 0.9300000071525574.
 fn rounded(score: f32) -> f64 {

@@ -1,0 +1,150 @@
+//! What happens to people, as subscriptions tell it.
+
+use async_graphql::{Enum, ID, SimpleObject};
+
+use crate::domain::Timestamp;
+use crate::services::activation::view::{ChangeView, CohortName};
+
+/// A cohort's names.
+#[derive(SimpleObject)]
+pub struct CohortRef {
+    /// The key, for example `food-drink`.
+    slug: String,
+    /// The name to show, for example `Food & Drink`.
+    name: String,
+}
+
+/// Somebody entered or left a cohort.
+#[derive(SimpleObject)]
+pub struct CohortChange {
+    /// Its place in the feed: give it as `after` to get what follows.
+    cursor: String,
+    /// When.
+    at: Timestamp,
+    /// The cohort.
+    cohort: CohortRef,
+    /// Who.
+    profile_id: ID,
+    /// Whether they entered, else left.
+    entered: bool,
+    /// What says so, or of somebody who left, what had said so: for a cohort by interests, the
+    /// interests.
+    reason: Vec<String>,
+}
+
+/// Somebody was found to be somebody else.
+#[derive(SimpleObject)]
+pub struct ProfileMerge {
+    /// Its place in the feed: give it as `after` to get what follows.
+    cursor: String,
+    /// When.
+    at: Timestamp,
+    /// Whose id leads elsewhere from then on.
+    absorbed: ID,
+    /// Where it leads.
+    survivor: ID,
+}
+
+/// Somebody came to be, or changed.
+#[derive(SimpleObject)]
+pub struct ProfileChange {
+    /// Its place in the feed: give it as `after` to get what follows.
+    cursor: String,
+    /// When.
+    at: Timestamp,
+    /// Who.
+    profile_id: ID,
+    /// Their revision from then on.
+    rev: u32,
+    /// Whether they came to be.
+    created: bool,
+}
+
+/// A kind of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum ChangeKind {
+    /// Somebody came to be, or changed.
+    ProfileChanged,
+    /// Somebody was found to be somebody else.
+    ProfileMerged,
+    /// Somebody entered a cohort.
+    CohortEntered,
+    /// Somebody left a cohort.
+    CohortLeft,
+}
+
+impl ChangeKind {
+    /// Its name, as the other skins have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ProfileChanged => "profile.changed",
+            Self::ProfileMerged => "profile.merged",
+            Self::CohortEntered => "cohort.entered",
+            Self::CohortLeft => "cohort.left",
+        }
+    }
+
+    /// The kind of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [
+            Self::ProfileChanged,
+            Self::ProfileMerged,
+            Self::CohortEntered,
+            Self::CohortLeft,
+        ];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl From<CohortName> for CohortRef {
+    fn from(cohort: CohortName) -> Self {
+        Self {
+            slug: cohort.slug,
+            name: cohort.name,
+        }
+    }
+}
+
+impl CohortChange {
+    /// A change, if it is one of this kind.
+    #[must_use]
+    pub fn of(view: ChangeView) -> Option<Self> {
+        Some(Self {
+            cohort: view.cohort?.into(),
+            cursor: view.cursor,
+            at: view.at,
+            profile_id: view.profile_id.into(),
+            entered: view.kind == ChangeKind::CohortEntered.name(),
+            reason: view.reason,
+        })
+    }
+}
+
+impl ProfileMerge {
+    /// A change, if it is one of this kind.
+    #[must_use]
+    pub fn of(view: ChangeView) -> Option<Self> {
+        Some(Self {
+            survivor: view.merged_into?.into(),
+            cursor: view.cursor,
+            at: view.at,
+            absorbed: view.profile_id.into(),
+        })
+    }
+}
+
+impl ProfileChange {
+    /// A change, if it is one of this kind.
+    #[must_use]
+    pub fn of(view: ChangeView) -> Option<Self> {
+        Some(Self {
+            rev: view.rev?,
+            created: view.created?,
+            cursor: view.cursor,
+            at: view.at,
+            profile_id: view.profile_id.into(),
+        })
+    }
+}

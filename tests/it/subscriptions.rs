@@ -1,0 +1,149 @@
+//! GraphQL subscriptions over a real socket: who may, what comes, and when it ends.
+
+use cdp::auth::{TokenIssuer, install_crypto};
+use cdp::domain::role::{Caller, Role};
+use serde_json::{Value, json};
+
+use crate::support::app::{TestApp, config};
+use crate::support::server::{Client, token};
+use crate::support::socket::{Heard, Socket};
+
+/// The key that signs a demo's tokens, which everybody knows.
+const DEMO_SECRET: &str = "cdp-demo-secret-that-everybody-knows";
+
+async fn connect(url: &str, payload: Value) -> Socket {
+    let mut socket = Socket::open(url).await.unwrap();
+    socket
+        .say(&json!({ "type": "connection_init", "payload": payload }))
+        .await;
+    socket
+}
+
+async fn log_in(url: &str, role: Role) -> Socket {
+    let token = token(&reqwest::Client::new(), url, role).await;
+    let bearer = json!({ "Authorization": format!("Bearer {token}") });
+    let mut socket = connect(url, bearer).await;
+    socket.hear_of("connection_ack").await;
+    socket
+}
+
+async fn subscribe(socket: &mut Socket, id: &str, query: &str) {
+    socket
+        .say(&json!({ "type": "subscribe", "id": id, "payload": { "query": query } }))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_come_as_they_happen_behind_any_cursor() {
+    let app = TestApp::serve().await;
+    let client = Client::log_in(&app.url).await;
+    let record = json!([{ "cookie": "a", "interests": ["tennis"] }]);
+    client.ingest(&record).await.unwrap();
+    let mut socket = log_in(&app.url, Role::Viewer).await;
+    let query = "subscription { cohortChanged(cohort: \"Sports\", after: \"0\") { profileId entered reason cohort { slug } } }";
+    subscribe(&mut socket, "1", query).await;
+    let next = socket.hear_of("next").await;
+    assert_eq!(
+        next["payload"]["data"]["cohortChanged"],
+        json!({ "profileId": "p0", "entered": true, "reason": ["tennis"], "cohort": { "slug": "sports" } })
+    );
+    subscribe(
+        &mut socket,
+        "2",
+        "subscription { profileMerged { absorbed survivor } }",
+    )
+    .await;
+    subscribe(
+        &mut socket,
+        "3",
+        "subscription { profileChanged(after: \"1\") { profileId rev created } }",
+    )
+    .await;
+    let record = json!([{ "cookie": "b", "email": "b@shop.example" }]);
+    client.ingest(&record).await.unwrap();
+    let changed = socket.hear_of("next").await;
+    assert_eq!(changed["id"], "3");
+    assert_eq!(
+        changed["payload"]["data"]["profileChanged"],
+        json!({ "profileId": "p1", "rev": 1, "created": true })
+    );
+    let record = json!([{ "cookie": "a", "email": "b@shop.example" }]);
+    client.ingest(&record).await.unwrap();
+    let mut heard = [socket.hear_of("next").await, socket.hear_of("next").await];
+    heard.sort_by_key(|message| message["id"].to_string());
+    assert_eq!(
+        heard[0]["payload"]["data"]["profileMerged"],
+        json!({ "absorbed": "p1", "survivor": "p0" })
+    );
+    assert_eq!(heard[1]["id"], "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_watched_to_its_end() {
+    let app = TestApp::serve().await;
+    let client = Client::log_in(&app.url).await;
+    let report = client.ingest(&json!([{ "cookie": "a" }])).await.unwrap();
+    let mut socket = log_in(&app.url, Role::Ingest).await;
+    let batch = report["batch_id"].as_str().unwrap();
+    let query = format!("subscription {{ batchProgress(id: \"{batch}\") {{ recordsProcessed finished }} }}");
+    subscribe(&mut socket, "1", &query).await;
+    let next = socket.hear_of("next").await;
+    assert_eq!(
+        next["payload"]["data"]["batchProgress"],
+        json!({ "recordsProcessed": 1, "finished": true })
+    );
+    socket.hear_of("complete").await;
+
+    // Who sends records reads nobody, and sees no schema.
+    subscribe(&mut socket, "2", "subscription { profileChanged { profileId } }").await;
+    let refused = socket.hear_of("next").await;
+    assert_eq!(
+        refused["payload"]["errors"][0]["extensions"]["code"], "forbidden",
+        "{refused}"
+    );
+    subscribe(&mut socket, "3", "{ __schema { types { name } } }").await;
+    let hidden = socket.hear_of("next").await;
+    assert!(hidden["payload"]["data"]["__schema"].is_null(), "{hidden}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_known_hears_nothing_and_a_token_ends_the_connection_with_it() {
+    let app = TestApp::serve().await;
+    for payload in [
+        json!({}),
+        json!({ "token": "nonsense" }),
+        json!({ "Authorization": "Basic YTpi" }),
+    ] {
+        let mut socket = connect(&app.url, payload.clone()).await;
+        let Heard::Closed(code) = socket.hear().await else {
+            panic!("{payload} was let in")
+        };
+        assert_eq!(code, 1002, "{payload}");
+    }
+    let issuer = TokenIssuer::new(&DEMO_SECRET.into(), std::time::Duration::from_secs(2)).unwrap();
+    install_crypto();
+    let caller = Caller {
+        name: "viewer".to_owned(),
+        role: Role::Viewer,
+    };
+    let token = issuer.issue(&caller, chrono::Utc::now()).unwrap().token;
+    let mut socket = connect(&app.url, json!({ "token": token })).await;
+    socket.hear_of("connection_ack").await;
+    assert_eq!(socket.hear().await, Heard::Closed(4401));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_connections_and_subscriptions_and_no_more() {
+    let mut settings = config();
+    settings.activation.streams_max = 2;
+    let app = TestApp::serve_with(settings).await;
+    let mut socket = log_in(&app.url, Role::Viewer).await;
+    subscribe(&mut socket, "1", "subscription { profileMerged { absorbed } }").await;
+    subscribe(&mut socket, "2", "subscription { profileChanged { profileId } }").await;
+    let refused = socket.hear_of("next").await;
+    assert_eq!(
+        refused["payload"]["errors"][0]["extensions"]["code"], "rate_limited",
+        "{refused}"
+    );
+    assert_eq!(Socket::open(&app.url).await.err(), Some(429));
+}
