@@ -21,7 +21,7 @@ use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::services::seeds::{self, SeedError, parse_seeds};
-use crate::services::{self, Services, interests, search, transforms};
+use crate::services::{self, Services, interests, privacy, search, transforms};
 use crate::store::{self, Store, StoreError};
 
 /// The cohorts of a new platform.
@@ -125,6 +125,9 @@ pub enum StartError {
     /// Webhooks can't be sent.
     #[error(transparent)]
     Sender(#[from] SenderError),
+    /// Pseudonyms can't be made.
+    #[error(transparent)]
+    Pseudonyms(#[from] privacy::PseudonymError),
     /// A thread ended before its work.
     #[error("a part of the start-up was cut short")]
     Stopped(#[from] tokio::task::JoinError),
@@ -167,6 +170,7 @@ impl App {
             .judging_by(&config.ingest)
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
+        let pseudonyms = privacy::pseudonyms(&config.privacy, &store).await?;
         let index = open_index(config).await?;
         let activation = activation_settings(config);
         let settings = services::Settings {
@@ -174,7 +178,7 @@ impl App {
             ingest: &config.ingest,
             activation: &activation,
         };
-        let services = Services::new(&store, &pipeline, hasher, issuer, &settings, index)?;
+        let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;
         set_up_users(config, &services).await?;
         if let Some(rules) = &config.cohorts.rules {
             services.definitions.seed(seeds::read_rules(rules)?).await?;

@@ -8,7 +8,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
-use crate::services::{accounts, seeds};
+use crate::services::{accounts, privacy, seeds};
 use crate::{activation, api, auth, classify, ingest, pipeline, search, store, telemetry};
 
 /// Every setting with its default and what it means.
@@ -46,6 +46,8 @@ pub struct Config {
     pub activation: activation::Settings,
     /// Tokens and passwords.
     pub auth: auth::Settings,
+    /// What people may ask of whoever keeps their data.
+    pub privacy: privacy::Settings,
     /// Logging in.
     pub login: accounts::Settings,
     /// The web.
@@ -110,6 +112,10 @@ mod tests {
         assert_eq!(
             format!("{:?}", config.auth),
             format!("{:?}", auth::Settings::default())
+        );
+        assert_eq!(
+            format!("{:?}", config.privacy),
+            format!("{:?}", privacy::Settings::default())
         );
         assert_eq!(
             format!("{:?}", config.login),

@@ -16,7 +16,7 @@ use cdp::pipeline::Pipeline;
 use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
-use cdp::services::{Services, Settings, search};
+use cdp::services::{Services, Settings, privacy, search};
 use cdp::store::{self, Store};
 use futures_util::{StreamExt, stream};
 
@@ -105,7 +105,8 @@ impl Road {
             ingest: &config.ingest,
             activation: &config.activation,
         };
-        let services = Services::new(&store, &pipeline, hasher, issuer, &settings, index)?;
+        let pseudonyms = privacy::pseudonyms(&privacy::Settings::default(), &store).await?;
+        let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;
         Ok(Self { store, services })
     }
 

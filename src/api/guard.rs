@@ -18,99 +18,59 @@ use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
 use crate::services::Services;
 
-/// A caller who may read profiles and cohorts.
-#[derive(SecurityScheme)]
-#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_read")]
-pub struct MayRead(pub Caller);
+/// An argument type for a permission, and the check behind it.
+macro_rules! permission {
+    ($(#[$doc:meta])* $name:ident, $check:ident, $checker:literal, $permission:ident) => {
+        $(#[$doc])*
+        #[derive(SecurityScheme)]
+        #[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = $checker)]
+        pub struct $name(pub Caller);
 
-/// A caller who may ask the classifier.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_classify"
-)]
-pub struct MayClassify(pub Caller);
-
-/// A caller who may define cohorts.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_define"
-)]
-pub struct MayDefine(pub Caller);
-
-/// A caller who may send records.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_ingest"
-)]
-pub struct MayIngest(pub Caller);
-
-/// A caller who may judge who is who.
-#[derive(SecurityScheme)]
-#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_judge")]
-pub struct MayJudge(pub Caller);
-
-/// A caller who may take people out in files.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_export"
-)]
-pub struct MayExport(pub Caller);
-
-/// A caller who may say what is sent where.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_activate"
-)]
-pub struct MayActivate(pub Caller);
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_read(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Read)
+        async fn $check(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
+            permit(verify(request, &bearer.token)?, Permission::$permission)
+        }
+    };
 }
 
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_classify(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Classify)
+permission! {
+    /// A caller who may read profiles and cohorts.
+    MayRead, may_read, "may_read", Read
 }
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_define(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Define)
+permission! {
+    /// A caller who may ask the classifier.
+    MayClassify, may_classify, "may_classify", Classify
 }
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_ingest(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Ingest)
+permission! {
+    /// A caller who may define cohorts.
+    MayDefine, may_define, "may_define", Define
 }
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_judge(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Judge)
+permission! {
+    /// A caller who may send records.
+    MayIngest, may_ingest, "may_ingest", Ingest
 }
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_export(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Export)
+permission! {
+    /// A caller who may judge who is who.
+    MayJudge, may_judge, "may_judge", Judge
 }
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_activate(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Activate)
+permission! {
+    /// A caller who may take people out in files.
+    MayExport, may_export, "may_export", Export
+}
+permission! {
+    /// A caller who may say what is sent where.
+    MayActivate, may_activate, "may_activate", Activate
+}
+permission! {
+    /// A caller who may erase people, and see what is kept of whom.
+    MayErase, may_erase, "may_erase", Erase
+}
+permission! {
+    /// A caller who may say who may call: users, their sessions, and write keys.
+    MayAdminister, may_administer, "may_administer", Administer
+}
+permission! {
+    /// A caller who may read who did what.
+    MayAudit, may_audit, "may_audit", Audit
 }
 
 /// Until when a request's token is good: what goes on longer than a request ends then.

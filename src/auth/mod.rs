@@ -2,15 +2,18 @@
 //! carries the token. What a caller may do is `domain::role`'s business, and where
 //! accounts live is the store's; nothing here does any I/O.
 //!
-//! In reading order: [`token`] signs and verifies, [`password`] hashes and compares.
+//! In reading order: [`token`] signs and verifies, [`password`] hashes and compares,
+//! [`pseudonym`] stands for who must not be named.
 
 pub mod password;
+pub mod pseudonym;
 pub mod token;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use password::PasswordHasher;
+pub use pseudonym::Pseudonyms;
 pub use token::{IssuedToken, IssuerError, TokenError, TokenIssuer, install_crypto};
 
 /// How callers prove who they are.

@@ -33,6 +33,12 @@ pub enum Permission {
     Export,
     /// Say what is sent where: webhooks.
     Activate,
+    /// Erase people, and see what is kept of whom.
+    Erase,
+    /// Say who may call: users, their sessions, and write keys.
+    Administer,
+    /// Read who did what.
+    Audit,
 }
 
 impl Role {
@@ -103,8 +109,10 @@ mod tests {
 
     #[test]
     fn nobody_may_more_than_the_table_says() {
-        use Permission::{Activate, Classify, Define, Export, Ingest, Judge, Read};
-        let all = [Read, Classify, Define, Ingest, Judge, Export, Activate];
+        use Permission::{Activate, Administer, Audit, Classify, Define, Erase, Export, Ingest, Judge, Read};
+        let all = [
+            Read, Classify, Define, Ingest, Judge, Export, Activate, Erase, Administer, Audit,
+        ];
         let table: [(Role, &[Permission]); 4] = [
             (Role::Viewer, &[Read]),
             (Role::Analyst, &[Read, Classify, Define, Export]),

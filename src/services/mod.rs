@@ -7,7 +7,7 @@
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
-//! [`doctor`] checks what is stored and mends it, with no server beside it;
+//! [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
@@ -27,6 +27,7 @@ pub mod ingest;
 pub mod interests;
 pub mod judgement;
 pub mod lookup;
+pub mod privacy;
 pub mod quality;
 pub mod schedule;
 pub mod search;
@@ -38,7 +39,7 @@ pub mod view;
 use std::sync::Arc;
 
 use crate::activation::sender::SenderError;
-use crate::auth::{PasswordHasher, TokenIssuer};
+use crate::auth::{PasswordHasher, Pseudonyms, TokenIssuer};
 use crate::domain::error::{Error, ErrorCode};
 use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
@@ -84,6 +85,8 @@ pub struct Services {
     pub activation: activation::Activation,
     /// Says how the platform fares.
     pub analytics: analytics::Analytics,
+    /// Stand for identifiers where these may not stand.
+    pub pseudonyms: Arc<Pseudonyms>,
     /// Runs as long as this does.
     _schedule: schedule::Schedule,
     store: Store,
@@ -101,6 +104,7 @@ impl Services {
         pipeline: &Pipeline,
         hasher: PasswordHasher,
         issuer: TokenIssuer,
+        pseudonyms: Pseudonyms,
         settings: &Settings<'_>,
         index: search::OpenIndex,
     ) -> Result<Arc<Self>, SenderError> {
@@ -123,6 +127,7 @@ impl Services {
             ),
             backfills,
             definitions,
+            pseudonyms: Arc::new(pseudonyms),
             _schedule: schedule::Schedule::start(store, pipeline),
             search: search::Search::new(store.clone(), pipeline, names.clone(), index),
             classification: classification::Classification::new(pipeline.clone(), names),

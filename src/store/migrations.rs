@@ -39,6 +39,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../schema/store/008_activation.surql"),
     ),
     ("009_tally", include_str!("../../schema/store/009_tally.surql")),
+    (
+        "010_secrets",
+        include_str!("../../schema/store/010_secrets.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

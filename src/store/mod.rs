@@ -30,6 +30,7 @@ pub mod raw;
 pub mod rejects;
 pub mod repair;
 mod rows;
+mod secrets;
 pub mod sightings;
 pub mod spool;
 pub mod survey;
