@@ -177,6 +177,7 @@ impl App {
             login: &config.login,
             ingest: &config.ingest,
             activation: &activation,
+            audit: &config.audit,
         };
         let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;
         set_up_users(config, &services).await?;

@@ -2,10 +2,11 @@
 //! answer into a shape; they hold no logic of their own and never see the store.
 //!
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
-//! [`limits`] bounds what a request may cost; [`rest`] and [`graphql`] are the two skins,
+//! [`limits`] bounds what a request may cost, [`audit`] tells who did what; [`rest`] and [`graphql`] are the two skins,
 //! [`assets`] the pages, [`health`] the probes.
 
 pub mod assets;
+pub mod audit;
 pub mod error;
 pub mod graphql;
 pub mod guard;
@@ -104,6 +105,7 @@ pub fn routes(
         .nest("/api", api)
         .data(graphql::schema(Arc::clone(&services)))
         .around(limits::bound)
+        .around(audit::tell)
         .data(services)
         .data(limits)
         .catch_all_error(error::as_response)

@@ -42,7 +42,7 @@ pub struct Login {
     /// The signed token.
     pub token: IssuedToken,
     /// Whose it is.
-    pub role: Role,
+    pub caller: Caller,
 }
 
 /// Logs users in.
@@ -93,7 +93,7 @@ impl Accounts {
             .map_err(Error::internal)?;
         Ok(Login {
             token,
-            role: account.caller.role,
+            caller: account.caller,
         })
     }
 

@@ -1,6 +1,7 @@
 //! REST, described by OpenAPI: one struct a resource, its shapes beside it.
 
 mod analytics;
+mod audit;
 pub mod batches;
 mod changes;
 pub mod classify;
@@ -50,6 +51,7 @@ pub type Resources = (Collected, Used);
 /// Records, and the people they make.
 pub type Collected = (
     token::TokenApi,
+    audit::AuditApi,
     ingest::IngestApi,
     quality::QualityApi,
     batches::BatchesApi,
@@ -79,6 +81,7 @@ pub use changes::wants_stream;
 pub fn service() -> OpenApiService<Resources, ()> {
     let collected: Collected = (
         token::TokenApi,
+        audit::AuditApi,
         ingest::IngestApi,
         quality::QualityApi,
         batches::BatchesApi,

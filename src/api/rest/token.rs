@@ -8,6 +8,7 @@ use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
 
 use super::Tag;
+use crate::api::audit::Note;
 use crate::api::error::ApiError;
 use crate::services::Services;
 
@@ -55,6 +56,7 @@ impl TokenApi {
         &self,
         services: Data<&Arc<Services>>,
         address: &RemoteAddr,
+        note: Data<&Note>,
         credentials: Json<Credentials>,
     ) -> Result<Json<Token>, ApiError> {
         let Credentials { username, password } = credentials.0;
@@ -62,15 +64,17 @@ impl TokenApi {
             .as_socket_addr()
             .map(|address| address.ip().to_string())
             .unwrap_or_default();
+        note.log_in(&services, &username);
         let login = services
             .accounts
             .log_in(&username, SecretString::from(password), &address)
             .await?;
+        note.caller(&login.caller);
         Ok(Json(Token {
             access_token: login.token.token,
             token_type: "Bearer".to_owned(),
             expires_in: login.token.expires_in_s,
-            role: login.role.to_string(),
+            role: login.caller.role.to_string(),
         }))
     }
 }
