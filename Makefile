@@ -88,4 +88,5 @@ bench-classify: model ## Measure the sentence models beside PyTorch and onnxrunt
 
 clean: ## Remove what was built; ./data stays, it may be someone's
 	rm -rf web-playground/dist web-playground/node_modules
+	rm -rf clients/typescript/{node_modules,build,src/generated} clients/python/cdp_client
 	cargo clean

@@ -33,6 +33,7 @@ REMARKS = {"default", "deprecated", "description", "example", "readOnly", "title
 def main() -> None:
     description = json.loads(DESCRIPTION.read_text(encoding="utf-8"))
     name_shapes(description)
+    expect_null(description)
     keep_one_body(description)
     config = {"content_type_overrides": take_files_as_bytes(description)}
     with tempfile.TemporaryDirectory() as folder:
@@ -58,6 +59,15 @@ def name_shapes(description: dict[str, Any]) -> None:
     for part in objects(description):
         if "allOf" in part:
             part["allOf"] = [shape for shape in part["allOf"] if not shape.keys() <= REMARKS]
+
+
+def expect_null(description: dict[str, Any]) -> None:
+    """What an answer need not have is left out of some answers, and null in others."""
+    for shape in objects(description["components"]):
+        required = shape.get("required", [])
+        for name, field in shape.get("properties", {}).items():
+            if name not in required and field.keys() - REMARKS:
+                field["nullable"] = True
 
 
 def keep_one_body(description: dict[str, Any]) -> None:

@@ -17,8 +17,9 @@ from cdp import CdpError, log_in, ok, patiently
 from cdp_client import AuthenticatedClient
 from cdp_client.api.activation import export_cohort
 from cdp_client.api.cohorts import cohort_users as cohort_users_route
+from cdp_client.api.identity import merges
 from cdp_client.api.users import user
-from cdp_client.models import CohortUsersBody, UserBody
+from cdp_client.models import CohortUsersBody, MergesBody, UserBody
 from cdp_client.types import File
 from example import CUSTOMERS, classify, cohort_users, find_user, refused_rows, send_csv, send_records
 from generate import DESCRIPTION
@@ -94,6 +95,14 @@ def test_an_interest_is_classified_and_no_cohort_is_an_answer(cdp: Authenticated
 def test_a_file_comes_as_bytes(cdp: AuthenticatedClient) -> None:
     file = ok(export_cohort.sync_detailed(client=cdp, cohort="Sports", fields="email"), File)
     assert file.payload.readline().decode().strip() == "email"
+
+
+def test_what_is_null_is_read(cdp: AuthenticatedClient) -> None:
+    email, phone, laptop = f"{unique()}@example.com", unique(), unique()
+    for record in ({"cookie": phone}, {"cookie": laptop, "email": email}, {"cookie": phone, "email": email}):
+        send_records(cdp, [record], unique())
+    latest = ok(merges.sync_detailed(client=cdp, limit=1), MergesBody).merges[0]
+    assert not latest.undone_at
 
 
 def test_no_route_was_too_hard_for_the_generator() -> None:

@@ -10,19 +10,25 @@ import type { paths } from "./generated/cdp.js";
 
 const CUSTOMERS = new URL("../../../../seeds/demo/customers.csv", import.meta.url);
 
+type Ingest = paths["/ingest"]["post"];
+type IngestBodies = Ingest["requestBody"]["content"];
+
 /** Sends records as JSON. The same key again, with the same records, stores nothing twice. */
-export function sendRecords(cdp: Cdp, records: object[], key: string): Promise<Schema<"IngestReport">> {
+export function sendRecords(cdp: Cdp, records: IngestBodies["application/json"], key: string) {
   return send(cdp, records, "application/json", { header: { "idempotency-key": key } });
 }
 
 /** Sends a file of CSV. */
-export async function sendCsv(cdp: Cdp, file: URL, source: string): Promise<Schema<"IngestReport">> {
+export async function sendCsv(cdp: Cdp, file: URL, source: string) {
   return send(cdp, await readFile(file, "utf8"), "text/csv", { query: { source } });
 }
 
-type IngestParameters = Pick<paths["/ingest"]["post"]["parameters"], "header" | "query">;
-
-async function send(cdp: Cdp, body: string | object[], mediaType: string, params: IngestParameters) {
+async function send<Kind extends keyof IngestBodies>(
+  cdp: Cdp,
+  body: IngestBodies[Kind],
+  mediaType: Kind,
+  params: Pick<Ingest["parameters"], "header" | "query">,
+): Promise<Schema<"IngestReport">> {
   const answer = await cdp.POST("/ingest", { params, headers: { "Content-Type": mediaType }, body });
   // If every row was refused the status is 422, and the body is the report that says why.
   if (answer.error && "errors" in answer.error) return answer.error;
@@ -53,7 +59,7 @@ export async function findUser(
 
 /** Everybody in a cohort, page after page. */
 export async function* cohortUsers(cdp: Cdp, cohort: string, limit = 100): AsyncGenerator<Schema<"UserProfileBody">> {
-  let cursor: string | undefined;
+  let cursor: string | null | undefined;
   do {
     const query = { cohort, limit, ...(cursor && { cursor }) };
     const page = await patiently(async () => ok(await cdp.GET("/cohort/users", { params: { query } })));
