@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-clients test-web test-remote fuzz fmt bench bench-ingest bench-classify clean
+.PHONY: help setup setup-test model web build run demo test check-format lint deny audit test-rust test-clients test-web test-remote fuzz fmt bench bench-ingest bench-classify clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -43,6 +43,9 @@ build: setup web ## Build the one binary
 
 run: model build ## Build, seed demo data, serve; prints the address and who may log in
 	$(cdp) serve --demo --demo-people 2000
+
+demo: model build ## The same in memory, as new at each start, and with calls to try
+	$(cdp) serve --demo --demo-people 2000 --store mem://
 
 test: setup-test model web check-format lint deny test-rust test-clients test-web ## Everything that CI asks for
 

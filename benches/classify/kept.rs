@@ -15,7 +15,10 @@ use cdp::services::seeds::parse_seeds;
 /// Answers all phrases once, and then again and again for a while, in one task and in as many as
 /// there are threads; prints texts a second.
 pub fn measure(model: &Path, threads: usize, phrases: &[String], seconds: f64) {
-    let keys: Vec<InterestKey> = phrases.iter().filter_map(|phrase| InterestKey::parse(phrase)).collect();
+    let keys: Vec<InterestKey> = phrases
+        .iter()
+        .filter_map(|phrase| InterestKey::parse(phrase))
+        .collect();
     let classifier = Arc::new(classifier(model, threads));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -57,6 +60,12 @@ fn classifier(model: &Path, threads: usize) -> Classifier {
     let cohorts = parse_seeds(include_str!("../../seeds/cohorts.yaml"));
     let cohorts = cohorts.unwrap_or_else(|error| panic!("{error}"));
     let (lexicon, corrections) = (Lexicon::built_in(), Default::default());
-    start_classifier(Arc::new(encoder), cohorts, lexicon, corrections, &Settings::default())
-        .unwrap_or_else(|error| panic!("{error}"))
+    start_classifier(
+        Arc::new(encoder),
+        cohorts,
+        lexicon,
+        corrections,
+        &Settings::default(),
+    )
+    .unwrap_or_else(|error| panic!("{error}"))
 }
