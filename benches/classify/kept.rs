@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cdp::classify::Classifier;
 use cdp::classify::lexicon::Lexicon;
 use cdp::classify::model::{Settings, load_directory};
+use cdp::classify::{Classifier, Corrections};
 use cdp::domain::interest::InterestKey;
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
@@ -59,7 +59,7 @@ fn classifier(model: &Path, threads: usize) -> Classifier {
     let encoder = load_directory(model, threads).unwrap_or_else(|error| panic!("{error}"));
     let cohorts = parse_seeds(include_str!("../../seeds/cohorts.yaml"));
     let cohorts = cohorts.unwrap_or_else(|error| panic!("{error}"));
-    let (lexicon, corrections) = (Lexicon::built_in(), Default::default());
+    let (lexicon, corrections) = (Lexicon::built_in(), Corrections::new());
     start_classifier(
         Arc::new(encoder),
         cohorts,

@@ -57,9 +57,9 @@ pub struct Field {
 }
 
 impl Note {
-    /// Who calls.
-    pub fn caller(&self, caller: &Caller) {
-        self.with(|noted| noted.caller = Some(caller.clone()));
+    /// Who calls; whether that was not known yet.
+    pub fn caller(&self, caller: &Caller) -> bool {
+        self.with(|noted| noted.caller.replace(caller.clone()).is_none())
     }
 
     /// What they need to be permitted.
@@ -88,8 +88,8 @@ impl Note {
         });
     }
 
-    fn with(&self, note: impl FnOnce(&mut Noted)) {
-        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn with<T>(&self, note: impl FnOnce(&mut Noted) -> T) -> T {
+        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn take(&self) -> Noted {

@@ -14,6 +14,7 @@ use poem_openapi::error::AuthorizationError;
 
 use super::audit::Note;
 use super::error::ApiError;
+use super::rate::Rates;
 use crate::domain::Timestamp;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
@@ -122,8 +123,9 @@ fn verify(request: &Request, token: &str) -> poem::Result<Caller> {
     let services = request.data::<Arc<Services>>();
     let services = services.ok_or_else(|| ApiError::from(Error::internal("no services are attached")))?;
     let caller = services.accounts.caller(token).map_err(ApiError::from)?;
-    if let Some(note) = request.data::<Note>() {
-        note.caller(&caller);
+    let is_news = request.data::<Note>().is_some_and(|note| note.caller(&caller));
+    if let Some(rates) = request.data::<Arc<Rates>>().filter(|_| is_news) {
+        rates.count_caller(&caller).map_err(ApiError::from)?;
     }
     Ok(caller)
 }

@@ -34,6 +34,10 @@ pub struct Limits {
     pub ingest_bytes_max: u64,
     /// The most bytes of any other body of a caller; strangers may send less.
     pub body_bytes_max: usize,
+    /// Requests a second of one address without a token; 0 for any number.
+    pub strangers_per_second: u32,
+    /// Requests a second of one caller; 0 for any number.
+    pub caller_per_second: u32,
 }
 
 impl Default for Limits {
@@ -41,6 +45,8 @@ impl Default for Limits {
         Self {
             ingest_bytes_max: 64 * 1024 * 1024,
             body_bytes_max: 4 * 1024 * 1024,
+            strangers_per_second: 50,
+            caller_per_second: 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! answer into a shape; they hold no logic of their own and never see the store.
 //!
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
-//! [`limits`] bounds what a request may cost, [`audit`] tells who did what; [`rest`] and [`graphql`] are the two skins,
+//! [`limits`] bounds what a request may cost, [`rate`] how often it may ask, [`audit`] tells who did what; [`rest`] and [`graphql`] are the two skins,
 //! [`assets`] the pages, [`health`] the probes.
 
 pub mod assets;
@@ -12,6 +12,7 @@ pub mod graphql;
 pub mod guard;
 pub mod health;
 pub mod limits;
+pub mod rate;
 pub mod rest;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 
 use crate::services::Services;
 use limits::Limits;
+use rate::Rates;
 
 /// How the web is served.
 #[derive(Debug, Clone, Deserialize)]
@@ -106,6 +108,8 @@ pub fn routes(
         .data(graphql::schema(Arc::clone(&services)))
         .around(limits::bound)
         .around(audit::tell)
+        .around(rate::limit)
+        .data(Arc::new(Rates::new(&limits)))
         .data(services)
         .data(limits)
         .catch_all_error(error::as_response)

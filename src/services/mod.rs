@@ -5,7 +5,7 @@
 //! [`explain`] says why they are one, [`timeline`] what happened to them, [`judgement`] takes
 //! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
-//! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
+//! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
 //! [`audit`] keeps who did what; [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
@@ -27,6 +27,7 @@ pub mod history;
 pub mod ingest;
 pub mod interests;
 pub mod judgement;
+pub mod limiter;
 pub mod lookup;
 pub mod privacy;
 pub mod quality;

@@ -20,6 +20,7 @@ mod identity;
 mod layering;
 mod pipeline;
 mod quality;
+mod rates;
 mod remote;
 mod rest;
 mod resume;
