@@ -10,6 +10,7 @@
 
 pub mod accounts;
 mod audit;
+pub mod backup;
 pub mod batches;
 pub mod cohorts;
 pub mod commit;
@@ -106,6 +107,18 @@ pub enum StoreError {
         #[source]
         source: Box<surrealdb::Error>,
     },
+    /// The engine's keys can't be copied.
+    #[error("the store failed while it {doing}")]
+    Copy {
+        /// What was copied where.
+        doing: &'static str,
+        /// The engine's own words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What only an embedded store can do.
+    #[error("a SurrealDB server is backed up by its own means")]
+    NotEmbedded,
     /// A record does not hold what its table holds.
     #[error("a record can't be read: {0}")]
     Corrupt(String),
