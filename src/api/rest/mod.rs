@@ -1,5 +1,7 @@
 //! REST, described by OpenAPI: one struct a resource, its shapes beside it.
 
+mod account;
+mod accounts;
 mod analytics;
 pub mod batches;
 mod changes;
@@ -24,7 +26,7 @@ use poem_openapi::{OpenApiService, Tags};
 /// What the routes are about.
 #[derive(Tags)]
 pub enum Tag {
-    /// Log in.
+    /// Log in, and say who may.
     Auth,
     /// Send records.
     Ingest,
@@ -50,6 +52,8 @@ pub type Resources = (Collected, Used);
 /// Records, and the people they make.
 pub type Collected = (
     token::TokenApi,
+    account::AccountApi,
+    accounts::AccountsApi,
     ingest::IngestApi,
     quality::QualityApi,
     batches::BatchesApi,
@@ -79,6 +83,8 @@ pub use changes::wants_stream;
 pub fn service() -> OpenApiService<Resources, ()> {
     let collected: Collected = (
         token::TokenApi,
+        account::AccountApi,
+        accounts::AccountsApi,
         ingest::IngestApi,
         quality::QualityApi,
         batches::BatchesApi,
