@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fuzz fmt bench bench-ingest bench-classify clean
+.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-clients test-web test-remote fuzz fmt bench bench-ingest bench-classify clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -44,7 +44,7 @@ build: setup web ## Build the one binary
 run: model build ## Build, seed demo data, serve; prints the address and who may log in
 	$(cdp) serve --demo --demo-people 2000
 
-test: setup-test model web check-format lint deny test-rust test-web ## Everything that CI asks for
+test: setup-test model web check-format lint deny test-rust test-clients test-web ## Everything that CI asks for
 
 check-format:
 	cargo fmt --check
@@ -60,6 +60,9 @@ audit: setup-test ## Known vulnerabilities; apart from `test`, since it fetches 
 
 test-rust:
 	cargo test --release --locked
+
+test-clients: model build ## Generate the client examples, check their types, run them against a server
+	@scripts/test-clients
 
 test-web:
 	cd web-playground && npm run check && npm test
@@ -85,4 +88,5 @@ bench-classify: model ## Measure the sentence models beside PyTorch and onnxrunt
 
 clean: ## Remove what was built; ./data stays, it may be someone's
 	rm -rf web-playground/dist web-playground/node_modules
+	rm -rf clients/typescript/{node_modules,build,src/generated} clients/python/cdp_client
 	cargo clean

@@ -181,6 +181,7 @@ impl App {
         let settings = services::Settings {
             ingest: &config.ingest,
             activation: &activation,
+            audit: &config.audit,
         };
         let services = Services::new(&store, &pipeline, accounts, pseudonyms, &settings, index)?;
         set_up_users(config, &services).await?;

@@ -104,6 +104,7 @@ impl Road {
             login: &config.login,
             ingest: &config.ingest,
             activation: &config.activation,
+            audit: &config.audit,
         };
         let pseudonyms = privacy::pseudonyms(&privacy::Settings::default(), &store).await?;
         let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;

@@ -138,18 +138,23 @@ fn address_of(text: &str) -> Option<IpAddr> {
     bare.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// A client's address as a text; empty where there is no connection to one.
+/// Where a request comes from, as a text; empty where it came over no connection.
+pub fn address(request: &Request) -> String {
+    let peer = request.remote_addr().as_socket_addr().map(|address| address.ip());
+    let proxies = request.data::<Arc<Proxies>>();
+    let client = peer.map(|peer| match proxies {
+        Some(proxies) => proxies.client(peer, request.headers()),
+        None => peer,
+    });
+    client.map(|client| client.to_string()).unwrap_or_default()
+}
+
+/// [`address`] as an argument of a handler.
 pub struct ClientAddress(pub String);
 
 impl<'a> FromRequest<'a> for ClientAddress {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
-        let peer = request.remote_addr().as_socket_addr().map(|address| address.ip());
-        let proxies = request.data::<Arc<Proxies>>();
-        let client = peer.map(|peer| match proxies {
-            Some(proxies) => proxies.client(peer, request.headers()),
-            None => peer,
-        });
-        Ok(Self(client.map(|client| client.to_string()).unwrap_or_default()))
+        Ok(Self(address(request)))
     }
 }
 

@@ -12,6 +12,7 @@ use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
 use poem_openapi::error::AuthorizationError;
 
+use super::audit::Note;
 use super::error::ApiError;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
@@ -26,7 +27,7 @@ macro_rules! permission {
         pub struct $name(pub Caller);
 
         async fn $check(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-            permit(verify(request, &bearer.token).await?, Permission::$permission)
+            permitted(request, &bearer.token, Permission::$permission).await
         }
     };
 }
@@ -103,8 +104,20 @@ pub fn permit(caller: Caller, permission: Permission) -> poem::Result<Caller> {
     Err(ApiError::from(Error::new(ErrorCode::Forbidden, message)).into())
 }
 
+async fn permitted(request: &Request, token: &str, permission: Permission) -> poem::Result<Caller> {
+    let caller = verify(request, token).await?;
+    if let Some(note) = request.data::<Note>() {
+        note.permission(permission);
+    }
+    permit(caller, permission)
+}
+
 async fn verify(request: &Request, token: &str) -> poem::Result<Caller> {
     let services = request.data::<Arc<Services>>();
     let services = services.ok_or_else(|| ApiError::from(Error::internal("no services are attached")))?;
-    Ok(services.accounts.caller(token).await.map_err(ApiError::from)?)
+    let caller = services.accounts.caller(token).await.map_err(ApiError::from)?;
+    if let Some(note) = request.data::<Note>() {
+        note.caller(&caller);
+    }
+    Ok(caller)
 }

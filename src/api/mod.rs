@@ -2,11 +2,12 @@
 //! answer into a shape; they hold no logic of their own and never see the store.
 //!
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
-//! [`limits`] bounds what a request may cost; [`rest`] and [`graphql`] are the two skins,
-//! [`assets`] the pages, [`health`] the probes, [`well_known`] the keys; [`client`] says where a
-//! request comes from.
+//! [`limits`] bounds what a request may cost, [`audit`] tells who did what; [`rest`] and [`graphql`]
+//! are the two skins, [`assets`] the pages, [`health`] the probes, [`well_known`] the keys;
+//! [`client`] says where a request comes from.
 
 pub mod assets;
+pub mod audit;
 pub mod client;
 pub mod error;
 pub mod graphql;
@@ -140,6 +141,7 @@ pub fn routes(
         .nest("/api", api)
         .data(graphql::schema(Arc::clone(&services)))
         .around(limits::bound)
+        .around(audit::tell)
         .data(services)
         .data(proxies)
         .data(limits)

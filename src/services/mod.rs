@@ -7,13 +7,14 @@
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
-//! [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
+//! [`audit`] keeps who did what; [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
 pub mod activation;
 pub mod analytics;
 mod attempts;
+pub mod audit;
 pub mod backfill;
 pub mod classification;
 pub mod cohorts;
@@ -51,6 +52,8 @@ pub struct Settings<'a> {
     pub ingest: &'a crate::ingest::Settings,
     /// What leaves the platform.
     pub activation: &'a crate::activation::Settings,
+    /// Who did what.
+    pub audit: &'a audit::Settings,
 }
 
 /// All services, as the skins hold them.
@@ -83,6 +86,8 @@ pub struct Services {
     pub activation: activation::Activation,
     /// Says how the platform fares.
     pub analytics: analytics::Analytics,
+    /// Keeps who did what.
+    pub audit: audit::Audit,
     /// Stand for identifiers where these may not stand.
     pub pseudonyms: Arc<Pseudonyms>,
     /// Runs as long as this does.
@@ -106,6 +111,7 @@ impl Services {
         index: search::OpenIndex,
     ) -> Result<Arc<Self>, SenderError> {
         let names = cohorts::NameBook::of(pipeline);
+        let pseudonyms = Arc::new(pseudonyms);
         let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
         let backfills = backfill::Backfills::start(store, pipeline, &definitions);
         let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
@@ -124,7 +130,8 @@ impl Services {
             ),
             backfills,
             definitions,
-            pseudonyms: Arc::new(pseudonyms),
+            audit: audit::Audit::start(store, Arc::clone(&pseudonyms), settings.audit),
+            pseudonyms,
             _schedule: schedule::Schedule::start(store, pipeline),
             search: search::Search::new(store.clone(), pipeline, names.clone(), index),
             classification: classification::Classification::new(pipeline.clone(), names),
@@ -140,6 +147,7 @@ impl Services {
     /// the store.
     pub async fn stop(&self) {
         self.activation.finish().await;
+        self.audit.finish().await;
         self.pipeline.stop().await;
         self.search.finish().await;
     }

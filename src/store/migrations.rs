@@ -44,6 +44,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../schema/store/010_secrets.surql"),
     ),
     ("011_auth", include_str!("../../schema/store/011_auth.surql")),
+    ("014_audit", include_str!("../../schema/store/014_audit.surql")),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

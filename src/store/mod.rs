@@ -9,6 +9,7 @@
 //! record each. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
+mod audit;
 pub mod batches;
 pub mod cohorts;
 pub mod commit;

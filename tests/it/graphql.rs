@@ -53,6 +53,11 @@ const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
         Permission::Classify,
     ),
     (
+        "auditLog",
+        "{ auditLog { entries { action } } }",
+        Permission::Audit,
+    ),
+    (
         "analyticsSummary",
         "{ analyticsSummary { people } }",
         Permission::Read,

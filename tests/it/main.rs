@@ -5,6 +5,7 @@
 
 mod activation;
 mod analytics;
+mod audit;
 mod bad_input;
 mod batches;
 mod browser;

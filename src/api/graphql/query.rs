@@ -9,6 +9,7 @@ use super::services;
 use super::types::analytics::{
     AnalyticsPoint, AnalyticsStep, AnalyticsSubject, AnalyticsSummary, CohortHistory, FrequentInterest,
 };
+use super::types::audit::AuditLog;
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
 use super::types::correction::{Backfill, Correction};
@@ -27,6 +28,7 @@ use crate::domain::error::Error;
 use crate::domain::role::Permission;
 use crate::services::activation::webhooks::DELIVERIES_PAGE_MAX;
 use crate::services::analytics::HISTORY_MAX;
+use crate::services::audit::Asked;
 use crate::services::definitions::SAMPLE_MAX;
 use crate::services::search::HITS_MAX;
 use crate::services::search::interests::FREQUENT_MAX;
@@ -554,5 +556,39 @@ impl Query {
             line: stored.row.line,
             verbatim: stored.row.verbatim,
         }))
+    }
+
+    /// Who read, changed, exported or erased what, the newest first. Nobody's cookie or address
+    /// stands in it: ask with one, and it is looked for by its pseudonym.
+    #[graphql(
+        guard = "Needs(Permission::Audit)",
+        complexity = "page::cost(first, child_complexity) + SEARCH_COST"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "one for each argument of the field")]
+    async fn audit_log(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The name of who called, or by which somebody tried to log in.")] user: Option<
+            String,
+        >,
+        #[graphql(desc = "What was asked for, for example `getUser` or `Query.profile`.")] action: Option<
+            String,
+        >,
+        #[graphql(desc = "A cookie about which was asked.")] cookie: Option<String>,
+        #[graphql(desc = "An address about which was asked.")] email: Option<String>,
+        #[graphql(desc = "From when on.")] from: Option<Timestamp>,
+        #[graphql(desc = "Before when.")] until: Option<Timestamp>,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<AuditLog> {
+        let limit = page::limit(first)?;
+        let asked = Asked {
+            user,
+            action,
+            cookie,
+            email,
+            from,
+            until,
+        };
+        Ok(services(ctx)?.audit.find(&asked, limit).await?.into())
     }
 }

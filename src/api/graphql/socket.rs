@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{CdpSchema, error};
+use crate::api::audit::{Note, tell_subscription};
 use crate::api::error::ApiError;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
@@ -116,7 +117,11 @@ async fn serve(stream: WebSocketStream, services: Arc<Services>, schema: CdpSche
         .take_while(|message| ready(message.is_ok()))
         .filter_map(|message| ready(message.ok().filter(Message::is_text)))
         .map(Message::into_bytes);
-    let answers = Protocol::new(Bounded(schema), Box::pin(messages), WebSocketProtocols::GraphQLWS)
+    let bounded = Bounded {
+        schema,
+        services: Arc::clone(&services),
+    };
+    let answers = Protocol::new(bounded, Box::pin(messages), WebSocketProtocols::GraphQLWS)
         .on_connection_init(move |payload| async move { introduce(&payload, &services, &term).await });
     pass_on(answers, sink, &mut terms, &mut open).await;
 }
@@ -177,11 +182,14 @@ async fn introduce(
 /// The schema, with what the route over POST sees to: who may not read sees no schema, and every
 /// error has a code.
 #[derive(Clone)]
-struct Bounded(CdpSchema);
+struct Bounded {
+    schema: CdpSchema,
+    services: Arc<Services>,
+}
 
 impl Executor for Bounded {
     async fn execute(&self, request: GraphRequest) -> GraphResponse {
-        let mut response = self.0.execute(request).await;
+        let mut response = self.schema.execute(request).await;
         error::complete(&mut response);
         response
     }
@@ -198,8 +206,11 @@ impl Executor for Bounded {
         } else {
             request.disable_introspection()
         };
-        let responses = Executor::execute_stream(&self.0, request, session);
-        let completed = responses.map(|mut response| {
+        let note = Note::default();
+        let responses = Executor::execute_stream(&self.schema, request.data(note.clone()), session);
+        let services = Arc::clone(&self.services);
+        let completed = responses.map(move |mut response| {
+            tell_subscription(&services, &note);
             error::complete(&mut response);
             response
         });

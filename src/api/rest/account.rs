@@ -9,6 +9,7 @@ use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
 
 use super::Tag;
+use crate::api::audit::Note;
 use crate::api::client::ClientAddress;
 use crate::api::error::ApiError;
 use crate::api::guard::Known;
@@ -127,8 +128,10 @@ impl AccountApi {
         caller: Known,
         services: Data<&Arc<Services>>,
         address: ClientAddress,
+        note: Data<&Note>,
         request: Json<PasswordRequest>,
     ) -> Result<(), ApiError> {
+        note.own_account();
         let PasswordRequest {
             old_password,
             new_password,
@@ -174,9 +177,11 @@ impl AccountApi {
         &self,
         caller: Known,
         services: Data<&Arc<Services>>,
+        note: Data<&Note>,
         /// The session's id.
         id: Path<String>,
     ) -> Result<(), ApiError> {
+        note.own_account();
         Ok(services.accounts.end_session(&caller.0, &id).await?)
     }
 }

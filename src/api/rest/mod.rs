@@ -3,6 +3,7 @@
 mod account;
 mod accounts;
 mod analytics;
+mod audit;
 pub mod batches;
 mod changes;
 pub mod classify;
@@ -54,6 +55,7 @@ pub type Collected = (
     token::TokenApi,
     account::AccountApi,
     accounts::AccountsApi,
+    audit::AuditApi,
     ingest::IngestApi,
     quality::QualityApi,
     batches::BatchesApi,
@@ -85,6 +87,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         token::TokenApi,
         account::AccountApi,
         accounts::AccountsApi,
+        audit::AuditApi,
         ingest::IngestApi,
         quality::QualityApi,
         batches::BatchesApi,

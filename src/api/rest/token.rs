@@ -9,6 +9,7 @@ use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
 
 use super::Tag;
+use crate::api::audit::Note;
 use crate::api::client::ClientAddress;
 use crate::api::error::ApiError;
 use crate::services::Services;
@@ -65,8 +66,8 @@ impl From<Login> for Token {
             access_token: login.access_token,
             token_type: "Bearer".to_owned(),
             expires_in: login.expires_in_s,
-            role: login.role.to_string(),
-            scope: login.scopes.to_string(),
+            role: login.caller.role.to_string(),
+            scope: login.caller.scopes.to_string(),
             refresh_token: login.refresh_token,
             refresh_expires_in: login.refresh_expires_in_s,
         }
@@ -88,6 +89,7 @@ impl TokenApi {
         &self,
         services: Data<&Arc<Services>>,
         address: ClientAddress,
+        note: Data<&Note>,
         credentials: Json<Credentials>,
     ) -> Result<Json<Token>, ApiError> {
         let Credentials {
@@ -95,11 +97,13 @@ impl TokenApi {
             password,
             scope,
         } = credentials.0;
+        note.log_in(&services, &username);
         let password = SecretString::from(password);
         let accounts = &services.accounts;
         let login = accounts
             .log_in(&username, password, scope.as_deref(), &address.0)
             .await?;
+        note.caller(&login.caller);
         Ok(Json(login.into()))
     }
 

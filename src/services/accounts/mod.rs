@@ -99,10 +99,8 @@ pub struct Login {
     pub refresh_token: String,
     /// Seconds until that expires.
     pub refresh_expires_in_s: u64,
-    /// Whose it is.
-    pub role: Role,
-    /// What it reaches to.
-    pub scopes: Scopes,
+    /// Whom they speak for.
+    pub caller: Caller,
 }
 
 /// How long things are good for.
@@ -313,8 +311,13 @@ impl Accounts {
             expires_in_s: ttl.as_secs(),
             refresh_token: refresh.text(),
             refresh_expires_in_s: refresh_left.as_secs(),
-            role: session.role,
-            scopes: session.scopes,
+            caller: Caller {
+                name: session.user.clone(),
+                role: session.role,
+                scopes: session.scopes,
+                session: Some(session.id),
+                expires_at: after(now, ttl),
+            },
         })
     }
 
