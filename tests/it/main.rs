@@ -5,6 +5,7 @@
 
 mod activation;
 mod analytics;
+mod auth;
 mod audit;
 mod bad_input;
 mod batches;

@@ -8,9 +8,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::{Client, Url, redirect};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -23,8 +25,9 @@ use crate::domain::role::Caller;
 /// How long keys are taken without asking: a key that an issuer withdraws is good no longer here.
 const FRESH: Duration = Duration::from_mins(10);
 
-/// The pause between two fetches, however many tokens name keys that nobody has.
-const PAUSE: Duration = Duration::from_secs(10);
+/// Fetches a minute of one issuer, and at once, however many tokens name keys that nobody has.
+const FETCHES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(5);
+const FETCHES_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
 
 /// How long an issuer may take; a request waits for it.
 const FETCH_MAX: Duration = Duration::from_secs(5);
@@ -41,8 +44,9 @@ pub(super) struct Issuers {
 struct Known {
     issuer: Issuer,
     keys: RwLock<Kept>,
-    /// When it was last asked for; held while it is.
-    tried: Mutex<Option<Instant>>,
+    budget: DefaultDirectRateLimiter,
+    /// Held while they are fetched.
+    fetching: Mutex<()>,
 }
 
 #[derive(Default, Clone)]
@@ -82,7 +86,10 @@ impl Issuers {
             let issuer = Known {
                 issuer,
                 keys: RwLock::default(),
-                tried: Mutex::default(),
+                budget: RateLimiter::direct(
+                    Quota::per_minute(FETCHES_PER_MINUTE).allow_burst(FETCHES_AT_ONCE),
+                ),
+                fetching: Mutex::default(),
             };
             known.insert(name, issuer);
         }
@@ -117,23 +124,22 @@ impl Known {
         kept.clone()
     }
 
-    /// Fetches the keys, unless that was tried a moment ago. Who needs one that is there waits for
+    /// Fetches the keys, unless that was done often of late. Who needs one that is there waits for
     /// nobody else's fetch.
     async fn fetch(&self, client: &Client, kid: &str) -> bool {
-        let mut tried = if self.kept().keys.contains_key(kid) {
-            match self.tried.try_lock() {
-                Ok(tried) => tried,
+        let _fetching = if self.kept().keys.contains_key(kid) {
+            match self.fetching.try_lock() {
+                Ok(fetching) => fetching,
                 Err(_) => return false,
             }
         } else {
-            self.tried.lock().await
+            self.fetching.lock().await
         };
         let kept = self.kept();
         let is_there = kept.is_fresh() && kept.keys.contains_key(kid);
-        if is_there || tried.is_some_and(|tried| tried.elapsed() < PAUSE) {
+        if is_there || self.budget.check().is_err() {
             return false;
         }
-        *tried = Some(Instant::now());
         match fetch(client, self.issuer.jwks_url()).await {
             Ok(keys) => {
                 let mut kept = self.keys.write().unwrap_or_else(PoisonError::into_inner);

@@ -424,6 +424,7 @@ impl Accounts {
     pub async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.revocations.forget(now - self.memory());
         self.store.drop_signing_keys(now).await?;
+        self.keys.load().await?;
         self.store.drop_sessions(now, now - self.memory()).await
     }
 }
