@@ -1,7 +1,7 @@
 //! Where a client is: the other end of its connection, or, where that is a proxy that is trusted,
 //! who the proxy says it is. Anybody can send the headers that say so.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use poem::http::HeaderMap;
@@ -140,7 +140,7 @@ fn address_of(text: &str) -> Option<IpAddr> {
 
 /// Where a request comes from, as a text; empty where it came over no connection.
 pub fn address(request: &Request) -> String {
-    let peer = request.remote_addr().as_socket_addr().map(|address| address.ip());
+    let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
     let proxies = request.data::<Arc<Proxies>>();
     let client = peer.map(|peer| match proxies {
         Some(proxies) => proxies.client(peer, request.headers()),

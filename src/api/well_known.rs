@@ -15,7 +15,7 @@ const CACHING: &str = "public, max-age=300";
 
 /// The keys, as a JWK set (RFC 7517).
 #[handler]
-pub fn jwks(services: Data<&Arc<Services>>) -> Response {
+pub fn jwks(Data(services): Data<&Arc<Services>>) -> Response {
     Response::builder()
         .content_type("application/jwk-set+json")
         .header(header::CACHE_CONTROL, CACHING)

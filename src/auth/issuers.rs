@@ -153,8 +153,12 @@ impl Issuer {
             .ok_or(TokenError::Incomplete)?;
         let role = self.role(&claims).ok_or(TokenError::NoRole)?;
         let scopes = Scopes::of(role);
-        let expires_at = claims["exp"].as_f64().map(|exp| exp as i64);
-        let expires_at = expires_at.and_then(|exp| Timestamp::from_timestamp(exp, 0));
+        let exp = &claims["exp"];
+        // Some issuers write fractions of a second.
+        let exp = exp
+            .as_i64()
+            .or_else(|| exp.to_string().split('.').next()?.parse().ok());
+        let expires_at = exp.and_then(|exp| Timestamp::from_timestamp(exp, 0));
         Ok(Caller {
             name: format!("{}:{name}", self.prefix),
             role,

@@ -111,8 +111,8 @@ impl Keyring {
             let good = self.entries.iter().filter(move |entry| entry.is_good(now));
             good.filter_map(|entry| Some((entry, entry.signer.as_ref()?)))
         };
-        let come = able().filter(|(entry, _)| entry.signs_from <= now);
-        come.last().or_else(|| able().next())
+        let mut come = able().filter(|(entry, _)| entry.signs_from <= now);
+        come.next_back().or_else(|| able().next())
     }
 
     /// A token, good from `now` on.
@@ -197,7 +197,7 @@ mod tests {
 
     /// A ring of some keys, the last of which signs, and the keys.
     struct Ring {
-        ring: Keyring,
+        keys: Keyring,
         stored: Vec<SealedKey>,
         sealer: Sealer,
     }
@@ -218,7 +218,7 @@ mod tests {
             });
             let stored: Vec<SealedKey> = stored.collect();
             Self {
-                ring: Keyring::new(&stored, &sealer, None),
+                keys: Keyring::new(&stored, &sealer, None),
                 stored,
                 sealer,
             }
@@ -230,7 +230,7 @@ mod tests {
 
         fn verify(&self, token: &str) -> Result<Caller, TokenError> {
             let now = Utc::now();
-            self.ring.verify(token, &peek(token)?, now)
+            self.keys.verify(token, &peek(token)?, now)
         }
 
         fn pkcs8(&self) -> Vec<u8> {
@@ -287,7 +287,7 @@ mod tests {
         let ring = Ring::of(1);
         for role in Role::ALL {
             let now = Utc::now();
-            let token = ring.ring.issue(&grant(role), now).unwrap();
+            let token = ring.keys.issue(&grant(role), now).unwrap();
             let caller = ring.verify(&token).unwrap();
             assert_eq!((caller.name.as_str(), caller.role), ("ada", role));
             assert_eq!(caller.scopes, Scopes::of(role));
@@ -301,7 +301,7 @@ mod tests {
     fn an_expired_token_is_refused_as_such() {
         let ring = Ring::of(1);
         let long_ago = Utc::now() - Duration::from_secs(60 + LEEWAY_S + 2);
-        let token = ring.ring.issue(&grant(Role::Viewer), long_ago).unwrap();
+        let token = ring.keys.issue(&grant(Role::Viewer), long_ago).unwrap();
         assert!(matches!(ring.verify(&token), Err(TokenError::Expired)));
     }
 
@@ -309,29 +309,29 @@ mod tests {
     fn the_newest_key_signs_from_its_time_on_and_older_ones_verify_until_theirs() {
         let mut ring = Ring::of(2);
         let now = Utc::now();
-        assert_eq!(ring.ring.signing(now), Some(ring.stored[1].kid.as_str()));
+        assert_eq!(ring.keys.signing(now), Some(ring.stored[1].kid.as_str()));
         let of_both = [0, 1].map(|at| {
             let alone = Keyring::new(&ring.stored[at..=at], &ring.sealer, None);
             alone.issue(&grant(Role::Viewer), now).unwrap()
         });
         ring.stored[1].signs_from = now + Duration::from_secs(5);
-        ring.ring = ring.again();
-        assert_eq!(ring.ring.signing(now), Some(ring.stored[0].kid.as_str()));
+        ring.keys = ring.again();
+        assert_eq!(ring.keys.signing(now), Some(ring.stored[0].kid.as_str()));
         assert!(of_both.iter().all(|token| ring.verify(token).is_ok()));
-        assert_eq!(ring.ring.jwks(now)["keys"].as_array().unwrap().len(), 2);
+        assert_eq!(ring.keys.jwks(now)["keys"].as_array().unwrap().len(), 2);
         ring.stored[0].until = Some(now);
-        ring.ring = ring.again();
+        ring.keys = ring.again();
         assert!(matches!(ring.verify(&of_both[0]), Err(TokenError::UnknownKey)));
         assert!(ring.verify(&of_both[1]).is_ok());
         // Somebody must sign.
-        assert_eq!(ring.ring.signing(now), Some(ring.stored[1].kid.as_str()));
-        assert_eq!(ring.ring.jwks(now)["keys"].as_array().unwrap().len(), 1);
+        assert_eq!(ring.keys.signing(now), Some(ring.stored[1].kid.as_str()));
+        assert_eq!(ring.keys.jwks(now)["keys"].as_array().unwrap().len(), 1);
     }
 
     #[test]
     fn keys_that_another_secret_sealed_prove_nothing() {
         let ring = Ring::of(1);
-        let token = ring.ring.issue(&grant(Role::Viewer), Utc::now()).unwrap();
+        let token = ring.keys.issue(&grant(Role::Viewer), Utc::now()).unwrap();
         let other = Sealer::new(&SecretString::from("fedcba9876543210fedcba9876543210")).unwrap();
         let blind = Keyring::new(&ring.stored, &other, None);
         let read = blind.verify(&token, &peek(&token).unwrap(), Utc::now());
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_shared_secret_signs_nothing_not_even_our_public_key() {
         let ring = Ring::of(1);
-        let x = ring.ring.jwks(Utc::now())["keys"][0]["x"]
+        let x = ring.keys.jwks(Utc::now())["keys"][0]["x"]
             .as_str()
             .unwrap()
             .to_owned();
@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn a_signature_is_not_carried_over_to_other_claims() {
         let ring = Ring::of(1);
-        let issued = ring.ring.issue(&grant(Role::Viewer), Utc::now()).unwrap();
+        let issued = ring.keys.issue(&grant(Role::Viewer), Utc::now()).unwrap();
         let parts: Vec<&str> = issued.split('.').collect();
         let mut promoted = good_claims();
         promoted["role"] = json!("admin");

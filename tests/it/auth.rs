@@ -110,7 +110,11 @@ async fn of_many_exchanges_at_once_one_token_is_good_in_the_end() {
     let app = TestApp::start().await;
     let first = tokens(&app, Role::Viewer).await;
     let answers = join_all((0..8).map(|_| renew(&app, &first))).await;
-    let given: Vec<Value> = answers.iter().filter(|answer| answer.status == 200).map(Answer::json).collect();
+    let given: Vec<Value> = answers
+        .iter()
+        .filter(|answer| answer.status == 200)
+        .map(Answer::json)
+        .collect();
     assert!(!given.is_empty());
     assert!(
         answers.iter().all(|answer| matches!(answer.status, 200 | 503)),
@@ -129,7 +133,11 @@ async fn made_up_refresh_tokens_end_nothing() {
     let tokens = tokens(&app, Role::Viewer).await;
     let good = tokens["refresh_token"].as_str().unwrap();
     let session = &good[..good.len() - 43];
-    for made_up in [format!("{session}{}", "A".repeat(43)), "nonsense".to_owned(), String::new()] {
+    for made_up in [
+        format!("{session}{}", "A".repeat(43)),
+        "nonsense".to_owned(),
+        String::new(),
+    ] {
         let shown = json!({ "refresh_token": made_up });
         post(&app, "/api/auth/refresh", &shown)
             .await
@@ -146,7 +154,12 @@ async fn logging_out_ends_the_session_and_what_is_open_of_it() {
     let http = reqwest::Client::new();
     let credentials = json!({ "username": "viewer", "password": "demo-viewer" });
     let post = |path: &str, body: &Value| http.post(format!("{}{path}", app.url)).json(body).send();
-    let tokens: Value = post("/api/auth/token", &credentials).await.unwrap().json().await.unwrap();
+    let tokens: Value = post("/api/auth/token", &credentials)
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let token = tokens["access_token"].as_str().unwrap();
     let mut socket = Socket::open(&app.url).await.unwrap();
     socket
@@ -169,10 +182,17 @@ async fn logging_out_ends_the_session_and_what_is_open_of_it() {
         while let Ok(Some(_)) = stream.chunk().await {}
     });
     ended.await.expect("the stream ends");
-    let me = http.get(format!("{}/api/auth/me", app.url)).bearer_auth(token).send();
+    let me = http
+        .get(format!("{}/api/auth/me", app.url))
+        .bearer_auth(token)
+        .send();
     assert_eq!(me.await.unwrap().status(), 401);
     assert_eq!(post("/api/auth/refresh", &shown).await.unwrap().status(), 401);
-    assert_eq!(post("/api/auth/revoke", &shown).await.unwrap().status(), 200, "again");
+    assert_eq!(
+        post("/api/auth/revoke", &shown).await.unwrap().status(),
+        200,
+        "again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,13 +226,19 @@ async fn a_log_in_gets_the_scopes_that_it_asks_for_and_no_more() {
     with(&app, &renewed, Method::GET, "/api/cohorts", None).await.ok();
     let refused = with(&app, &renewed, Method::GET, "/api/auth/users", None).await;
     let error = refused.error(403, "forbidden");
-    assert!(error["message"].as_str().unwrap().contains("users:manage"), "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains("users:manage"),
+        "{error}"
+    );
     let who = me(&app, &renewed).await.ok();
     assert_eq!(
         (&who["role"], &who["scopes"]),
         (&json!("admin"), &json!(["profiles:read", "audit:read"]))
     );
-    assert!(who["expires_at"].is_string() && who["session_id"].is_string(), "{who}");
+    assert!(
+        who["expires_at"].is_string() && who["session_id"].is_string(),
+        "{who}"
+    );
     for (username, scope) in [("viewer", "users:manage"), ("admin", "everything")] {
         let password = format!("demo-{username}");
         let asked = json!({ "username": username, "password": password, "scope": scope });
@@ -229,14 +255,19 @@ async fn users_are_added_changed_disabled_and_removed() {
         (&ann["name"], &ann["role"], &ann["disabled"], &ann["demo"]),
         (&json!("ann"), &json!("viewer"), &json!(false), &json!(false))
     );
-    assert_eq!(add_user(&app, "Ann", Role::Viewer).await.error(409, "conflict")["field"], "name");
+    assert_eq!(
+        add_user(&app, "Ann", Role::Viewer).await.error(409, "conflict")["field"],
+        "name"
+    );
     let users = app.get("/api/auth/users").await;
     assert_eq!(users["users"].as_array().unwrap().len(), 5);
     assert!(!users.to_string().contains("argon2"), "{users}");
 
     let first = log_in(&app, "ann", PASSWORD).await.ok();
     let promoted = json!({ "role": "analyst" });
-    let changed = admin(&app, Method::PUT, "/api/auth/users/ann", Some(&promoted)).await.ok();
+    let changed = admin(&app, Method::PUT, "/api/auth/users/ann", Some(&promoted))
+        .await
+        .ok();
     assert_eq!(changed["role"], "analyst");
     // What she was before is no more.
     me(&app, &first).await.error(401, "unauthorized");
@@ -245,17 +276,26 @@ async fn users_are_added_changed_disabled_and_removed() {
     assert_eq!(second["role"], "analyst");
 
     let disabled = json!({ "disabled": true });
-    admin(&app, Method::PUT, "/api/auth/users/ann", Some(&disabled)).await.ok();
+    admin(&app, Method::PUT, "/api/auth/users/ann", Some(&disabled))
+        .await
+        .ok();
     me(&app, &second).await.error(401, "unauthorized");
     renew(&app, &second).await.error(401, "unauthorized");
     let refused = log_in(&app, "ann", PASSWORD).await;
     assert_eq!(refused.text, log_in(&app, "ann", "a wrong password").await.text);
     let enabled = json!({ "disabled": false, "password": "another long password" });
-    admin(&app, Method::PUT, "/api/auth/users/ann", Some(&enabled)).await.ok();
+    admin(&app, Method::PUT, "/api/auth/users/ann", Some(&enabled))
+        .await
+        .ok();
     log_in(&app, "ann", PASSWORD).await.error(401, "unauthorized");
     let third = log_in(&app, "ann", "another long password").await.ok();
 
-    assert_eq!(admin(&app, Method::DELETE, "/api/auth/users/ann", None).await.status, 200);
+    assert_eq!(
+        admin(&app, Method::DELETE, "/api/auth/users/ann", None)
+            .await
+            .status,
+        200
+    );
     me(&app, &third).await.error(401, "unauthorized");
     for method in [Method::DELETE, Method::PUT] {
         admin(&app, method, "/api/auth/users/ann", Some(&json!({})))
@@ -280,9 +320,18 @@ async fn somebody_is_always_left_in_charge() {
     let second = log_in(&app, "second", PASSWORD).await.ok();
     let (one, other) = tokio::join!(
         admin(&app, Method::PUT, "/api/auth/users/second", Some(&changes[0])),
-        with(&app, &second, Method::PUT, "/api/auth/users/admin", Some(&changes[0])),
+        with(
+            &app,
+            &second,
+            Method::PUT,
+            "/api/auth/users/admin",
+            Some(&changes[0])
+        ),
     );
-    let done = [&one, &other].into_iter().filter(|answer| answer.status == 200).count();
+    let done = [&one, &other]
+        .into_iter()
+        .filter(|answer| answer.status == 200)
+        .count();
     assert_eq!(done, 1, "{one:?} {other:?}");
 }
 
@@ -304,7 +353,12 @@ async fn names_and_passwords_that_will_not_do_are_refused() {
         assert_eq!(refused.error(400, "bad_request")["field"], field, "{user}");
     }
     let user = json!({ "name": "ann", "role": "viewer", "password": long });
-    assert_eq!(admin(&app, Method::POST, "/api/auth/users", Some(&user)).await.status, 400);
+    assert_eq!(
+        admin(&app, Method::POST, "/api/auth/users", Some(&user))
+            .await
+            .status,
+        400
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,7 +379,12 @@ async fn who_changes_their_password_goes_on_and_their_other_sessions_end() {
         assert_eq!(refused.error(400, "bad_request")["field"], field);
     }
     let body = change(PASSWORD, new);
-    assert_eq!(with(&app, &mine, Method::PUT, "/api/auth/password", Some(&body)).await.status, 200);
+    assert_eq!(
+        with(&app, &mine, Method::PUT, "/api/auth/password", Some(&body))
+            .await
+            .status,
+        200
+    );
     me(&app, &mine).await.ok();
     renew(&app, &mine).await.ok();
     me(&app, &other).await.error(401, "unauthorized");
@@ -341,7 +400,9 @@ async fn sessions_are_listed_and_ended_by_whose_they_are_and_by_administrators()
         log_in(&app, "ann", PASSWORD).await.ok(),
         log_in(&app, "ann", PASSWORD).await.ok(),
     );
-    let listed = with(&app, &mine, Method::GET, "/api/auth/sessions", None).await.ok();
+    let listed = with(&app, &mine, Method::GET, "/api/auth/sessions", None)
+        .await
+        .ok();
     let listed = listed["sessions"].as_array().unwrap().clone();
     assert_eq!(listed.len(), 2);
     assert!(listed.iter().all(|session| session["user"] == "ann"));
@@ -362,11 +423,19 @@ async fn sessions_are_listed_and_ended_by_whose_they_are_and_by_administrators()
     with(&app, &viewer, Method::GET, "/api/auth/sessions?user=ann", None)
         .await
         .error(403, "forbidden");
-    assert_eq!(with(&app, &mine, Method::DELETE, &path(&ids[0]), None).await.status, 200);
+    assert_eq!(
+        with(&app, &mine, Method::DELETE, &path(&ids[0]), None)
+            .await
+            .status,
+        200
+    );
     me(&app, &other).await.error(401, "unauthorized");
     let listed = app.get("/api/auth/sessions?user=ann").await;
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 1);
-    assert_eq!(admin(&app, Method::DELETE, &path(&ids[1]), None).await.status, 200);
+    assert_eq!(
+        admin(&app, Method::DELETE, &path(&ids[1]), None).await.status,
+        200
+    );
     me(&app, &mine).await.error(401, "unauthorized");
     admin(&app, Method::DELETE, &path("nonsense"), None)
         .await
@@ -377,7 +446,9 @@ async fn sessions_are_listed_and_ended_by_whose_they_are_and_by_administrators()
 fn verified(jwks: &Value, token: &str) -> Option<Value> {
     let header = jsonwebtoken::decode_header(token).unwrap();
     let keys = jwks["keys"].as_array().unwrap();
-    let jwk = keys.iter().find(|jwk| jwk["kid"] == header.kid.clone().unwrap())?;
+    let jwk = keys
+        .iter()
+        .find(|jwk| jwk["kid"] == header.kid.clone().unwrap())?;
     let jwk = serde_json::from_value(jwk.clone()).unwrap();
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.set_audience(&["cdp-api"]);
@@ -391,7 +462,9 @@ async fn a_new_key_signs_and_the_one_before_verifies_until_its_last_token_is_ove
     let accounts = app.services.accounts.clone();
     let app = TestApp::of(app).await;
     let before = tokens(&app, Role::Viewer).await;
-    let rotated = admin(&app, Method::POST, "/api/auth/keys/rotate", None).await.ok();
+    let rotated = admin(&app, Method::POST, "/api/auth/keys/rotate", None)
+        .await
+        .ok();
     let after = tokens(&app, Role::Viewer).await;
     let answer = Answer::of(app.client().get("/.well-known/jwks.json").send().await).await;
     assert_eq!(answer.header("cache-control"), "public, max-age=300");
@@ -402,7 +475,10 @@ async fn a_new_key_signs_and_the_one_before_verifies_until_its_last_token_is_ove
         me(&app, tokens).await.ok();
         // Whoever knows the published keys alone can check our tokens.
         let claims = verified(&jwks, tokens["access_token"].as_str().unwrap()).unwrap();
-        assert_eq!((&claims["sub"], &claims["iss"]), (&json!("viewer"), &json!("cdp")));
+        assert_eq!(
+            (&claims["sub"], &claims["iss"]),
+            (&json!("viewer"), &json!("cdp"))
+        );
     }
     let kid = |tokens: &Value| {
         let header = jsonwebtoken::decode_header(tokens["access_token"].as_str().unwrap());
@@ -412,7 +488,9 @@ async fn a_new_key_signs_and_the_one_before_verifies_until_its_last_token_is_ove
     assert_ne!(kid(&before), kid(&after));
 
     accounts.sweep(Utc::now() + TimeDelta::hours(1)).await.unwrap();
-    let jwks = Answer::of(app.client().get("/.well-known/jwks.json").send().await).await.ok();
+    let jwks = Answer::of(app.client().get("/.well-known/jwks.json").send().await)
+        .await
+        .ok();
     assert_eq!(jwks["keys"].as_array().unwrap().len(), 1);
     assert!(verified(&jwks, before["access_token"].as_str().unwrap()).is_none());
     me(&app, &after).await.ok();
@@ -483,9 +561,14 @@ async fn people_of_another_issuer_get_in_by_their_roles() {
         (&who["name"], &who["role"], &who["session_id"]),
         (&json!("login.example.com:ann"), &json!("analyst"), &json!(null))
     );
-    assert_eq!(who["scopes"].as_array().unwrap().len(), Scopes::of(Role::Analyst).names().count());
+    assert_eq!(
+        who["scopes"].as_array().unwrap().len(),
+        Scopes::of(Role::Analyst).names().count()
+    );
     with(&app, &ann, Method::GET, "/api/cohorts", None).await.ok();
-    with(&app, &ann, Method::GET, "/api/webhooks", None).await.error(403, "forbidden");
+    with(&app, &ann, Method::GET, "/api/webhooks", None)
+        .await
+        .error(403, "forbidden");
     let boss = with_token(issuer.sign(&issuer.claims("admin", "boss")));
     with(&app, &boss, Method::GET, "/api/webhooks", None).await.ok();
     assert_eq!(issuer.fetches(), 1);
@@ -495,7 +578,9 @@ async fn people_of_another_issuer_get_in_by_their_roles() {
     with(&app, &boss, Method::PUT, "/api/auth/password", Some(&change))
         .await
         .error(403, "forbidden");
-    let sessions = with(&app, &boss, Method::GET, "/api/auth/sessions", None).await.ok();
+    let sessions = with(&app, &boss, Method::GET, "/api/auth/sessions", None)
+        .await
+        .ok();
     assert_eq!(sessions["sessions"], json!([]));
 
     let nobody = with_token(issuer.sign(&issuer.claims("bob", "gardener")));

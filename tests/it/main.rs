@@ -5,8 +5,8 @@
 
 mod activation;
 mod analytics;
-mod auth;
 mod audit;
+mod auth;
 mod bad_input;
 mod batches;
 mod browser;

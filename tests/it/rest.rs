@@ -669,7 +669,8 @@ async fn a_wrong_method_is_told_which_are_right() {
             let path = (names.iter()).fold(format!("/api{path}"), |path, name| path.replace(name, "1"));
             (path, allow)
         });
-    let beside = ["/", "/healthz", "/metrics", "/.well-known/jwks.json"].map(|path| (path.to_owned(), "GET, HEAD"));
+    let beside =
+        ["/", "/healthz", "/metrics", "/.well-known/jwks.json"].map(|path| (path.to_owned(), "GET, HEAD"));
     let graphql = ("/graphql".to_owned(), "POST");
     for (path, allow) in described.chain(beside).chain([graphql]) {
         let answer = Answer::of(app.client().request(Method::PATCH, &path).send().await).await;

@@ -181,8 +181,7 @@ async fn status(app: &TestApp, method: &Method, path: &str, token: Option<&str>)
 
 /// A token of the demo's administrator that reaches to one permission only.
 async fn narrow(app: &TestApp, permission: Permission) -> String {
-    let credentials =
-        json!({ "username": "admin", "password": "demo-admin", "scope": permission.scope() });
+    let credentials = json!({ "username": "admin", "password": "demo-admin", "scope": permission.scope() });
     let request = app.client().post("/api/auth/token").body_json(&credentials);
     let tokens = Answer::of(request.send().await).await.ok();
     tokens["access_token"].as_str().unwrap().to_owned()
@@ -223,7 +222,11 @@ async fn every_field_is_opened_by_its_scope_and_by_no_other() {
         for &(field, query, needed) in ROOT_FIELDS {
             let answer = graphql(&app, &token, query).await.json();
             let is_forbidden = answer["errors"][0]["extensions"]["code"] == "forbidden";
-            assert_eq!(is_forbidden, needed != permission, "{permission:?}, {field}: {answer}");
+            assert_eq!(
+                is_forbidden,
+                needed != permission,
+                "{permission:?}, {field}: {answer}"
+            );
         }
         let who = graphql(&app, &token, "{ me { scopes } }").await.json();
         assert_eq!(who["data"]["me"]["scopes"], json!([permission.scope()]));
@@ -269,18 +272,32 @@ async fn every_subscription_is_opened_by_its_permission_and_by_no_other() {
     }
     let fields = "{ __schema { subscriptionType { fields { name } } } }";
     let known = client.graphql(fields, json!({})).await;
-    let known = known["__schema"]["subscriptionType"]["fields"].as_array().unwrap();
-    let known: BTreeSet<&str> = known.iter().map(|field| field["name"].as_str().unwrap()).collect();
+    let known = known["__schema"]["subscriptionType"]["fields"]
+        .as_array()
+        .unwrap();
+    let known: BTreeSet<&str> = known
+        .iter()
+        .map(|field| field["name"].as_str().unwrap())
+        .collect();
     let tried: BTreeSet<&str> = SUBSCRIPTIONS.iter().map(|(field, ..)| *field).collect();
     assert_eq!(known, tried, "every subscription must be tried here");
 
     let of_roles = Role::ALL.map(|role| {
         let password = format!("demo-{role}");
-        (json!({ "username": role.name(), "password": password }), Permission::ALL.into_iter().filter(|some| role.may(*some)).collect::<Vec<_>>())
+        (
+            json!({ "username": role.name(), "password": password }),
+            Permission::ALL
+                .into_iter()
+                .filter(|some| role.may(*some))
+                .collect::<Vec<_>>(),
+        )
     });
     let of_scopes = Permission::ALL.map(|permission| {
         let scope = permission.scope();
-        (json!({ "username": "admin", "password": "demo-admin", "scope": scope }), vec![permission])
+        (
+            json!({ "username": "admin", "password": "demo-admin", "scope": scope }),
+            vec![permission],
+        )
     });
     for (credentials, permissions) in of_roles.into_iter().chain(of_scopes) {
         let tokens = tokens_over(&app.url, &credentials).await;
@@ -297,7 +314,11 @@ async fn every_subscription_is_opened_by_its_permission_and_by_no_other() {
                 }
             };
             let is_forbidden = next["payload"]["errors"][0]["extensions"]["code"] == "forbidden";
-            assert_eq!(is_forbidden, !permissions.contains(needed), "{credentials}, {field}: {next}");
+            assert_eq!(
+                is_forbidden,
+                !permissions.contains(needed),
+                "{credentials}, {field}: {next}"
+            );
         }
     }
 }
@@ -360,7 +381,9 @@ async fn a_token_that_is_spent_opens_no_connection() {
     let services = app.services.clone();
     tokio::spawn(async move {
         let stop = async { drop(stopped.await) };
-        app.serve("127.0.0.1:0", move |at| bound.send(at).unwrap(), stop).await.unwrap();
+        app.serve("127.0.0.1:0", move |at| bound.send(at).unwrap(), stop)
+            .await
+            .unwrap();
     });
     let url = format!("http://{}", address.await.unwrap());
     let tokens = tokens_over(&url, &json!({ "username": "viewer", "password": "demo-viewer" })).await;
@@ -369,7 +392,11 @@ async fn a_token_that_is_spent_opens_no_connection() {
     let refresh = tokens["refresh_token"].as_str().unwrap();
     services.accounts.log_out(refresh, "").await.unwrap();
     for token in [token, "nonsense", ""] {
-        assert_eq!(connect(&url, token).await.hear().await, Heard::Closed(1002), "{token}");
+        assert_eq!(
+            connect(&url, token).await.hear().await,
+            Heard::Closed(1002),
+            "{token}"
+        );
     }
     drop(stop);
 }
@@ -387,7 +414,10 @@ async fn the_routes_beside_the_description_are_those_of_the_router() {
         }
     }
     assert!(of_router.remove("/api"), "the described ones");
-    let listed: BTreeSet<String> = UNDESCRIBED.iter().map(|(_, path, _)| (*path).to_owned()).collect();
+    let listed: BTreeSet<String> = UNDESCRIBED
+        .iter()
+        .map(|(_, path, _)| (*path).to_owned())
+        .collect();
     assert_eq!(of_router, listed);
 
     let app = TestApp::start().await;
@@ -395,13 +425,22 @@ async fn the_routes_beside_the_description_are_those_of_the_router() {
         let method: Method = method.parse().unwrap();
         let status = status(&app, &method, &path.replace('*', "nothing"), None).await;
         assert_eq!(status != 401, *is_public, "{method} {path}: {status}");
-        for other in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+        for other in [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+            Method::PATCH,
+        ] {
             let is_listed = UNDESCRIBED
                 .iter()
                 .any(|(known, at, _)| at == path && *known == other.as_str());
             let status = self::status(&app, &other, path, None).await;
             // A page below `/docs` answers to GET alone, and a stranger's body is not read.
-            assert!(is_listed || [401, 404, 405].contains(&status), "{other} {path}: {status}");
+            assert!(
+                is_listed || [401, 404, 405].contains(&status),
+                "{other} {path}: {status}"
+            );
         }
     }
 }

@@ -73,6 +73,7 @@ pub struct Query;
 impl Query {
     /// Who asks, and what their token reaches to.
     #[graphql(guard = "NeedsLogin")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
     async fn me(&self, ctx: &Context<'_>) -> Result<Me> {
         Ok(caller(ctx)?.into())
     }

@@ -106,6 +106,7 @@ impl From<SessionView> for SessionBody {
     }
 }
 
+#[expect(clippy::unused_async, reason = "the framework awaits every handler")]
 #[OpenApi]
 impl AccountApi {
     /// Who asks

@@ -43,6 +43,10 @@ pub struct RefreshRequest {
 
 /// A token for the `Authorization: Bearer` header, and one for the next.
 #[derive(Object)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of RFC 6749, section 5.1"
+)]
 pub struct Token {
     /// The token.
     access_token: String,

@@ -49,7 +49,7 @@ pub(super) fn start(accounts: &Arc<Accounts>) {
                     Ok(0) => {}
                     Ok(sessions) => tracing::info!(sessions, "dropped sessions that are over"),
                     Err(error) => {
-                        tracing::warn!(%error, "old sessions could not be dropped; it is tried again")
+                        tracing::warn!(%error, "old sessions could not be dropped; it is tried again");
                     }
                 }
             }
@@ -57,7 +57,7 @@ pub(super) fn start(accounts: &Arc<Accounts>) {
     });
 }
 
-async fn follow(accounts: &Accounts, since: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn follow(accounts: &Accounts, since: Timestamp) -> Result<(), StoreError> {
     accounts.keys.load().await?;
     accounts.learn_revocations(since - OVERLAP).await
 }

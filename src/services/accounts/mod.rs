@@ -332,14 +332,12 @@ impl Accounts {
 
     async fn known_caller(&self, token: &str) -> Result<Caller, TokenError> {
         let now = Utc::now();
-        let remembered = self.remembered.get(token);
-        let caller = match remembered {
-            Some(caller) => caller,
-            None => {
-                let caller = self.proven_caller(token, now).await?;
-                self.remembered.insert(token.to_owned(), caller.clone());
-                caller
-            }
+        let caller = if let Some(caller) = self.remembered.get(token) {
+            caller
+        } else {
+            let caller = self.proven_caller(token, now).await?;
+            self.remembered.insert(token.to_owned(), caller.clone());
+            caller
         };
         if after(caller.expires_at, Duration::from_secs(LEEWAY_S)) < now {
             return Err(TokenError::Expired);
@@ -454,6 +452,63 @@ fn after(now: Timestamp, span: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::password::Cost;
+    use crate::store;
+
+    /// A server over a store that it shares with others.
+    async fn server(store: &Store) -> Arc<Accounts> {
+        let hasher = PasswordHasher::new(Cost::LEAST, 1).unwrap();
+        let (secret, settings) = ("s".repeat(32).into(), auth::Settings::default());
+        Accounts::start(store, &secret, &settings, &Settings::default(), hasher, true)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn servers_of_one_store_sign_alike_and_hear_what_the_others_end() {
+        let settings = store::Settings {
+            url: "mem://".to_owned(),
+            ..store::Settings::default()
+        };
+        let store = Store::connect(&settings).await.unwrap();
+        let (one, other) = tokio::join!(server(&store), server(&store));
+        one.add_demo_users().await.unwrap();
+        let started = Utc::now();
+        let log_in = async |server: &Accounts, role| {
+            let password = users::demo_password(role).into();
+            server.log_in(role.name(), password, None, "").await.unwrap()
+        };
+        let first = log_in(&one, Role::Viewer).await;
+        keeper::follow(&other, started).await.unwrap();
+        other.caller(&first.access_token).await.unwrap();
+
+        let (kid, _) = one.rotate_keys("admin").await.unwrap();
+        let second = log_in(&one, Role::Viewer).await;
+        let unheard = other.caller(&second.access_token).await;
+        assert_eq!(unheard.unwrap_err().code, ErrorCode::Unauthorized);
+        keeper::follow(&other, started).await.unwrap();
+        other.caller(&second.access_token).await.unwrap();
+        assert!(other.jwks().to_string().contains(&kid));
+
+        // Renewed by one, ended by the other.
+        let renewed = other.renew(&first.refresh_token, "").await.unwrap();
+        one.log_out(&renewed.refresh_token, "").await.unwrap();
+        assert!(one.caller(&renewed.access_token).await.is_err());
+        assert!(
+            other.caller(&renewed.access_token).await.is_ok(),
+            "not heard of yet"
+        );
+        keeper::follow(&other, started).await.unwrap();
+        let refused = other.caller(&renewed.access_token).await.unwrap_err();
+        assert_eq!(refused.message, "the token was revoked");
+        assert!(other.renew(&renewed.refresh_token, "").await.is_err());
+        other.caller(&second.access_token).await.unwrap();
+
+        // One that starts later knows it, too.
+        let late = server(&store).await;
+        assert!(late.caller(&renewed.access_token).await.is_err());
+        late.caller(&second.access_token).await.unwrap();
+    }
 
     #[test]
     fn a_log_in_gets_no_more_than_it_asks_for_and_its_role_has() {

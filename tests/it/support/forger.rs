@@ -107,7 +107,10 @@ impl Forger {
         let modulus = self.jwk["n"].as_str().unwrap();
         let bytes = URL_SAFE_NO_PAD.decode(modulus).unwrap();
         [
-            format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(bytes)),
+            format!(
+                "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+                STANDARD.encode(bytes)
+            ),
             modulus.to_owned(),
             self.jwk.to_string(),
         ]
