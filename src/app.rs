@@ -14,12 +14,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::activation::{self, sender::SenderError};
 use crate::api;
-use crate::auth::{self, PasswordHasher, TokenIssuer};
+use crate::auth::{self, PasswordHasher};
 use crate::classify::lexicon::Lexicon;
 use crate::classify::{self, Classifier};
 use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
+use crate::services::accounts::{self, Accounts};
 use crate::services::seeds::{self, SeedError, parse_seeds};
 use crate::services::{self, Services, interests, privacy, search, transforms};
 use crate::store::{self, Store, StoreError};
@@ -27,7 +28,7 @@ use crate::store::{self, Store, StoreError};
 /// The cohorts of a new platform.
 pub const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
 
-/// What signs tokens of a demo that was given no secret. Known to everybody, so production
+/// What seals the keys of a demo that was given no secret. Known to everybody, so production
 /// refuses it.
 const DEMO_SECRET: &str = "cdp-demo-secret-that-everybody-knows";
 
@@ -82,9 +83,12 @@ pub enum StartError {
     /// A transform can't be used.
     #[error(transparent)]
     Transform(#[from] transforms::LoadError),
-    /// Tokens can't be signed.
+    /// Nobody could call.
     #[error(transparent)]
-    Issuer(#[from] auth::IssuerError),
+    Accounts(#[from] accounts::StartError),
+    /// A proxy that is to be trusted is none.
+    #[error(transparent)]
+    Proxy(#[from] api::client::ProxyError),
     /// Passwords can't be checked.
     #[error(transparent)]
     Password(#[from] auth::password::PasswordError),
@@ -94,7 +98,7 @@ pub enum StartError {
     )]
     NoSecret,
     /// Production with a secret that everybody knows.
-    #[error("production refuses the demo's token secret; set CDP_AUTH__JWT_SECRET to one of your own")]
+    #[error("production refuses the demo's secret; set CDP_AUTH__JWT_SECRET to one of your own")]
     DemoSecret,
     /// Production over a store with test users.
     #[error("production refuses the test users in this store ({0}); use another store, or start with --demo")]
@@ -152,7 +156,6 @@ impl App {
     ) -> Result<Self, StartError> {
         auth::install_crypto();
         let secret = secret(config)?;
-        let issuer = TokenIssuer::new(&secret, Duration::from_secs(config.auth.token_ttl_s))?;
         make_folder(&config.store)?;
         let store = Store::connect(&config.store).await?;
         // Once somebody has defined cohorts there are those that they want: one that was dropped
@@ -170,21 +173,22 @@ impl App {
             .judging_by(&config.ingest)
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
+        let is_demo = config.mode == Mode::Demo;
+        let accounts = Accounts::start(&store, &secret, &config.auth, &config.login, hasher, is_demo).await?;
         let pseudonyms = privacy::pseudonyms(&config.privacy, &store).await?;
         let index = open_index(config).await?;
         let activation = activation_settings(config);
         let settings = services::Settings {
-            login: &config.login,
             ingest: &config.ingest,
             activation: &activation,
             audit: &config.audit,
         };
-        let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;
+        let services = Services::new(&store, &pipeline, accounts, pseudonyms, &settings, index)?;
         set_up_users(config, &services).await?;
         if let Some(rules) = &config.cohorts.rules {
             services.definitions.seed(seeds::read_rules(rules)?).await?;
         }
-        let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
+        let routes = api::routes(Arc::clone(&services), &config.api, metrics()?)?;
         Ok(Self {
             services,
             classifier,
@@ -239,7 +243,7 @@ impl App {
     }
 }
 
-/// The secret that signs tokens.
+/// The secret that seals the keys.
 fn secret(config: &Config) -> Result<SecretString, StartError> {
     match (&config.auth.jwt_secret, config.mode) {
         (Some(secret), Mode::Production) if secret.expose_secret() == DEMO_SECRET => {

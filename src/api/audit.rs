@@ -12,6 +12,7 @@ use poem::middleware::ReqId;
 use poem::{Endpoint, IntoResponse as _, Request, Response};
 use poem_openapi::OperationId;
 
+use super::client;
 use crate::domain::audit::{Door, Entry, Subject};
 use crate::domain::role::{Caller, Permission};
 use crate::services::Services;
@@ -44,6 +45,8 @@ struct Noted {
     fields: Vec<Field>,
     /// An attempt to log in.
     is_log_in: bool,
+    /// A change of the caller's own account.
+    is_own_account: bool,
 }
 
 /// A field of a GraphQL root that was asked for.
@@ -77,6 +80,11 @@ impl Note {
                 value,
             });
         });
+    }
+
+    /// That somebody changes what is their own: a password, a session.
+    pub fn own_account(&self) {
+        self.with(|noted| noted.is_own_account = true);
     }
 
     /// A field of a GraphQL root.
@@ -122,11 +130,7 @@ impl Asked {
                 .data::<ReqId>()
                 .map(ToString::to_string)
                 .unwrap_or_default(),
-            address: request
-                .remote_addr()
-                .as_socket_addr()
-                .map(|address| address.ip().to_string())
-                .unwrap_or_default(),
+            address: client::address(request),
         }
     }
 }
@@ -147,7 +151,8 @@ pub fn subject(services: &Services, name: &str, value: &str) -> Option<Subject> 
 impl Noted {
     /// Whether the call is one to tell of.
     fn is_told(&self) -> bool {
-        self.is_log_in || self.permissions.iter().any(|permission| is_told(*permission))
+        let is_of_account = self.is_log_in || self.is_own_account;
+        is_of_account || self.permissions.iter().any(|permission| is_told(*permission))
     }
 
     /// The entries of a call that ended so.

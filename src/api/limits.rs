@@ -16,8 +16,8 @@ use crate::domain::error::{Error, ErrorCode};
 const STREAMED: &str = "/api/ingest";
 const STREAMED_OF_BATCH: (&str, &str) = ("/api/ingest/", "/replay");
 
-/// The route by which strangers become callers.
-const LOG_IN: &str = "/api/auth/token";
+/// The routes by which strangers become callers, and callers strangers.
+const FOR_STRANGERS: [&str; 3] = ["/api/auth/token", "/api/auth/refresh", "/api/auth/revoke"];
 
 /// The most bytes of a body that anybody may send: to log in, or to a route that takes none.
 /// The longest name and password, with every character escaped, have 14,400.
@@ -65,7 +65,7 @@ pub async fn bound<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem:
     let said = said_length(&request);
     let has_body = !body.is_empty() || said.is_some_and(|said| said > 0);
     if has_body && reading.needs_caller {
-        guard::caller(&request)?;
+        guard::caller(&request).await?;
     }
     check_encoding(&request)?;
     if said.is_some_and(|said| said > reading.bytes_max) {
@@ -97,7 +97,8 @@ impl Reading {
         let body_bytes_max = limits.body_bytes_max as u64;
         let (before, behind) = STREAMED_OF_BATCH;
         let is_streamed = path == STREAMED || (path.starts_with(before) && path.ends_with(behind));
-        let needs_caller = path != LOG_IN && (path.starts_with("/api/") || path == "/graphql");
+        let needs_caller =
+            !FOR_STRANGERS.contains(&path) && (path.starts_with("/api/") || path == "/graphql");
         let bytes_max = match (is_streamed, needs_caller) {
             (true, _) => limits.ingest_bytes_max,
             (false, true) => body_bytes_max,

@@ -2,11 +2,13 @@
 //! answer into a shape; they hold no logic of their own and never see the store.
 //!
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
-//! [`limits`] bounds what a request may cost, [`rate`] how often it may ask, [`audit`] tells who did what; [`rest`] and [`graphql`] are the two skins,
-//! [`assets`] the pages, [`health`] the probes.
+//! [`limits`] bounds what a request may cost, [`rate`] how often it may ask, [`audit`] tells who did what; [`rest`] and [`graphql`]
+//! are the two skins, [`assets`] the pages, [`health`] the probes, [`well_known`] the keys;
+//! [`client`] says where a request comes from.
 
 pub mod assets;
 pub mod audit;
+pub mod client;
 pub mod error;
 pub mod graphql;
 pub mod guard;
@@ -14,6 +16,7 @@ pub mod health;
 pub mod limits;
 pub mod rate;
 pub mod rest;
+pub mod well_known;
 
 use std::sync::Arc;
 
@@ -25,6 +28,7 @@ use poem::{Endpoint, EndpointExt, IntoResponse as _, Request, Response, Route, g
 use serde::Deserialize;
 
 use crate::services::Services;
+use client::{Proxies, ProxyError};
 use limits::Limits;
 use rate::Rates;
 
@@ -40,6 +44,8 @@ pub struct Settings {
     pub shutdown_grace_s: u64,
     /// Whether `/metrics` answers without a token; unset, a demo's does, and no other.
     pub metrics_are_public: Option<bool>,
+    /// Proxies that say who their clients are: addresses, and networks such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for Settings {
@@ -49,6 +55,7 @@ impl Default for Settings {
             limits: Limits::default(),
             shutdown_grace_s: 20,
             metrics_are_public: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -56,7 +63,14 @@ impl Default for Settings {
 /// The methods of the routes that are not read only; `*` stands for an id. All others have one
 /// method, and a test holds this list against the description.
 const METHODS: &[(&str, &str)] = &[
+    ("/api/auth/keys/rotate", "POST"),
+    ("/api/auth/password", "PUT"),
+    ("/api/auth/refresh", "POST"),
+    ("/api/auth/revoke", "POST"),
+    ("/api/auth/sessions/*", "DELETE"),
     ("/api/auth/token", "POST"),
+    ("/api/auth/users", "GET, HEAD, POST"),
+    ("/api/auth/users/*", "DELETE, PUT"),
     ("/api/classify", "POST"),
     ("/api/cohorts", "GET, HEAD, POST"),
     ("/api/cohorts/combine", "POST"),
@@ -82,17 +96,39 @@ const METHODS: &[(&str, &str)] = &[
     ("/graphql", "POST"),
 ];
 
+/// The routes beside those of the description, with whether anybody may ask them; a path that ends
+/// in `*` stands for all below it. A test asks each of them, and holds the list against the router.
+pub const UNDESCRIBED: &[(&str, &str, bool)] = &[
+    ("GET", "/", true),
+    ("GET", "/.well-known/jwks.json", true),
+    ("GET", "/assets/*", true),
+    ("GET", "/docs", true),
+    ("GET", "/graphiql", true),
+    // Opens a socket; who asks is said by its first message.
+    ("GET", "/graphql", true),
+    ("GET", "/healthz", true),
+    ("GET", "/metrics", false),
+    ("GET", "/openapi.json", true),
+    ("GET", "/readyz", true),
+    ("POST", "/graphql", false),
+];
+
 /// Every route.
+///
+/// # Errors
+/// When a proxy that is to be trusted is none.
 pub fn routes(
     services: Arc<Services>,
     settings: &Settings,
     metrics: PrometheusHandle,
-) -> BoxEndpoint<'static, Response> {
+) -> Result<BoxEndpoint<'static, Response>, ProxyError> {
+    let proxies = Arc::new(Proxies::new(&settings.trusted_proxies)?);
     let limits = settings.limits;
     let metrics_are_public = settings.metrics_are_public.unwrap_or_default();
     let api = rest::service();
-    Route::new()
+    let routes = Route::new()
         .at("/", get(assets::index))
+        .at("/.well-known/jwks.json", get(well_known::jwks))
         .at("/graphiql", get(assets::graphiql))
         .at("/assets/*path", get(assets::asset))
         .at("/healthz", get(health::alive))
@@ -111,6 +147,7 @@ pub fn routes(
         .around(rate::limit)
         .data(Arc::new(Rates::new(&limits)))
         .data(services)
+        .data(proxies)
         .data(limits)
         .catch_all_error(error::as_response)
         .around(name_methods)
@@ -119,7 +156,8 @@ pub fn routes(
         .with(Compression::default())
         .around(leave_streams_alone)
         .map_to_response()
-        .boxed()
+        .boxed();
+    Ok(routes)
 }
 
 /// A stream of events is not compressed: what is packed waits for more to pack with it. Neither is

@@ -1,13 +1,13 @@
 //! How often one client may ask: each caller by their name, and whoever is not known by the
 //! address that they come from.
 
-use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use poem::http::{StatusCode, header};
 use poem::{Endpoint, IntoResponse as _, Request, Response};
 
+use super::client;
 use super::error::ApiError;
 use super::limits::Limits;
 use crate::domain::error::Error;
@@ -19,7 +19,7 @@ const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The buckets of all clients.
 pub struct Rates {
-    strangers: Option<Limiter<IpAddr>>,
+    strangers: Option<Limiter<String>>,
     callers: Option<Limiter<String>>,
 }
 
@@ -43,9 +43,9 @@ impl Rates {
     }
 
     /// Counts a request from an address; one that came by no network has none.
-    fn count_stranger(&self, address: Option<IpAddr>) -> Result<(), Error> {
-        let limiter = self.strangers.as_ref().zip(address);
-        limiter.map_or(Ok(()), |(limiter, address)| limiter.count(&address))
+    fn count_stranger(&self, address: &String) -> Result<(), Error> {
+        let limiter = self.strangers.as_ref().filter(|_| !address.is_empty());
+        limiter.map_or(Ok(()), |limiter| limiter.count(address))
     }
 }
 
@@ -61,15 +61,15 @@ pub async fn limit<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Res
         return Ok(endpoint.call(request).await?.into_response());
     };
     let says_who = request.headers().contains_key(header::AUTHORIZATION);
-    let address = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
+    let address = client::address(&request);
     if !says_who {
-        rates.count_stranger(address).map_err(ApiError::from)?;
+        rates.count_stranger(&address).map_err(ApiError::from)?;
     }
     let answer = endpoint.call(request).await;
     let answer = answer.map(poem::IntoResponse::into_response);
     let status = answer.as_ref().map_or_else(poem::Error::status, Response::status);
     if says_who && status == StatusCode::UNAUTHORIZED {
-        rates.count_stranger(address).map_err(ApiError::from)?;
+        rates.count_stranger(&address).map_err(ApiError::from)?;
     }
     answer
 }

@@ -4,6 +4,7 @@ pub mod demo;
 pub mod doctor;
 pub mod eval;
 pub mod import;
+pub mod keys;
 pub mod quality_table;
 pub mod reindex;
 pub mod serve;
@@ -31,6 +32,9 @@ enum Command {
     Import(import::ImportArgs),
     /// Log in to a running server and print a token
     Token(token::TokenArgs),
+    /// What a running server signs tokens with
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Invent visitors, and write their visits and the truth about them
     Demo(demo::DemoArgs),
     /// Check whether a store contradicts itself, and mend it; no server may have it open
@@ -61,6 +65,7 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Serve(args) => serve::run(args),
         Command::Import(args) => import::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Keys(command) => keys::run(&command),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
         Command::Reindex(args) => reindex::run(args),

@@ -12,7 +12,7 @@ use crate::app::{App, say};
 use crate::config::{Config, Mode};
 use crate::domain::role::Role;
 use crate::services::Services;
-use crate::services::accounts::demo_password;
+use crate::services::accounts::users::demo_password;
 use crate::services::ingest::{Format, Payload, Renames, Report};
 use crate::services::seeds::{DEMO_RULES, parse_rules};
 use crate::telemetry;

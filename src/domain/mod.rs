@@ -8,7 +8,9 @@
 //! on and the decision itself, made by a [`policy`]; a [`conflict`] is what it refused. An [`interest`] is classified into a [`cohort`],
 //! and a [`change`] tells what a commit did, of which the [`feed`] keeps what others follow, a
 //! [`webhook`] among them. A [`fault`] is where what is stored contradicts
-//! itself. How good rows were is their [`quality`], and who did what is the [`audit`].
+//! itself. How good rows were is their [`quality`], and who did what is the [`audit`]. A caller has a
+//! [`role`], and a log-in begins a [`session`], whose tokens are signed with a key that is kept as a
+//! [`sealed_key`].
 
 pub mod audit;
 pub mod change;
@@ -31,6 +33,8 @@ pub mod property;
 pub mod quality;
 pub mod record;
 pub mod role;
+pub mod sealed_key;
+pub mod session;
 pub mod tally;
 pub mod trail;
 pub mod webhook;

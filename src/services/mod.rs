@@ -5,7 +5,7 @@
 //! [`explain`] says why they are one, [`timeline`] what happened to them, [`judgement`] takes
 //! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
-//! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
+//! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
 //! [`audit`] keeps who did what; [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
@@ -41,7 +41,7 @@ pub mod view;
 use std::sync::Arc;
 
 use crate::activation::sender::SenderError;
-use crate::auth::{PasswordHasher, Pseudonyms, TokenIssuer};
+use crate::auth::Pseudonyms;
 use crate::domain::error::{Error, ErrorCode};
 use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
@@ -49,8 +49,6 @@ use crate::store::{Store, StoreError};
 
 /// What the services are told of the settings.
 pub struct Settings<'a> {
-    /// Logging in.
-    pub login: &'a accounts::Settings,
     /// How records are read.
     pub ingest: &'a crate::ingest::Settings,
     /// What leaves the platform.
@@ -81,8 +79,8 @@ pub struct Services {
     pub definitions: Arc<definitions::Definitions>,
     /// What becomes of people after a change.
     pub backfills: Arc<backfill::Backfills>,
-    /// Logs users in.
-    pub accounts: accounts::Accounts,
+    /// Knows who calls.
+    pub accounts: Arc<accounts::Accounts>,
     /// Finds by what is half typed, misspelt or alike.
     pub search: search::Search,
     /// What leaves the platform.
@@ -108,8 +106,7 @@ impl Services {
     pub fn new(
         store: &Store,
         pipeline: &Pipeline,
-        hasher: PasswordHasher,
-        issuer: TokenIssuer,
+        accounts: Arc<accounts::Accounts>,
         pseudonyms: Pseudonyms,
         settings: &Settings<'_>,
         index: search::OpenIndex,
@@ -139,7 +136,7 @@ impl Services {
             _schedule: schedule::Schedule::start(store, pipeline),
             search: search::Search::new(store.clone(), pipeline, names.clone(), index),
             classification: classification::Classification::new(pipeline.clone(), names),
-            accounts: accounts::Accounts::new(store.clone(), hasher, issuer, settings.login),
+            accounts,
             activation,
             analytics: analytics::Analytics::new(store.clone(), pipeline.clone()),
             store: store.clone(),

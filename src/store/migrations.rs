@@ -43,6 +43,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "010_secrets",
         include_str!("../../schema/store/010_secrets.surql"),
     ),
+    ("011_auth", include_str!("../../schema/store/011_auth.surql")),
     ("014_audit", include_str!("../../schema/store/014_audit.surql")),
 ];
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
+pub const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -225,6 +225,9 @@ const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
     ),
 ];
 
+/// The one field that needs no permission: anybody may know who they are.
+const ME: &str = "{ me { role } }";
+
 #[test]
 fn the_committed_schema_is_the_exported_one() {
     let path = root().join("schema/schema.graphql");
@@ -334,6 +337,8 @@ async fn each_role_may_ask_for_what_it_may_and_no_more() {
             let is_forbidden = code(&answer) == Some("forbidden");
             assert_eq!(is_forbidden, !role.may(permission), "{role}, {field}: {answer}");
         }
+        let who = ask(&app, role, ME, json!({})).await;
+        assert_eq!(who["data"]["me"]["role"], role.name(), "{who}");
     }
     let roots = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
     let answer = ask(&app, Role::Admin, roots, json!({})).await;
@@ -342,6 +347,7 @@ async fn each_role_may_ask_for_what_it_may_and_no_more() {
         .flat_map(|root| answer["data"]["__schema"][root]["fields"].as_array().unwrap())
         .map(|field| field["name"].as_str().unwrap().to_owned());
     let tried = ROOT_FIELDS.iter().map(|(field, ..)| (*field).to_owned());
+    let tried = tried.chain(["me".to_owned()]);
     assert_eq!(
         fields.collect::<BTreeSet<_>>(),
         tried.collect(),

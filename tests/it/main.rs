@@ -6,6 +6,7 @@
 mod activation;
 mod analytics;
 mod audit;
+mod auth;
 mod bad_input;
 mod batches;
 mod browser;

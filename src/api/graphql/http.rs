@@ -25,7 +25,7 @@ pub async fn endpoint(
     Data(note): Data<&Note>,
 ) -> GraphQLResponse {
     let mut request = request;
-    if !caller.role.may(Permission::Read) {
+    if !caller.may(Permission::Read) {
         request = request.disable_introspection();
     }
     let mut response = schema.execute(request.data(caller).data(note.clone())).await;
@@ -38,7 +38,7 @@ struct Authenticated(Caller);
 
 impl<'a> FromRequest<'a> for Authenticated {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
-        guard::caller(request).map(Self)
+        guard::caller(request).await.map(Self)
     }
 }
 

@@ -3,9 +3,10 @@
 use async_graphql::{Context, ID, Object};
 
 use super::error::{Result, null_if_not_found};
-use super::guard::Needs;
+use super::guard::{Needs, NeedsLogin, caller};
 use super::page::{self, ProfileConnection};
 use super::services;
+use super::types::account::Me;
 use super::types::analytics::{
     AnalyticsPoint, AnalyticsStep, AnalyticsSubject, AnalyticsSummary, CohortHistory, FrequentInterest,
 };
@@ -70,6 +71,13 @@ pub struct Query;
 /// Looks things up, and changes nothing.
 #[Object]
 impl Query {
+    /// Who asks, and what their token reaches to.
+    #[graphql(guard = "NeedsLogin")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn me(&self, ctx: &Context<'_>) -> Result<Me> {
+        Ok(caller(ctx)?.into())
+    }
+
     /// The person whom a cookie, an address or both lead to, or who has an id, of today or from
     /// before a merge; null when nobody is known by it.
     #[graphql(guard = "Needs(Permission::Read)")]

@@ -1,5 +1,7 @@
 //! REST, described by OpenAPI: one struct a resource, its shapes beside it.
 
+mod account;
+mod accounts;
 mod analytics;
 mod audit;
 pub mod batches;
@@ -25,7 +27,7 @@ use poem_openapi::{OpenApiService, Tags};
 /// What the routes are about.
 #[derive(Tags)]
 pub enum Tag {
-    /// Log in.
+    /// Log in, and say who may.
     Auth,
     /// Send records.
     Ingest,
@@ -51,6 +53,8 @@ pub type Resources = (Collected, Used);
 /// Records, and the people they make.
 pub type Collected = (
     token::TokenApi,
+    account::AccountApi,
+    accounts::AccountsApi,
     audit::AuditApi,
     ingest::IngestApi,
     quality::QualityApi,
@@ -81,6 +85,8 @@ pub use changes::wants_stream;
 pub fn service() -> OpenApiService<Resources, ()> {
     let collected: Collected = (
         token::TokenApi,
+        account::AccountApi,
+        accounts::AccountsApi,
         audit::AuditApi,
         ingest::IngestApi,
         quality::QualityApi,
