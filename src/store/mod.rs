@@ -15,6 +15,7 @@ pub mod commit;
 pub mod conflicts;
 pub mod connect;
 mod corrections;
+mod count;
 pub mod decisions;
 mod due;
 pub mod feed;
@@ -41,6 +42,7 @@ pub mod webhooks;
 use std::sync::Arc;
 
 pub use connect::Settings;
+pub use count::{counted, inherited};
 
 /// A handle to the store; clones share one connection.
 #[derive(Clone)]

@@ -5,16 +5,19 @@
 
 mod activation;
 mod analytics;
+mod api_doc;
 mod bad_input;
 mod batches;
 mod browser;
 mod cli;
 mod cohorts;
+mod contract;
 mod corrections;
 mod crash;
 mod doctor;
 mod formats;
 mod graphql;
+mod graphql_limits;
 mod identity;
 mod layering;
 mod pipeline;
@@ -24,6 +27,7 @@ mod rest;
 mod resume;
 mod roles;
 mod search;
+mod store_queries;
 mod subscriptions;
 mod support;
 mod writers;

@@ -8,6 +8,7 @@ use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
 
 use super::Tag;
+use super::body::Body;
 use crate::api::error::ApiError;
 use crate::services::Services;
 
@@ -55,7 +56,7 @@ impl TokenApi {
         &self,
         services: Data<&Arc<Services>>,
         address: &RemoteAddr,
-        credentials: Json<Credentials>,
+        credentials: Body<Credentials>,
     ) -> Result<Json<Token>, ApiError> {
         let Credentials { username, password } = credentials.0;
         let address = address
