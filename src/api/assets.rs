@@ -11,6 +11,8 @@ use poem::web::Path;
 use poem::{Body, Response, Result, handler};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::tags::{is_known, weak_tag};
+
 /// What `npm run build` made.
 #[derive(RustEmbed)]
 #[folder = "web-playground/dist"]
@@ -70,7 +72,7 @@ pub fn asset(Path(path): Path<String>, headers: &HeaderMap) -> Result<Response> 
 /// The file with its headers, or 304 to a browser that has it, or poem's own 404.
 fn serve(path: &str, caching: Caching, request: &HeaderMap) -> Result<Response> {
     let file = Dist::get(path).ok_or(NotFoundError)?;
-    let tag = entity_tag(&file);
+    let tag = weak_tag(&file.metadata.sha256_hash());
     let mut response = Response::builder()
         .header(header::ETAG, &tag)
         .header(header::CACHE_CONTROL, caching.header());
@@ -81,22 +83,6 @@ fn serve(path: &str, caching: Caching, request: &HeaderMap) -> Result<Response> 
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     Ok(response.content_type(content_type(&file)).body(body(file.data)))
-}
-
-/// Weak, since compression on the way changes the bytes and not what they say.
-fn entity_tag(file: &EmbeddedFile) -> String {
-    format!("W/\"{}\"", hex::encode(file.metadata.sha256_hash()))
-}
-
-/// Whether the browser holds the content that `tag` names.
-fn is_known(request: &HeaderMap, tag: &str) -> bool {
-    request
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|known| known == "*" || known == tag)
 }
 
 fn content_type(file: &EmbeddedFile) -> String {

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
 use poem::http::Method;
-use poem::middleware::ReqId;
 use poem::{Endpoint, IntoResponse as _, Request, Response};
 use poem_openapi::OperationId;
 
 use super::client;
+use super::trace::RequestId;
 use crate::domain::audit::{Door, Entry, Subject};
 use crate::domain::role::{Caller, Permission};
 use crate::services::Services;
@@ -127,8 +127,8 @@ impl Asked {
             path: request.uri().path().to_owned(),
             subjects: subjects.collect(),
             request_id: request
-                .data::<ReqId>()
-                .map(ToString::to_string)
+                .data::<RequestId>()
+                .map(|id| id.0.clone())
                 .unwrap_or_default(),
             address: client::address(request),
         }

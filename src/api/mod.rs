@@ -4,31 +4,40 @@
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
 //! [`limits`] bounds what a request may cost, [`rate`] how often it may ask, [`audit`] tells who did what; [`rest`] and [`graphql`]
 //! are the two skins, [`assets`] the pages, [`health`] the probes, [`well_known`] the keys;
-//! [`client`] says where a request comes from.
+//! [`client`] says where a request comes from. Around all of them [`trace`] names each request,
+//! [`versions`] leads to the routes, [`cors`] and [`headers`] speak to browsers, [`tags`] to caches,
+//! and [`deprecation`] to those who must move on.
 
 pub mod assets;
 pub mod audit;
 pub mod client;
+pub mod cors;
+pub mod deprecation;
 pub mod error;
 pub mod graphql;
 pub mod guard;
+pub mod headers;
 pub mod health;
 pub mod limits;
 pub mod rate;
 pub mod rest;
+pub mod tags;
+pub mod trace;
+pub mod versions;
 pub mod well_known;
 
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use poem::endpoint::BoxEndpoint;
+use poem::endpoint::{BoxEndpoint, make_sync};
 use poem::http::{HeaderValue, StatusCode, header};
-use poem::middleware::{CatchPanic, Compression, RequestId};
+use poem::middleware::{CatchPanic, Compression};
 use poem::{Endpoint, EndpointExt, IntoResponse as _, Request, Response, Route, get, post};
 use serde::Deserialize;
 
 use crate::services::Services;
 use client::{Proxies, ProxyError};
+use cors::Origin;
 use limits::Limits;
 use rate::Rates;
 
@@ -46,6 +55,10 @@ pub struct Settings {
     pub metrics_are_public: Option<bool>,
     /// Proxies that say who their clients are: addresses, and networks such as `10.0.0.0/8`.
     pub trusted_proxies: Vec<String>,
+    /// The origins of pages elsewhere that may call.
+    pub cors_origins: Vec<Origin>,
+    /// What GraphQL shows and runs.
+    pub graphql: graphql::Settings,
 }
 
 impl Default for Settings {
@@ -56,6 +69,8 @@ impl Default for Settings {
             shutdown_grace_s: 20,
             metrics_are_public: None,
             trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            graphql: graphql::Settings::default(),
         }
     }
 }
@@ -87,7 +102,7 @@ const METHODS: &[(&str, &str)] = &[
     ("/api/profiles/*/cut", "POST"),
     ("/api/rules", "GET, HEAD, POST"),
     ("/api/rules/check", "POST"),
-    ("/api/rules/*", "DELETE, PUT"),
+    ("/api/rules/*", "DELETE, GET, HEAD, PUT"),
     ("/api/webhooks", "GET, HEAD, POST"),
     ("/api/webhooks/*", "DELETE, GET, HEAD, PUT"),
     ("/api/webhooks/*/replay", "POST"),
@@ -138,10 +153,10 @@ pub fn routes(
             get(health::metrics).data(health::Metrics::new(metrics, metrics_are_public)),
         )
         .at("/graphql", post(graphql::endpoint).get(graphql::subscriptions))
-        .at("/openapi.json", api.spec_endpoint())
-        .nest("/docs", api.swagger_ui())
+        .at("/openapi.json", make_sync(|_| describe()))
+        .nest("/docs", rest::documentation(&api))
         .nest("/api", api)
-        .data(graphql::schema(Arc::clone(&services)))
+        .data(graphql::schema(Arc::clone(&services), settings.graphql))
         .around(limits::bound)
         .around(audit::tell)
         .around(rate::limit)
@@ -150,14 +165,39 @@ pub fn routes(
         .data(proxies)
         .data(limits)
         .catch_all_error(error::as_response)
+        .map_to_response()
+        .boxed();
+    surround(routes, settings)
+}
+
+/// What holds for every route. Boxed here and there, since each layer is of the type of all that
+/// it surrounds.
+fn surround(routes: BoxEndpoint<'static, Response>, settings: &Settings) -> BoxEndpoint<'static, Response> {
+    let answering = routes
+        .around(tags::tag)
+        .around(deprecation::announce)
         .around(name_methods)
         .with(CatchPanic::new().with_handler(error::after_panic))
-        .with(RequestId::default())
+        .map_to_response()
+        .boxed();
+    let speaking = answering
         .with(Compression::default())
         .around(leave_streams_alone)
+        .around(headers::complete)
+        .boxed();
+    cors::allow(speaking, settings.cors_origins.clone())
+        .around(versions::lead)
+        .around(trace::trace)
         .map_to_response()
         .boxed();
     Ok(routes)
+}
+
+/// `GET /openapi.json`: the description.
+fn describe() -> Response {
+    Response::builder()
+        .content_type("application/json")
+        .body(rest::description::text())
 }
 
 /// A stream of events is not compressed: what is packed waits for more to pack with it. Neither is
@@ -182,7 +222,12 @@ async fn name_methods<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::
     Ok(response)
 }
 
+/// Whether a path is one of a route's: `*` and `{id}` stand for any part.
 fn is_of(path: &str, route: &str) -> bool {
     path.split('/').count() == route.split('/').count()
-        && (path.split('/').zip(route.split('/'))).all(|(part, known)| known == "*" || part == known)
+        && (path.split('/').zip(route.split('/'))).all(|(part, known)| is_any(known) || part == known)
+}
+
+fn is_any(known: &str) -> bool {
+    known == "*" || known.starts_with('{')
 }

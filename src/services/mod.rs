@@ -45,6 +45,7 @@ use crate::auth::Pseudonyms;
 use crate::domain::error::{Error, ErrorCode};
 use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
+pub use crate::store::inherited;
 use crate::store::{Store, StoreError};
 
 /// What the services are told of the settings.

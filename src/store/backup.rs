@@ -97,7 +97,10 @@ impl Store {
             return Err(StoreError::NotEmbedded);
         };
         let doing = "read everything for a backup";
-        let snapshot = engine.transaction(TransactionType::Read).await.map_err(copying(doing))?;
+        let snapshot = engine
+            .transaction(TransactionType::Read)
+            .await
+            .map_err(copying(doing))?;
         let header = Header {
             made_at,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,21 +108,24 @@ impl Store {
         };
         let packer = Packer::new(&header)?;
         let state = (snapshot, keyspace(), Some(packer));
-        Ok(stream::try_unfold(state, async move |(snapshot, range, packer)| {
-            let Some(mut packer) = packer else {
-                return Ok(None);
-            };
-            let pairs = snapshot.scan_raw(range, KEYS_AT_ONCE, 0, None).await;
-            let pairs: Vec<Pair> = pairs.map_err(copying(doing))?;
-            let Some((last, _)) = pairs.last() else {
-                let piece = packer.finish()?;
-                snapshot.cancel().await.map_err(copying(doing))?;
-                return Ok(Some((piece, (snapshot, keyspace(), None))));
-            };
-            let rest = RawRange::every_key_after(&last.as_slice().into());
-            let piece = packer.pack(&pairs)?;
-            Ok(Some((piece, (snapshot, rest, Some(packer)))))
-        }))
+        Ok(stream::try_unfold(
+            state,
+            async move |(snapshot, range, packer)| {
+                let Some(mut packer) = packer else {
+                    return Ok(None);
+                };
+                let pairs = snapshot.scan_raw(range, KEYS_AT_ONCE, 0, None).await;
+                let pairs: Vec<Pair> = pairs.map_err(copying(doing))?;
+                let Some((last, _)) = pairs.last() else {
+                    let piece = packer.finish()?;
+                    snapshot.cancel().await.map_err(copying(doing))?;
+                    return Ok(Some((piece, (snapshot, keyspace(), None))));
+                };
+                let rest = RawRange::every_key_after(&last.as_slice().into());
+                let piece = packer.pack(&pairs)?;
+                Ok(Some((piece, (snapshot, rest, Some(packer)))))
+            },
+        ))
     }
 }
 
@@ -154,7 +160,9 @@ impl Packer {
 
     fn finish(mut self) -> Result<Vec<u8>, StoreError> {
         self.encoder.write_all(&END.to_le_bytes()).map_err(packing)?;
-        self.encoder.write_all(&self.keys.to_le_bytes()).map_err(packing)?;
+        self.encoder
+            .write_all(&self.keys.to_le_bytes())
+            .map_err(packing)?;
         self.encoder.finish().map_err(packing)
     }
 }
@@ -198,7 +206,10 @@ pub async fn restore(
     }
     // With it the engine takes the store for one.
     write(&engine, last).await?;
-    engine.shutdown().await.map_err(copying("closed a restored store"))?;
+    engine
+        .shutdown()
+        .await
+        .map_err(copying("closed a restored store"))?;
     Ok(Restored {
         made_at: header.made_at,
         keys: pairs.keys,
@@ -207,7 +218,10 @@ pub async fn restore(
 
 async fn write(engine: &Datastore, pairs: Vec<Pair>) -> Result<(), StoreError> {
     let doing = "wrote a backup back";
-    let transaction = engine.transaction(TransactionType::Write).await.map_err(copying(doing))?;
+    let transaction = engine
+        .transaction(TransactionType::Write)
+        .await
+        .map_err(copying(doing))?;
     for (key, value) in pairs {
         transaction.set(key.into(), value).await.map_err(copying(doing))?;
     }
@@ -288,7 +302,9 @@ impl<R: BufRead> Pairs<R> {
             return Err(RestoreError::Torn("a key or a value is too long to be one"));
         }
         let mut bytes = Vec::new();
-        let read = (&mut self.decoder).take(u64::from(length)).read_to_end(&mut bytes);
+        let read = (&mut self.decoder)
+            .take(u64::from(length))
+            .read_to_end(&mut bytes);
         match read {
             Ok(read) if read == length as usize => Ok(bytes),
             _ => Err(RestoreError::Torn("it breaks off")),
@@ -367,7 +383,10 @@ mod tests {
         for at in begin..whole.len() {
             let mut changed = whole.clone();
             changed[at] ^= 0x55;
-            assert!(read(&changed).is_err() || read(&changed).unwrap() == pairs(), "{at}");
+            assert!(
+                read(&changed).is_err() || read(&changed).unwrap() == pairs(),
+                "{at}"
+            );
         }
         assert!(matches!(read(b"something else"), Err(RestoreError::NotOne)));
     }

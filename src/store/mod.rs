@@ -17,6 +17,7 @@ pub mod commit;
 pub mod conflicts;
 pub mod connect;
 mod corrections;
+mod count;
 pub mod decisions;
 mod due;
 pub mod feed;
@@ -45,6 +46,7 @@ pub mod webhooks;
 use std::sync::Arc;
 
 pub use connect::Settings;
+pub use count::{counted, inherited};
 
 /// A handle to the store; clones share one connection.
 #[derive(Clone)]

@@ -129,6 +129,33 @@ pub const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
         Permission::Read,
     ),
     ("merges", "{ merges { nextCursor } }", Permission::Read),
+    ("rules", "{ rules { slug } }", Permission::Read),
+    (
+        "checkRule",
+        r#"{ checkRule(expression: "true") }"#,
+        Permission::Define,
+    ),
+    (
+        "backfill",
+        r#"{ backfill(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { id } }"#,
+        Permission::Read,
+    ),
+    ("changes", "{ changes { nextCursor } }", Permission::Read),
+    (
+        "rejects",
+        r#"{ rejects(batch: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { row } }"#,
+        Permission::Ingest,
+    ),
+    (
+        "file",
+        r#"{ file(sha256: "0000000000000000000000000000000000000000000000000000000000000000") { parts } }"#,
+        Permission::Ingest,
+    ),
+    (
+        "fileParts",
+        r#"{ fileParts(sha256: "0000000000000000000000000000000000000000000000000000000000000000") { nextAfter } }"#,
+        Permission::Ingest,
+    ),
     ("corrections", "{ corrections { by } }", Permission::Read),
     ("backfills", "{ backfills { id } }", Permission::Read),
     (
@@ -252,7 +279,9 @@ async fn every_committed_query_runs() {
     let (_, report) = app.send("application/json", records.to_string()).await;
     let batch = report["batch_id"].clone();
     let pear = r#"mutation { correctInterest(interest: "pear", cohorts: []) { backfill { id } } }"#;
-    ask(&app, Role::Admin, pear, json!({})).await;
+    let corrected = ask(&app, Role::Admin, pear, json!({})).await;
+    let backfill = corrected["data"]["correctInterest"]["backfill"]["id"].clone();
+    send_file(&app).await;
     let young = r#"mutation { createCohort(cohort: { name: "Young Sports Fans", expression: "profile.age < 30" }) { backfill { id } } }"#;
     ask(&app, Role::Admin, young, json!({})).await;
     let made = r#"mutation { createWebhook(webhook: {name: "a", url: "http://127.0.0.1:9/", paused: true}) {
@@ -270,7 +299,8 @@ async fn every_committed_query_runs() {
             "identity_graph" | "provenance" | "timeline" => variables["id"] = john.clone(),
             "undo_merge" => variables["id"] = merge.clone(),
             "batch" => variables["id"] = batch.clone(),
-            "replay_rejects" => variables["batch"] = batch.clone(),
+            "backfill" => variables["id"] = backfill.clone(),
+            "rejects" | "replay_rejects" => variables["batch"] = batch.clone(),
             "review_conflict" => variables["id"] = conflict.clone(),
             "cut" => variables["profile"] = shared.clone(),
             "deliveries" => variables["webhook"] = webhook.clone(),
@@ -290,8 +320,11 @@ async fn every_committed_query_runs() {
         names.insert(name);
     }
     let expected = [
+        "backfill",
         "backfills",
         "batch",
+        "changes",
+        "check_rule",
         "change_webhook",
         "classify",
         "cohort_members",
@@ -302,6 +335,7 @@ async fn every_committed_query_runs() {
         "create_webhook",
         "cut",
         "deliveries",
+        "file",
         "identity_graph",
         "ingest",
         "merges",
@@ -309,10 +343,12 @@ async fn every_committed_query_runs() {
         "profile_by_email",
         "profiles",
         "provenance",
+        "rejects",
         "replay_rejects",
         "replay_webhook",
         "review_conflict",
         "rotate_webhook_secret",
+        "rules",
         "search_interests",
         "search_users",
         "similar_interests",
@@ -643,6 +679,18 @@ async fn ingest(app: &TestApp, records: Value) -> Value {
     let query = "mutation($records: [JSON!]!) { ingest(records: $records) {
         status recordsProcessed recordsRejected errors { row line field code message } } }";
     ask(app, Role::Ingest, query, json!({"records": records})).await
+}
+
+/// Stores a file of one part, as the admin who asks for it.
+async fn send_file(app: &TestApp) {
+    let key = format!("file:{}:000000000001", "0123456789abcdef".repeat(4));
+    let request = app
+        .client()
+        .post("/api/ingest")
+        .header("authorization", format!("Bearer {}", app.token(Role::Admin)))
+        .header("idempotency-key", key)
+        .body_json(&json!([{"cookie": "of-a-file"}]));
+    request.send().await.assert_status_is_ok();
 }
 
 /// Stores the example's person, and gives their id.

@@ -119,6 +119,7 @@ async fn every_route_lets_in_whom_it_should() {
     POST /api/rules                          401     403     may     403     may
     POST /api/rules/check                    401     403     may     403     may
     DELETE /api/rules/{rule}                 401     403     may     403     may
+    GET /api/rules/{rule}                    401     may     may     403     may
     PUT /api/rules/{rule}                    401     403     may     403     may
     GET /api/search/suggest                  401     may     may     403     may
     GET /api/user                            401     may     may     403     may

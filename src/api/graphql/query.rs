@@ -11,6 +11,7 @@ use super::types::analytics::{
     AnalyticsPoint, AnalyticsStep, AnalyticsSubject, AnalyticsSummary, CohortHistory, FrequentInterest,
 };
 use super::types::audit::AuditLog;
+use super::types::change::{ChangeKind, ChangePage};
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
 use super::types::correction::{Backfill, Correction};
@@ -18,7 +19,7 @@ use super::types::definition::{
     CohortCombination, CohortOverlap, CohortPreview, CohortVersion, CombinationInput,
 };
 use super::types::identity::{FieldProvenance, IdentityGraph, RawRow};
-use super::types::ingest::Batch;
+use super::types::ingest::{Batch, File, FileParts, Reject};
 use super::types::judgement::{ConflictPage, MergePage};
 use super::types::profile::Profile;
 use super::types::search::{InterestSearch, ProfileSearch, SimilarProfiles, Suggestions};
@@ -249,6 +250,30 @@ impl Query {
             .collect())
     }
 
+    /// Every cohort by rule, by name.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "COHORTS_RECKONED * child_complexity"
+    )]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn rules(&self, ctx: &Context<'_>) -> Result<Vec<Cohort>> {
+        let rules = services(ctx)?.cohorts.rules();
+        Ok(rules.into_iter().map(Cohort::from).collect())
+    }
+
+    /// Whether a rule may be saved: what is wrong is an error that says where, and what would be
+    /// right.
+    #[graphql(guard = "Needs(Permission::Define)")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn check_rule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rule, in CEL.")] expression: String,
+    ) -> Result<bool> {
+        services(ctx)?.definitions.check(&expression)?;
+        Ok(true)
+    }
+
     /// What the classifier says of each text, in the order asked.
     #[graphql(
         guard = "Needs(Permission::Classify)",
@@ -403,6 +428,47 @@ impl Query {
         Ok(backfills.into_iter().map(Backfill::from).collect())
     }
 
+    /// A walk over all profiles; null when there is none of that id.
+    #[graphql(guard = "Needs(Permission::Read)")]
+    async fn backfill(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `id` of a backfill.")] id: ID,
+    ) -> Result<Option<Backfill>> {
+        let found = services(ctx)?.backfills.get(&id).await;
+        Ok(null_if_not_found(found)?.map(Backfill::from))
+    }
+
+    /// A page of what happened to people, in the order in which it happened; the subscriptions
+    /// tell it as it happens.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "BLOCK_COST + page::cost(first, child_complexity)"
+    )]
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "The cursor of the last change that was seen, or `0` for the first ever; without, from now on."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Only changes of these kinds.")] kinds: Option<Vec<ChangeKind>>,
+        #[graphql(desc = "The name or slug of a cohort: only who enters and leaves it.")] cohort: Option<
+            String,
+        >,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<ChangePage> {
+        let limit = page::limit(first)?;
+        let changes = &services(ctx)?.activation.changes;
+        let kinds = kinds.map(|kinds| {
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+            names.join(",")
+        });
+        let filter = changes.filter(kinds.as_deref(), cohort.as_deref())?;
+        let page = changes.page(after.as_deref(), &filter, limit).await;
+        Ok(page.map_err(page::blame_after)?.into())
+    }
+
     /// Why somebody is one person: which row tied each cookie to each address, which profiles
     /// merged, and what people decided; null when nobody has the id.
     #[graphql(
@@ -542,6 +608,55 @@ impl Query {
     ) -> Result<Option<Batch>> {
         let found = services(ctx)?.ingest.standing(&id).await;
         Ok(null_if_not_found(found)?.map(Batch::from))
+    }
+
+    /// The refused records of a batch, by their number; null when there is no batch of that id.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn rejects(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The batch's id.")] batch: ID,
+        #[graphql(desc = "Only records behind this number.", default)] after: u64,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<Option<Vec<Reject>>> {
+        let limit = page::limit(first)?;
+        let found = services(ctx)?.ingest.rejects(&batch, after, limit.into()).await;
+        let rejects = null_if_not_found(found)?;
+        Ok(rejects.map(|rejects| rejects.into_iter().map(Reject::from).collect()))
+    }
+
+    /// What is stored of a file that the caller sent in parts; null when nothing of it is.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "BLOCK_COST + child_complexity"
+    )]
+    async fn file(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The file's sha256, in hex.")] sha256: ID,
+    ) -> Result<Option<File>> {
+        let found = services(ctx)?.ingest.file(&caller(ctx)?.name, &sha256).await;
+        Ok(null_if_not_found(found)?.map(|report| File::new(sha256, &report)))
+    }
+
+    /// Which parts of a file are stored.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "BLOCK_COST + 50 * child_complexity"
+    )]
+    async fn file_parts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The file's sha256, in hex.")] sha256: ID,
+        #[graphql(desc = "Only parts with first records behind this number.", default)] after: u64,
+    ) -> Result<FileParts> {
+        let found = services(ctx)?
+            .ingest
+            .file_parts(&caller(ctx)?.name, &sha256, after);
+        Ok(found.await?.into())
     }
 
     /// A row exactly as it arrived; null when there is none at that address.

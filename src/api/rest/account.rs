@@ -9,6 +9,7 @@ use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
 
 use super::Tag;
+use super::body::Body;
 use crate::api::audit::Note;
 use crate::api::client::ClientAddress;
 use crate::api::error::ApiError;
@@ -130,7 +131,7 @@ impl AccountApi {
         services: Data<&Arc<Services>>,
         address: ClientAddress,
         note: Data<&Note>,
-        request: Json<PasswordRequest>,
+        request: Body<PasswordRequest>,
     ) -> Result<(), ApiError> {
         note.own_account();
         let PasswordRequest {

@@ -9,6 +9,7 @@ use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
 
 use super::Tag;
+use super::body::Body;
 use crate::api::error::ApiError;
 use crate::api::guard::MayAdminister;
 use crate::domain::Timestamp;
@@ -127,7 +128,7 @@ impl AccountsApi {
         &self,
         caller: MayAdminister,
         services: Data<&Arc<Services>>,
-        request: Json<NewUserRequest>,
+        request: Body<NewUserRequest>,
     ) -> Result<Json<AccountBody>, ApiError> {
         let NewUserRequest { name, role, password } = request.0;
         let role = read_role(&role)?;
@@ -154,7 +155,7 @@ impl AccountsApi {
         services: Data<&Arc<Services>>,
         /// The user's name.
         name: Path<String>,
-        request: Json<ChangeUserRequest>,
+        request: Body<ChangeUserRequest>,
     ) -> Result<Json<AccountBody>, ApiError> {
         let ChangeUserRequest {
             role,

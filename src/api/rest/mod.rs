@@ -5,11 +5,13 @@ mod accounts;
 mod analytics;
 mod audit;
 pub mod batches;
+pub mod body;
 mod changes;
 pub mod classify;
 pub mod cohorts;
 mod corrections;
 mod definitions;
+pub mod description;
 mod exports;
 pub mod files;
 pub mod ingest;
@@ -22,6 +24,9 @@ pub mod token;
 pub mod users;
 mod webhooks;
 
+use poem::Route;
+use poem::endpoint::make_sync;
+use poem::web::Html;
 use poem_openapi::{OpenApiService, Tags};
 
 /// What the routes are about.
@@ -113,4 +118,14 @@ pub fn service() -> OpenApiService<Resources, ()> {
             "Collect customer data, unify it into one profile per person, segment profiles into cohorts.",
         )
         .server("/api")
+        .server("/api/v1")
+}
+
+/// The page that shows the description, and sends what is tried there.
+#[must_use]
+pub fn documentation(service: &OpenApiService<Resources, ()>) -> Route {
+    let page = service
+        .swagger_ui_html()
+        .replace(&service.spec(), &description::text());
+    Route::new().at("/", make_sync(move |_| Html(page.clone())))
 }

@@ -9,6 +9,7 @@ use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
 
 use super::Tag;
+use super::body::Body;
 use crate::api::audit::Note;
 use crate::api::client::ClientAddress;
 use crate::api::error::ApiError;
@@ -94,7 +95,7 @@ impl TokenApi {
         services: Data<&Arc<Services>>,
         address: ClientAddress,
         note: Data<&Note>,
-        credentials: Json<Credentials>,
+        credentials: Body<Credentials>,
     ) -> Result<Json<Token>, ApiError> {
         let Credentials {
             username,
@@ -126,7 +127,7 @@ impl TokenApi {
         &self,
         services: Data<&Arc<Services>>,
         address: ClientAddress,
-        request: Json<RefreshRequest>,
+        request: Body<RefreshRequest>,
     ) -> Result<Json<Token>, ApiError> {
         let login = services
             .accounts
@@ -149,7 +150,7 @@ impl TokenApi {
         &self,
         services: Data<&Arc<Services>>,
         address: ClientAddress,
-        request: Json<RefreshRequest>,
+        request: Body<RefreshRequest>,
     ) -> Result<(), ApiError> {
         Ok(services
             .accounts

@@ -6,6 +6,7 @@ import '@graphiql/plugin-doc-explorer/style.css'
 import '@graphiql/plugin-history/style.css'
 import 'graphiql/graphiql.css'
 
+import { HISTORY_PLUGIN } from '@graphiql/plugin-history'
 import { createGraphiQLFetcher } from '@graphiql/toolkit'
 import { GraphiQL } from 'graphiql'
 import { createClient } from 'graphql-ws'
@@ -13,8 +14,9 @@ import { createElement } from 'react'
 import { createRoot } from 'react-dom/client'
 
 import { renewIfOver, renewInPlaceOf, session } from '../session'
+import { OPERATIONS_PLUGIN } from './operations'
 
-const FIRST_QUERY = `# Ctrl+Enter runs the query; Ctrl+Space completes. The docs are at the left.
+const FIRST_QUERY = `# Ctrl+Enter runs the query; Ctrl+Space completes. The docs, and saved operations, are at the left.
 {
   cohorts {
     name
@@ -53,6 +55,13 @@ const fetcher = createGraphiQLFetcher({
 /** Shows GraphiQL in `place`, and returns how to take it away again. */
 export function mountEditor(place: Element): () => void {
   const root = createRoot(place)
-  root.render(createElement(GraphiQL, { fetcher, defaultQuery: FIRST_QUERY, shouldPersistHeaders: false }))
+  root.render(
+    createElement(GraphiQL, {
+      fetcher,
+      defaultQuery: FIRST_QUERY,
+      plugins: [HISTORY_PLUGIN, OPERATIONS_PLUGIN],
+      shouldPersistHeaders: false,
+    }),
+  )
   return () => root.unmount()
 }
