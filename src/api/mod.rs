@@ -167,7 +167,7 @@ pub fn routes(
         .catch_all_error(error::as_response)
         .map_to_response()
         .boxed();
-    surround(routes, settings)
+    Ok(surround(routes, settings))
 }
 
 /// What holds for every route. Boxed here and there, since each layer is of the type of all that
@@ -189,8 +189,7 @@ fn surround(routes: BoxEndpoint<'static, Response>, settings: &Settings) -> BoxE
         .around(versions::lead)
         .around(trace::trace)
         .map_to_response()
-        .boxed();
-    Ok(routes)
+        .boxed()
 }
 
 /// `GET /openapi.json`: the description.
