@@ -1,5 +1,6 @@
 //! The command line: one command, one file.
 
+pub mod backup;
 pub mod demo;
 pub mod doctor;
 pub mod eval;
@@ -41,6 +42,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measure how right the classifier is
     Eval(eval::EvalArgs),
+    /// Copy all that a running server has stored into a file
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup
+    Restore(backup::RestoreArgs),
     /// Build the search index anew; no server may have its store open
     Reindex(reindex::ReindexArgs),
 }
@@ -67,6 +72,8 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Token(args) => token::run(&args),
         Command::Keys(command) => keys::run(&command),
         Command::Doctor(args) => doctor::run(args),
+        Command::Backup(args) => backup::back_up(&args),
+        Command::Restore(args) => backup::restore_file(args),
         Command::Eval(args) => eval::run(&args),
         Command::Reindex(args) => reindex::run(args),
         Command::Demo(args) => {

@@ -7,7 +7,7 @@
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
-//! [`audit`] keeps who did what; [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
+//! [`audit`] keeps who did what; [`backup`] copies everything; [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
@@ -16,6 +16,7 @@ pub mod analytics;
 mod attempts;
 pub mod audit;
 pub mod backfill;
+pub mod backup;
 pub mod classification;
 pub mod cohorts;
 pub mod corrections;
@@ -88,6 +89,8 @@ pub struct Services {
     pub activation: activation::Activation,
     /// Says how the platform fares.
     pub analytics: analytics::Analytics,
+    /// Makes backups.
+    pub backups: backup::Backups,
     /// Keeps who did what.
     pub audit: audit::Audit,
     /// Stand for identifiers where these may not stand.
@@ -132,6 +135,7 @@ impl Services {
             ),
             backfills,
             definitions,
+            backups: backup::Backups::new(store.clone()),
             audit: audit::Audit::start(store, Arc::clone(&pseudonyms), settings.audit),
             pseudonyms,
             _schedule: schedule::Schedule::start(store, pipeline),

@@ -8,6 +8,7 @@ mod analytics;
 mod api_doc;
 mod audit;
 mod auth;
+mod backup;
 mod bad_input;
 mod batches;
 mod browser;

@@ -78,6 +78,7 @@ async fn every_route_lets_in_whom_it_should() {
     PUT /api/auth/users/{name}               401     403     403     403     may
     GET /api/backfills                       401     may     may     403     may
     GET /api/backfills/{id}                  401     may     may     403     may
+    GET /api/backup                          401     403     403     403     may
     GET /api/changes                         401     may     may     403     may
     POST /api/classify                       401     403     may     403     may
     GET /api/cohort/export                   401     403     may     403     may

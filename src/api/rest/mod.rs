@@ -4,6 +4,7 @@ mod account;
 mod accounts;
 mod analytics;
 mod audit;
+mod backup;
 pub mod batches;
 pub mod body;
 mod changes;
@@ -50,17 +51,24 @@ pub enum Tag {
     Analytics,
     /// Take data out: changes, webhooks, files.
     Activation,
+    /// Run the platform.
+    Operation,
 }
 
 /// The resources, combined; a tuple holds sixteen at most.
-pub type Resources = (Collected, Used);
+pub type Resources = (Kept, Collected, Used);
 
-/// Records, and the people they make.
-pub type Collected = (
+/// Who may, who did, and a copy of it all.
+pub type Kept = (
     token::TokenApi,
     account::AccountApi,
     accounts::AccountsApi,
     audit::AuditApi,
+    backup::BackupApi,
+);
+
+/// Records, and the people they make.
+pub type Collected = (
     ingest::IngestApi,
     quality::QualityApi,
     batches::BatchesApi,
@@ -88,11 +96,14 @@ pub use changes::wants_stream;
 /// The service behind `/api`, and its description.
 #[must_use]
 pub fn service() -> OpenApiService<Resources, ()> {
-    let collected: Collected = (
+    let kept: Kept = (
         token::TokenApi,
         account::AccountApi,
         accounts::AccountsApi,
         audit::AuditApi,
+        backup::BackupApi,
+    );
+    let collected: Collected = (
         ingest::IngestApi,
         quality::QualityApi,
         batches::BatchesApi,
@@ -112,7 +123,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         webhooks::WebhooksApi,
         exports::ExportsApi,
     );
-    let resources = (collected, used);
+    let resources = (kept, collected, used);
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
         .description(
             "Collect customer data, unify it into one profile per person, segment profiles into cohorts.",
