@@ -123,11 +123,13 @@ pub struct Accounts {
     /// Whom well signed tokens speak for. What else may be wrong with one is asked each time.
     remembered: Cache<String, Caller>,
     times: Times,
+    is_demo: bool,
 }
 
 impl Accounts {
     /// Takes the keys out of the store, or makes the first one, and begins to follow what other
-    /// servers of the store do. `is_demo` lets other issuers' keys come from this machine.
+    /// servers of the store do. `is_demo` lets other issuers' keys come from this machine,
+    /// and keeps the test users as they are.
     ///
     /// # Errors
     /// When keys or settings can't be used, or the store fails.
@@ -154,6 +156,7 @@ impl Accounts {
             renewals: Attempts::new(login.attempts_per_minute),
             remembered: Cache::new(REMEMBERED_MAX),
             times,
+            is_demo,
         });
         accounts.learn_revocations(Utc::now() - accounts.memory()).await?;
         keeper::start(&accounts);
@@ -455,22 +458,31 @@ mod tests {
     use crate::auth::password::Cost;
     use crate::store;
 
-    /// A server over a store that it shares with others.
+    /// A store in memory.
+    pub(super) async fn memory() -> Store {
+        let settings = store::Settings {
+            url: "mem://".to_owned(),
+            ..store::Settings::default()
+        };
+        Store::connect(&settings).await.unwrap()
+    }
+
     async fn server(store: &Store) -> Arc<Accounts> {
+        server_of(store, true).await
+    }
+
+    /// A server over a store that it shares with others.
+    pub(super) async fn server_of(store: &Store, is_demo: bool) -> Arc<Accounts> {
         let hasher = PasswordHasher::new(Cost::LEAST, 1).unwrap();
         let (secret, settings) = ("s".repeat(32).into(), auth::Settings::default());
-        Accounts::start(store, &secret, &settings, &Settings::default(), hasher, true)
+        Accounts::start(store, &secret, &settings, &Settings::default(), hasher, is_demo)
             .await
             .unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn servers_of_one_store_sign_alike_and_hear_what_the_others_end() {
-        let settings = store::Settings {
-            url: "mem://".to_owned(),
-            ..store::Settings::default()
-        };
-        let store = Store::connect(&settings).await.unwrap();
+        let store = memory().await;
         let (one, other) = tokio::join!(server(&store), server(&store));
         one.add_demo_users().await.unwrap();
         let started = Utc::now();

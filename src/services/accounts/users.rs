@@ -131,7 +131,7 @@ impl Accounts {
             .flatten();
         let changed = self
             .decide(|read| {
-                let account = read.find(name).ok_or_else(missing)?;
+                let account = self.changeable(read, name)?;
                 let mut changed = account.clone();
                 changed.role = change.role.unwrap_or(account.role);
                 changed.disabled = change.disabled.unwrap_or(account.disabled);
@@ -156,7 +156,7 @@ impl Accounts {
     /// Not found; conflict where nobody would be left who can add users.
     pub async fn remove_user(&self, name: &str, by: &str) -> Result<(), Error> {
         self.decide(|read| {
-            let account = read.find(name).ok_or_else(missing)?;
+            let account = self.changeable(read, name)?;
             if is_in_charge(account) && !read.is_left_by(name) {
                 return Err(last_admin());
             }
@@ -196,6 +196,17 @@ impl Accounts {
             .await
             .map_err(blame_new_password)?;
         Ok(())
+    }
+
+    /// The user of a name, if they are one to change: the test users of a demo are everybody's, and
+    /// nobody is to shut the others out.
+    fn changeable<'a>(&self, read: &'a Read, name: &str) -> Result<&'a Account, Error> {
+        let account = read.find(name).ok_or_else(missing)?;
+        if self.is_demo && account.demo {
+            let message = "the test users of a demo stay as they are; add one of your own";
+            return Err(Error::new(ErrorCode::Conflict, message));
+        }
+        Ok(account)
     }
 
     async fn hash(&self, name: &str, password: SecretString) -> Result<String, Error> {
@@ -356,7 +367,68 @@ fn view(account: Account) -> UserView {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{memory, server_of};
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn somebody_is_always_left_in_charge() {
+        let accounts = server_of(&memory().await, false).await;
+        let password = || SecretString::from("a long and dull password");
+        accounts.add_first_admin(&password()).await.unwrap();
+        let caller = async |name: &str| {
+            let login = accounts.log_in(name, password(), None, "").await.unwrap();
+            login.caller
+        };
+        let admin = caller("admin").await;
+        let demoted = || Change {
+            role: Some(Role::Viewer),
+            ..Change::default()
+        };
+        let disabled = || Change {
+            disabled: Some(true),
+            ..Change::default()
+        };
+        for change in [demoted(), disabled()] {
+            let refused = accounts.change_user("admin", change, &admin).await.err().unwrap();
+            assert_eq!(refused.code, ErrorCode::Conflict);
+        }
+        let refused = accounts.remove_user("admin", "admin").await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Conflict);
+
+        // Of two who remove each other at once, one stays.
+        for round in 0..5 {
+            let name = format!("second-{round}");
+            let added = accounts.add_user(&name, Role::Admin, password(), "admin").await;
+            added.unwrap();
+            let second = caller(&name).await;
+            let left = in_charge(&accounts).await;
+            assert_eq!(left.len(), 2, "{left:?}");
+            let (one, other) = tokio::join!(
+                accounts.change_user(&name, disabled(), &admin),
+                accounts.change_user(&left[0], demoted(), &second),
+            );
+            assert_ne!(one.is_ok(), other.is_ok());
+            assert_eq!(in_charge(&accounts).await.len(), 1);
+        }
+    }
+
+    async fn in_charge(accounts: &Accounts) -> Vec<String> {
+        let users = accounts.users().await.unwrap().into_iter();
+        let in_charge = users.filter(|user| user.role == Role::Admin && !user.disabled);
+        in_charge.map(|user| user.name).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_test_users_of_a_demo_stay_as_they_are() {
+        let store = memory().await;
+        let accounts = server_of(&store, true).await;
+        accounts.add_demo_users().await.unwrap();
+        let refused = accounts.remove_user("viewer", "admin").await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Conflict);
+        // A store that was a demo's can be cleaned.
+        let later = server_of(&store, false).await;
+        later.remove_user("viewer", "admin").await.unwrap();
+    }
 
     #[test]
     fn names_have_few_characters_to_choose_from() {
