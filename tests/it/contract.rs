@@ -59,7 +59,8 @@ fn post(
     }
 }
 
-fn wrong() -> Vec<Wrong> {
+/// Routes, methods and arguments.
+fn wrong_requests() -> Vec<Wrong> {
     let not_found = (404, "not_found", None);
     let other = |method: Method, path| Wrong {
         method,
@@ -104,6 +105,12 @@ fn wrong() -> Vec<Wrong> {
         get("/api/profiles/nobody/graph", (400, "bad_request", Some("id"))),
         get("/api/profiles/p+1/graph", (400, "bad_request", Some("id"))),
         get("/api/profiles/p99/graph", not_found),
+    ]
+}
+
+/// Bodies, and what is said of them.
+fn wrong_bodies() -> Vec<Wrong> {
+    vec![
         post("/api/classify", JSON, "{", (400, "unparseable", None)),
         post("/api/classify", JSON, "", (400, "unparseable", None)),
         post("/api/classify", JSON, "{}", (400, "unparseable", Some("texts"))),
@@ -198,7 +205,7 @@ fn request<'a, E: poem::Endpoint>(
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_has_one_body() {
     let app = app_with_somebody().await;
-    for wrong in wrong() {
+    for wrong in wrong_requests().into_iter().chain(wrong_bodies()) {
         let request = request(app.client(), &wrong);
         let answer = app.answer_to(Role::Admin, request).await;
         let (status, code, field) = wrong.answer;
@@ -505,7 +512,7 @@ async fn say(url: &str, bytes: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_request_is_refused_by_status_alone() {
     let app = TestApp::serve().await;
-    let many: String = (0..200).map(|n| format!("x-{n}: a\r\n")).collect();
+    let many = "x-header: a\r\n".repeat(200);
     for (bytes, status) in [
         ("nonsense\r\n\r\n".to_owned(), "400"),
         (

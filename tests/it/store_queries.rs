@@ -138,7 +138,7 @@ async fn lists_in_lists_cost_as_many_queries_however_long_they_are() {
         identities { cookies { value } emails { value } } provenance { field value raw }";
     for (query, pointer) in [
         (
-            format!("query($n: Int) {{ profiles(first: $n) {{ edges {{ node {{ id cohorts {{ slug reason }} identities {{ cookies {{ value }} }} }} }} }} }}"),
+            "query($n: Int) { profiles(first: $n) { edges { node { id cohorts { slug reason } identities { cookies { value } } } } } }".to_owned(),
             "/profiles/edges",
         ),
         (

@@ -140,3 +140,10 @@ async fn so_many_connections_and_subscriptions_and_no_more() {
     );
     assert_eq!(Socket::open(&app.url).await.err(), Some(429));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_say_who_they_are_is_let_go() {
+    let app = TestApp::serve().await;
+    let mut silent = Socket::open(&app.url).await.unwrap();
+    assert_eq!(silent.hear().await, Heard::Closed(4408));
+}

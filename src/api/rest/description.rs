@@ -202,6 +202,7 @@ fn complete() -> Value {
     }
     describe_records(&mut spec);
     each_operation(&mut spec, |path, method, operation| {
+        tell_of_ids(operation);
         tell_of_tags(path, method, operation);
         tell_of_deprecation(path, method, operation);
         link(operation);
@@ -283,6 +284,18 @@ fn describe_records(spec: &mut Value) {
     }
 }
 
+/// The id that every answer carries.
+fn tell_of_ids(operation: &mut Value) {
+    let responses = operation["responses"].as_object_mut();
+    for response in responses.into_iter().flat_map(Map::values_mut) {
+        response["headers"]["X-REQUEST-ID"] = json!({
+            "description": "Names the request, here and in the log.",
+            "required": true,
+            "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
+        });
+    }
+}
+
 /// What is answered to who has it already.
 fn tell_of_tags(path: &str, method: &str, operation: &mut Value) {
     if method != "get" || !TAGGED.contains(&format!("/api{path}").as_str()) {
@@ -293,11 +306,13 @@ fn tell_of_tags(path: &str, method: &str, operation: &mut Value) {
         "required": true,
         "schema": { "type": "string" },
     });
-    operation["responses"]["200"]["headers"]["ETAG"] = tag.clone();
+    let mut headers = operation["responses"]["200"]["headers"].clone();
+    headers["ETAG"] = tag;
     operation["responses"]["304"] = json!({
         "description": "It is what the `If-None-Match` of the request names.",
-        "headers": { "ETAG": tag },
+        "headers": headers.clone(),
     });
+    operation["responses"]["200"]["headers"] = headers;
 }
 
 fn tell_of_deprecation(path: &str, method: &str, operation: &mut Value) {
