@@ -3,15 +3,19 @@
 //!
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
 //! [`limits`] bounds what a request may cost; [`rest`] and [`graphql`] are the two skins,
-//! [`assets`] the pages, [`health`] the probes.
+//! [`assets`] the pages, [`health`] the probes; [`senders`] are programs and websites with a write
+//! key, which call [`segment`] and [`collect`].
 
 pub mod assets;
+pub mod collect;
 pub mod error;
 pub mod graphql;
 pub mod guard;
 pub mod health;
 pub mod limits;
 pub mod rest;
+pub mod segment;
+pub mod senders;
 
 use std::sync::Arc;
 
@@ -35,6 +39,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long requests that are under way may take to end when the server stops.
     pub shutdown_grace_s: u64,
+    /// How visitors of websites are known, and what they decide.
+    pub collector: senders::Settings,
     /// Whether `/metrics` answers without a token; unset, a demo's does, and no other.
     pub metrics_are_public: Option<bool>,
 }
@@ -45,6 +51,7 @@ impl Default for Settings {
             listen: "127.0.0.1:8080".to_owned(),
             limits: Limits::default(),
             shutdown_grace_s: 20,
+            collector: senders::Settings::default(),
             metrics_are_public: None,
         }
     }
@@ -76,7 +83,11 @@ const METHODS: &[(&str, &str)] = &[
     ("/api/webhooks/*/replay", "POST"),
     ("/api/webhooks/*/rotate", "POST"),
     ("/api/webhooks/*/test", "POST"),
+    ("/api/write-keys", "GET, HEAD, POST"),
+    ("/api/write-keys/*", "DELETE"),
+    ("/collect", "POST"),
     ("/graphql", "POST"),
+    ("/v1/*", "POST"),
 ];
 
 /// Every route.
@@ -98,12 +109,18 @@ pub fn routes(
             "/metrics",
             get(health::metrics).data(health::Metrics::new(metrics, metrics_are_public)),
         )
+        .at("/collect", post(collect::collect))
+        .at("/collect.js", get(assets::snippet))
+        .at("/v1/:call", post(segment::receive))
+        .at("/v1/projects/:key/settings", get(segment::project))
         .at("/graphql", post(graphql::endpoint).get(graphql::subscriptions))
         .at("/openapi.json", api.spec_endpoint())
         .nest("/docs", api.swagger_ui())
         .nest("/api", api)
         .data(graphql::schema(Arc::clone(&services)))
+        .data(settings.collector.clone())
         .around(limits::bound)
+        .around(senders::answer)
         .data(services)
         .data(limits)
         .catch_all_error(error::as_response)

@@ -3,11 +3,13 @@
 //! accounts live is the store's; nothing here does any I/O.
 //!
 //! In reading order: [`token`] signs and verifies, [`password`] hashes and compares,
-//! [`pseudonym`] stands for who must not be named.
+//! [`pseudonym`] stands for who must not be named, [`write_key`] is what senders prove
+//! themselves by.
 
 pub mod password;
 pub mod pseudonym;
 pub mod token;
+pub mod write_key;
 
 use secrecy::SecretString;
 use serde::Deserialize;

@@ -43,6 +43,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "010_secrets",
         include_str!("../../schema/store/010_secrets.surql"),
     ),
+    (
+        "013_write_keys",
+        include_str!("../../schema/store/013_write_keys.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

@@ -18,6 +18,7 @@ pub mod search;
 pub mod token;
 pub mod users;
 mod webhooks;
+mod write_keys;
 
 use poem_openapi::{OpenApiService, Tags};
 
@@ -58,6 +59,7 @@ pub type Collected = (
     search::SearchApi,
     profiles::ProfilesApi,
     judgement::JudgementApi,
+    write_keys::WriteKeysApi,
 );
 
 /// Cohorts, and what leaves the platform.
@@ -87,6 +89,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         search::SearchApi,
         profiles::ProfilesApi,
         judgement::JudgementApi,
+        write_keys::WriteKeysApi,
     );
     let used: Used = (
         cohorts::CohortsApi,
