@@ -100,7 +100,9 @@ pub enum StartError {
     #[error("production refuses the test users in this store ({0}); use another store, or start with --demo")]
     DemoUsers(String),
     /// Production over a store with a write key that everybody knows.
-    #[error("production refuses the demo's write keys in this store; use another store, or start with --demo and revoke them")]
+    #[error(
+        "production refuses the demo's write keys in this store; use another store, or start with --demo and revoke them"
+    )]
     DemoKeys,
     /// Production in which nobody can log in.
     #[error(

@@ -77,7 +77,9 @@ pub fn snippet(headers: &HeaderMap) -> Result<Response> {
     let mut response = serve("collect.js", Caching::Hour, headers)?;
     // It is made to be loaded by pages of other hosts.
     let anybody = HeaderValue::from_static("cross-origin");
-    response.headers_mut().insert("cross-origin-resource-policy", anybody);
+    response
+        .headers_mut()
+        .insert("cross-origin-resource-policy", anybody);
     Ok(response)
 }
 

@@ -41,10 +41,17 @@ pub async fn collect(
         Some(id) => Json(json!({ "success": true, "id": id })),
         None => Json(json!({ "success": true })),
     };
-    let mut response = answer.with_header(header::CACHE_CONTROL, "no-store").into_response();
+    let mut response = answer
+        .with_header(header::CACHE_CONTROL, "no-store")
+        .into_response();
     let is_secure = protocol(request) == "https";
     let header = match cookie {
-        Cookie::Set(id) => Some(set_cookie(settings, &id, u64::from(settings.cookie_days), is_secure)),
+        Cookie::Set(id) => Some(set_cookie(
+            settings,
+            &id,
+            u64::from(settings.cookie_days),
+            is_secure,
+        )),
         Cookie::Drop => Some(set_cookie(settings, "", 0, is_secure)),
         Cookie::Leave => None,
     };
@@ -93,8 +100,13 @@ async fn take(
 
 /// The id in a request's cookie.
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
+    let pairs = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = pairs
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.split_once('='));
     let (_, id) = pairs.find(|(found, id)| found.trim() == name && is_id(id.trim()))?;
     Some(id.trim().to_owned())
 }
@@ -140,10 +152,20 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(text))]);
             cookie(&headers, "cdp_id")
         };
-        for text in ["cdp_id=abcdefgh", "a=b; cdp_id=abcdefgh; c=d", "xcdp_id=zzzzzzzz;cdp_id=abcdefgh"] {
+        for text in [
+            "cdp_id=abcdefgh",
+            "a=b; cdp_id=abcdefgh; c=d",
+            "xcdp_id=zzzzzzzz;cdp_id=abcdefgh",
+        ] {
             assert_eq!(found(text).as_deref(), Some("abcdefgh"), "{text}");
         }
-        for text in ["", "cdp_id=", "cdp_id=short", "cdp_id=abc defgh", "cdp_id=<script>"] {
+        for text in [
+            "",
+            "cdp_id=",
+            "cdp_id=short",
+            "cdp_id=abc defgh",
+            "cdp_id=<script>",
+        ] {
             assert_eq!(found(text), None, "{text}");
         }
     }

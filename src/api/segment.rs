@@ -107,7 +107,10 @@ pub fn project(
 
 /// The protocol and the host by which a browser finds this server.
 fn found_at(request: &Request, settings: &Settings) -> (String, String) {
-    let public = settings.public_url.as_deref().and_then(|url| url.split_once("://"));
+    let public = settings
+        .public_url
+        .as_deref()
+        .and_then(|url| url.split_once("://"));
     if let Some((protocol, host)) = public {
         return (protocol.to_owned(), host.trim_end_matches('/').to_owned());
     }
@@ -118,9 +121,15 @@ fn found_at(request: &Request, settings: &Settings) -> (String, String) {
 
 /// Whether a browser came by `https` or `http`: what a proxy in front says, else how it came here.
 pub(super) fn protocol(request: &Request) -> &'static str {
-    let said = request.headers().get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+    let said = request
+        .headers()
+        .get("x-forwarded-proto")
+        .and_then(|value| value.to_str().ok());
     let is_secure = match said {
-        Some(said) => said.split(',').next().is_some_and(|first| first.trim().eq_ignore_ascii_case("https")),
+        Some(said) => said
+            .split(',')
+            .next()
+            .is_some_and(|first| first.trim().eq_ignore_ascii_case("https")),
         None => request.scheme() == &poem::http::uri::Scheme::HTTPS,
     };
     if is_secure { "https" } else { "http" }

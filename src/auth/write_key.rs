@@ -56,7 +56,11 @@ mod tests {
         let text = one.text.expose_secret();
         assert_ne!(text, other.text.expose_secret());
         assert_eq!(text.len(), "cdp_pk_".len() + 43);
-        assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)), "{text}");
+        assert!(
+            text.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
+            "{text}"
+        );
         assert_eq!(digest(text), one.digest);
         assert_eq!(one.digest.len(), 64);
         assert!(text.starts_with(&one.hint) && one.hint.len() == HINT_CHARS);

@@ -73,7 +73,9 @@ impl OriginPattern {
         let wrong = || OriginError(written.to_owned());
         let (scheme, authority) = origin.split_once("://").ok_or_else(wrong)?;
         let host = authority.strip_prefix("*.").unwrap_or(authority);
-        let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+        let (name, port) = host
+            .split_once(':')
+            .map_or((host, None), |(name, port)| (name, Some(port)));
         let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || ".-_[]".contains(c));
         let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
         if matches!(scheme, "http" | "https") && is_name && is_port {
@@ -101,7 +103,9 @@ impl OriginPattern {
         let Some((scheme, below)) = self.0.split_once("://*") else {
             return false;
         };
-        let host = origin.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
+        let host = origin
+            .strip_prefix(scheme)
+            .and_then(|rest| rest.strip_prefix("://"));
         // `below` begins with its dot, so a host that only ends alike is another one.
         host.is_some_and(|host| host.len() > below.len() && host.ends_with(below))
     }

@@ -152,8 +152,9 @@ impl WriteKeys {
     /// # Errors
     /// Bad request when something of it makes no sense; conflict when there are too many.
     pub async fn create(&self, wish: &Wish, by: &str) -> Result<(WriteKey, SecretString), Error> {
-        let kind: KeyKind = (wish.kind.parse())
-            .map_err(|error: crate::domain::write_key::UnknownKind| Error::bad_request("kind", error.to_string()))?;
+        let kind: KeyKind = (wish.kind.parse()).map_err(|error: crate::domain::write_key::UnknownKind| {
+            Error::bad_request("kind", error.to_string())
+        })?;
         check_source(&wish.source)?;
         let origins = origins(kind, &wish.origins)?;
         if wish.label.chars().count() > LABEL_CHARS_MAX {
@@ -175,7 +176,10 @@ impl WriteKeys {
             by: by.to_owned(),
             ..key_of(&fresh, kind)
         };
-        self.inner.store.add_write_keys(std::slice::from_ref(&key)).await?;
+        self.inner
+            .store
+            .add_write_keys(std::slice::from_ref(&key))
+            .await?;
         self.inner.refresh().await?;
         Ok((key, fresh.text))
     }
@@ -290,7 +294,10 @@ async fn follow(inner: Arc<Inner>, ended: Arc<Notify>) {
 }
 
 fn key_of(fresh: &FreshKey, kind: KeyKind) -> WriteKey {
-    debug_assert!(!fresh.text.expose_secret().contains(':'), "it is a user name of Basic");
+    debug_assert!(
+        !fresh.text.expose_secret().contains(':'),
+        "it is a user name of Basic"
+    );
     let now = stored(Utc::now());
     WriteKey {
         id: Ulid::from_datetime(now.into()),
@@ -316,7 +323,10 @@ fn origins(kind: KeyKind, written: &[String]) -> Result<Vec<OriginPattern>, Erro
             wrong("name the sites that the key is for, such as https://shop.example; * is any".to_owned())
         }
         _ if written.len() > ORIGINS_MAX => wrong(format!("are at most {ORIGINS_MAX}")),
-        _ => (written.iter().map(|origin| OriginPattern::parse(origin)).collect::<Result<_, _>>())
-            .or_else(|error| wrong(error.to_string())),
+        _ => (written
+            .iter()
+            .map(|origin| OriginPattern::parse(origin))
+            .collect::<Result<_, _>>())
+        .or_else(|error| wrong(error.to_string())),
     }
 }

@@ -166,8 +166,7 @@ pub fn read(text: &str, call: Call) -> Result<Body, ReadError> {
     let texts: Vec<&str> = match (call, envelope.batch) {
         (Call::Batch, None) => return Err(ReadError::NoBatch),
         (Call::Batch, Some(batch)) => {
-            let events: Vec<&RawValue> =
-                serde_json::from_str(batch.get()).map_err(|_| ReadError::NoBatch)?;
+            let events: Vec<&RawValue> = serde_json::from_str(batch.get()).map_err(|_| ReadError::NoBatch)?;
             events.into_iter().map(RawValue::get).collect()
         }
         _ => vec![text.trim()],
@@ -188,7 +187,10 @@ pub fn read(text: &str, call: Call) -> Result<Body, ReadError> {
 
 fn event(text: &str, call: Call, envelope: &Envelope<'_>) -> Result<Event, Finding> {
     if text.len() > EVENT_BYTES_MAX {
-        return Err(whole("too_long", format!("the event is longer than {EVENT_BYTES_MAX} bytes")));
+        return Err(whole(
+            "too_long",
+            format!("the event is longer than {EVENT_BYTES_MAX} bytes"),
+        ));
     }
     let read: Value = serde_json::from_str(text).map_err(|error| whole("syntax", error.to_string()))?;
     let Value::Object(mut event) = read else {
@@ -208,7 +210,9 @@ fn share(event: &mut Map<String, Value>, envelope: &Envelope<'_>) {
         event.entry("sentAt").or_insert_with(|| envelope.sent_at.clone());
     }
     if let Value::Object(shared) = &envelope.context {
-        let own = event.entry("context").or_insert_with(|| Value::Object(Map::new()));
+        let own = event
+            .entry("context")
+            .or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(own) = own {
             for (name, value) in shared {
                 own.entry(name.clone()).or_insert_with(|| value.clone());

@@ -63,7 +63,11 @@ enum Id {
 impl Id {
     fn of(value: Option<&Value>, placeholders: &Placeholders) -> Option<Self> {
         let id = paths::identifier(value).filter(|id| !placeholders.contains(id))?;
-        Some(if Email::parse(&id).is_ok() { Self::Email(id) } else { Self::Other(id) })
+        Some(if Email::parse(&id).is_ok() {
+            Self::Email(id)
+        } else {
+            Self::Other(id)
+        })
     }
 }
 
@@ -146,7 +150,9 @@ impl Who {
         let (mut cookies, mut emails) = (Vec::new(), Vec::new());
         match &user {
             Some(Id::Email(id)) if stated.is_some() => emails.push(id.clone()),
-            Some(Id::Other(_)) if anonymous.is_some() => cookies.extend(user_cookie.clone().map(|id| vec![id])),
+            Some(Id::Other(_)) if anonymous.is_some() => {
+                cookies.extend(user_cookie.clone().map(|id| vec![id]))
+            }
             _ => {}
         }
         if mapping.is("alias") {
@@ -237,7 +243,9 @@ impl<'e> Mapping<'e> {
         let event = &event.0;
         let mut traits = Map::new();
         // The traits of a group are the group's.
-        let own = event.get("traits").filter(|_| event.get("type") != Some(&json!("group")));
+        let own = event
+            .get("traits")
+            .filter(|_| event.get("type") != Some(&json!("group")));
         for stated in [paths::value(event, "context.traits"), own].into_iter().flatten() {
             if let Value::Object(stated) = stated {
                 traits.extend(stated.clone());
@@ -257,7 +265,12 @@ impl<'e> Mapping<'e> {
     /// The address that a trait states.
     fn email(&self) -> Option<&Value> {
         let is_email = |name: &&String| fields::canonical_name(name).as_deref() == Some(fields::EMAIL);
-        let other = || self.traits.iter().find(|(name, _)| is_email(name)).map(|(_, value)| value);
+        let other = || {
+            self.traits
+                .iter()
+                .find(|(name, _)| is_email(name))
+                .map(|(_, value)| value)
+        };
         let found = self.traits.get("email").or_else(other)?;
         (!found.is_null() && found.as_str() != Some("")).then_some(found)
     }
@@ -330,7 +343,9 @@ impl<'e> Mapping<'e> {
             }
         }
         for path in &self.settings.properties_from {
-            let Some((_, name)) = path.split_once('.') else { continue };
+            let Some((_, name)) = path.split_once('.') else {
+                continue;
+            };
             if let Some(value) = paths::value(self.event, path).filter(|value| !value.is_null()) {
                 properties.insert(name.to_owned(), value.clone());
             }
@@ -361,7 +376,9 @@ impl<'e> Mapping<'e> {
 fn add_place(attributes: &mut Fields, parts: &Map<String, Value>) {
     for (part, value) in parts {
         let name = fields::canonical_name(part).unwrap_or_default();
-        let is_place = name.strip_prefix(fields::LOCATION).is_some_and(|rest| rest.starts_with('.'));
+        let is_place = name
+            .strip_prefix(fields::LOCATION)
+            .is_some_and(|rest| rest.starts_with('.'));
         if is_place && !value.is_null() {
             attributes.push((name, value.clone()));
         }

@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 /// All values that a path leads to; a list on the way, or at its end, stands for each of its
 /// items.
 pub fn values<'v>(of: &'v Map<String, Value>, path: &str) -> Vec<&'v Value> {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
     let mut found = Vec::new();
     if let Some(value) = of.get(first) {
         gather(value, rest, &mut found);

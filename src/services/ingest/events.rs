@@ -104,19 +104,27 @@ impl Received {
     /// Whether any event says that its visitor agrees to a purpose; none if no event speaks of it.
     #[must_use]
     pub fn consent(&self, purpose: &str) -> Option<bool> {
-        let events = self.body.events.iter().filter_map(|sent| sent.event.as_ref().ok());
-        events.filter_map(|event| event.consent(purpose)).reduce(|any, said| any || said)
+        let events = self
+            .body
+            .events
+            .iter()
+            .filter_map(|sent| sent.event.as_ref().ok());
+        events
+            .filter_map(|event| event.consent(purpose))
+            .reduce(|any, said| any || said)
     }
 
     /// Leaves events out whose visitor does not say that they agree to a purpose. Refusals are
     /// left where `keep_refusals` says so, since they must be known to be obeyed.
     pub fn retain_consented(&mut self, purpose: &str, keep_refusals: bool) {
         let said = |event: &Event| event.consent(purpose);
-        self.body.events.retain(|sent| match sent.event.as_ref().ok().and_then(said) {
-            Some(true) => true,
-            Some(false) => keep_refusals && sent.event.as_ref().is_ok_and(Event::is_about_consent),
-            None => false,
-        });
+        self.body
+            .events
+            .retain(|sent| match sent.event.as_ref().ok().and_then(said) {
+                Some(true) => true,
+                Some(false) => keep_refusals && sent.event.as_ref().is_ok_and(Event::is_about_consent),
+                None => false,
+            });
     }
 }
 
@@ -278,9 +286,17 @@ impl Known {
 
     /// The address that ties them: the event's own, or one by which any of them is known.
     fn email(&self, ties: &Ties) -> Option<String> {
-        let profiles = self.own.iter().chain(self.others.iter().filter_map(|(_, profile)| profile.as_ref()));
-        let known = profiles.filter_map(survivorship::primary_email).map(ToString::to_string);
-        (ties.email.iter().cloned()).chain(known).chain(ties.emails.iter().cloned()).next()
+        let profiles = self
+            .own
+            .iter()
+            .chain(self.others.iter().filter_map(|(_, profile)| profile.as_ref()));
+        let known = profiles
+            .filter_map(survivorship::primary_email)
+            .map(ToString::to_string);
+        (ties.email.iter().cloned())
+            .chain(known)
+            .chain(ties.emails.iter().cloned())
+            .next()
     }
 
     fn of_own_has(&self, email: &str) -> bool {
