@@ -12,7 +12,12 @@ use crate::support::app::TestApp;
 
 /// Routes outside the description that ask who it is; who may ask GraphQL for which field is
 /// in `graphql.rs`.
-const UNDESCRIBED: [(Method, &str); 2] = [(Method::GET, "/metrics"), (Method::POST, "/graphql")];
+/// Senders prove themselves by a key, which no role is.
+const UNDESCRIBED: [(Method, &str); 3] = [
+    (Method::GET, "/metrics"),
+    (Method::POST, "/graphql"),
+    (Method::POST, "/v1/track"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_lets_in_whom_it_should() {
@@ -91,8 +96,12 @@ async fn every_route_lets_in_whom_it_should() {
     POST /api/webhooks/{id}/replay           401     403     403     403     may
     POST /api/webhooks/{id}/rotate           401     403     403     403     may
     POST /api/webhooks/{id}/test             401     403     403     403     may
+    GET /api/write-keys                      401     403     403     403     may
+    POST /api/write-keys                     401     403     403     403     may
+    DELETE /api/write-keys/{id}              401     403     403     403     may
     GET /metrics                             401     may     may     403     may
     POST /graphql                            401     may     may     may     may
+    POST /v1/track                           401     401     401     401     401
     ");
 }
 

@@ -202,7 +202,7 @@ fn bounded(text: String, most: usize) -> String {
     if text.len() <= most {
         return text;
     }
-    format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes())))
+    format!("sha256:{:x}", Sha256::digest(text.as_bytes()))
 }
 
 /// When it happened, by our clock: as long before it arrived as the sender's clock says that it
