@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use poem::http::{HeaderMap, header};
+use poem::http::{HeaderMap, HeaderValue, header};
 use poem::web::{Data, Json};
 use poem::{Body, IntoResponse as _, Request, Response, Result, handler};
 use serde_json::json;
@@ -55,7 +55,7 @@ pub async fn collect(
         Cookie::Drop => Some(set_cookie(settings, "", 0, is_secure)),
         Cookie::Leave => None,
     };
-    if let Some(Ok(value)) = header.map(|text| text.parse()) {
+    if let Some(Ok(value)) = header.map(|text| text.parse::<HeaderValue>()) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
     Ok(response)
@@ -80,10 +80,10 @@ async fn take(
         received.retain_consented(&settings.purpose, known.is_some() || brought.is_some());
     }
     let was_known = known.is_some();
-    let after = match may_be_known {
-        true if was_known => Cookie::Leave,
-        false if was_known => Cookie::Drop,
-        _ => Cookie::Leave,
+    let after = if was_known && !may_be_known {
+        Cookie::Drop
+    } else {
+        Cookie::Leave
     };
     if received.is_empty() {
         return Ok((None, after));
@@ -142,8 +142,6 @@ fn set_cookie(settings: &Settings, id: &str, days: u64, is_secure: bool) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use poem::http::HeaderValue;
-
     use super::*;
 
     #[test]

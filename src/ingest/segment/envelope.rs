@@ -71,6 +71,9 @@ pub enum ReadError {
     /// It is no JSON, or not of this shape.
     #[error("the body can't be read: {0}")]
     Syntax(#[from] serde_json::Error),
+    /// It is JSON, but no object.
+    #[error("the body is a JSON object: an event, or a batch of them")]
+    NoObject,
     /// An envelope without events.
     #[error("a batch is an object with the events in its list `batch`")]
     NoBatch,
@@ -163,6 +166,10 @@ struct Envelope<'a> {
 /// When it is no JSON object, or a batch without events, or with too many.
 pub fn read(text: &str, call: Call) -> Result<Body, ReadError> {
     let envelope: Envelope = serde_json::from_str(text)?;
+    // A list would be read as one too.
+    if !text.trim_start().starts_with('{') {
+        return Err(ReadError::NoObject);
+    }
     let texts: Vec<&str> = match (call, envelope.batch) {
         (Call::Batch, None) => return Err(ReadError::NoBatch),
         (Call::Batch, Some(batch)) => {

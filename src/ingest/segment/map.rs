@@ -312,7 +312,7 @@ impl<'e> Mapping<'e> {
             let canonical = fields::canonical_name(name);
             parts.iter().any(|part| canonical.as_deref() == Some(part))
         };
-        if self.traits.keys().any(|name| is_part(name)) {
+        if self.traits.keys().any(is_part) {
             return;
         }
         let name = name.trim();

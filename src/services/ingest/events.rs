@@ -251,7 +251,8 @@ impl Events {
         }
         // By that policy no two addresses are one person, and the last one would own the cookie.
         if policy == Policy::Union {
-            let others = ties.emails.iter().filter(|other| !known.of_own_has(other));
+            let is_new = |other: &&String| **other != email && !known.of_own_has(other);
+            let others = ties.emails.iter().filter(is_new);
             records.extend(others.map(|other| segment::link(&ties.cookie, other, &fields)));
         }
         records.insert(0, fields);
