@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { launch, serveSite } from './browser.mjs'
 import { BASE_URL, PUBLIC_KEY, eventually, names, post, tell, user } from './lib.mjs'
 
-const page = key => `<!doctype html><title>Shop</title>
+const page = key => `<!doctype html><link rel="icon" href="data:,"><title>Shop</title>
 <script src="/npm/@segment/analytics-next/dist/umd/index.js"></script>
 <script>
   window.failed = []

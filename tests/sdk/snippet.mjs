@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { launch, serveSite } from './browser.mjs'
 import { BASE_URL, PUBLIC_KEY, eventually, events, names, tell, user } from './lib.mjs'
 
-const shop = (attributes = '') => `<!doctype html><html lang="en"><title>Shoe shop</title>
+const shop = (attributes = '') => `<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Shoe shop</title>
 <script>(window.cdp = window.cdp || []).push(['track', 'Before It Was There'])</script>
 <script async src="${BASE_URL}/collect.js" data-key="${PUBLIC_KEY}" ${attributes}></script>
 <h1 data-cdp-page-interest="running">Running</h1>

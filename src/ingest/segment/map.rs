@@ -284,7 +284,7 @@ impl<'e> Mapping<'e> {
             }
             let canonical = fields::canonical_name(name).unwrap_or_default();
             match (canonical.as_str(), value) {
-                (fields::EMAIL, _) | ("id", _) => {}
+                (fields::EMAIL | "id", _) => {}
                 ("address" | fields::LOCATION, Value::Object(parts)) => add_place(&mut attributes, parts),
                 (fields::LOCATION, Value::String(place)) if place.matches(',').count() < 3 => {
                     attributes.push((fields::LOCATION.to_owned(), value.clone()));

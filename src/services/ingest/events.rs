@@ -174,6 +174,7 @@ impl Events {
         let room = self.room(bytes)?;
         let policy = self.ingest.pipeline.policy_of(source);
         let mut rows = Vec::with_capacity(body.events.len());
+        let mut seen = Seen::new();
         for sent in body.events {
             let raw = |verbatim| RawRow {
                 number: 0,
@@ -193,7 +194,7 @@ impl Events {
             };
             let placeholders = self.ingest.pipeline.placeholders();
             let mapped = segment::map(&event, received_at, &self.settings, placeholders);
-            for fields in self.tied(mapped, policy).await? {
+            for fields in self.tied(mapped, policy, &mut seen).await? {
                 rows.push(Row {
                     raw: raw(sent.verbatim.clone()),
                     content: Ok(fields),
@@ -225,26 +226,29 @@ impl Events {
     }
 
     /// The records of an event: its own, and those that tie the person's other identifiers to
-    /// it. Two cookies are tied by an address, so where the event names none, one that either is
-    /// known by is looked up.
-    async fn tied(&self, mapped: Mapped, policy: Policy) -> Result<Vec<Fields>, Error> {
+    /// it. Two cookies are tied by an address, so where the event names none, one is looked up
+    /// by which either is known, or was named by an event before it.
+    async fn tied(&self, mapped: Mapped, policy: Policy, seen: &mut Seen) -> Result<Vec<Fields>, Error> {
         let Mapped { mut fields, ties } = mapped;
-        if ties.are_none() {
-            return Ok(vec![fields]);
+        if let Some(email) = &ties.email {
+            seen.insert(ties.cookie.clone(), email.clone());
         }
         let key = format!("{ties:?}");
-        if self.tied.get(&key).is_some_and(|at| at.elapsed() < TIED_FOR) {
+        let is_tied = || self.tied.get(&key).is_some_and(|at| at.elapsed() < TIED_FOR);
+        if ties.are_none() || is_tied() {
             return Ok(vec![fields]);
         }
-        let known = Known::look_up(&self.ingest.store, &ties).await?;
-        let Some(email) = known.email(&ties) else {
+        let known = Known::look_up(&self.ingest.store, &ties, seen).await?;
+        let Some(email) = known.email(&ties, seen) else {
             return Ok(vec![fields]);
         };
+        seen.insert(ties.cookie.clone(), email.clone());
         if ties.email.is_none() && !known.of_own_has(&email) {
             fields.push((EMAIL.to_owned(), email.clone().into()));
         }
         let mut records = Vec::new();
         for (cookie, profile) in &known.others {
+            seen.insert(cookie.clone(), email.clone());
             if !has(profile.as_ref(), &email) {
                 records.push(segment::link(cookie, &email, &fields));
             }
@@ -261,6 +265,10 @@ impl Events {
     }
 }
 
+/// The address of each cookie for which an event of the same request named one: it may not be
+/// stored yet.
+type Seen = BTreeMap<String, String>;
+
 /// What is known of the identifiers that an event names.
 struct Known {
     own: Option<Profile>,
@@ -269,14 +277,15 @@ struct Known {
 }
 
 impl Known {
-    async fn look_up(store: &Store, ties: &Ties) -> Result<Self, Error> {
+    async fn look_up(store: &Store, ties: &Ties, seen: &Seen) -> Result<Self, Error> {
         let own = profile(store, &ties.cookie).await?;
         let mut others = Vec::with_capacity(ties.cookies.len());
         for may_be in &ties.cookies {
             let mut found = may_be.last().map(|cookie| (cookie.clone(), None));
             for cookie in may_be {
-                if let Some(profile) = profile(store, cookie).await? {
-                    found = Some((cookie.clone(), Some(profile)));
+                let profile = profile(store, cookie).await?;
+                if profile.is_some() || seen.contains_key(cookie) {
+                    found = Some((cookie.clone(), profile));
                     break;
                 }
             }
@@ -286,18 +295,22 @@ impl Known {
     }
 
     /// The address that ties them: the event's own, or one by which any of them is known.
-    fn email(&self, ties: &Ties) -> Option<String> {
+    fn email(&self, ties: &Ties, seen: &Seen) -> Option<String> {
+        let others = self.others.iter();
+        let cookies = std::iter::once(&ties.cookie).chain(others.clone().map(|(cookie, _)| cookie));
+        let named = cookies.filter_map(|cookie| seen.get(cookie).cloned());
         let profiles = self
             .own
             .iter()
-            .chain(self.others.iter().filter_map(|(_, profile)| profile.as_ref()));
+            .chain(others.filter_map(|(_, profile)| profile.as_ref()));
         let known = profiles
             .filter_map(survivorship::primary_email)
             .map(ToString::to_string);
-        (ties.email.iter().cloned())
+        let mut all = (ties.email.iter().cloned())
+            .chain(named)
             .chain(known)
-            .chain(ties.emails.iter().cloned())
-            .next()
+            .chain(ties.emails.iter().cloned());
+        all.next()
     }
 
     fn of_own_has(&self, email: &str) -> bool {
