@@ -92,7 +92,7 @@ pub fn key(request: &Request, services: &Services, received: &Received) -> Resul
 /// Whether a browser says that its user does not want to be followed.
 pub fn is_opted_out(headers: &HeaderMap) -> bool {
     let says = |name: &&str| headers.get(*name).is_some_and(|value| value == "1");
-    OPT_OUT_HEADERS.iter().any(|name| says(&name))
+    OPT_OUT_HEADERS.iter().any(says)
 }
 
 /// Where a browser's page comes from; none for what is no browser.

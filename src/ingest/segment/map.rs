@@ -138,7 +138,7 @@ impl Who {
         let event = mapping.event;
         let anonymous = paths::identifier(event.get("anonymousId"));
         let user = Id::of(event.get("userId"), placeholders);
-        let user_cookie = match &user {
+        let of_user = match &user {
             Some(Id::Email(id) | Id::Other(id)) => Some(user_cookie(id)),
             None => None,
         };
@@ -150,9 +150,7 @@ impl Who {
         let (mut cookies, mut emails) = (Vec::new(), Vec::new());
         match &user {
             Some(Id::Email(id)) if stated.is_some() => emails.push(id.clone()),
-            Some(Id::Other(_)) if anonymous.is_some() => {
-                cookies.extend(user_cookie.clone().map(|id| vec![id]))
-            }
+            Some(Id::Other(_)) if anonymous.is_some() => cookies.extend(of_user.clone().map(|id| vec![id])),
             _ => {}
         }
         if mapping.is("alias") {
@@ -163,7 +161,7 @@ impl Who {
             }
         }
         Self {
-            cookie: anonymous.or(user_cookie),
+            cookie: anonymous.or(of_user),
             email,
             cookies,
             emails,
