@@ -103,6 +103,11 @@ pub enum StartError {
     /// Production over a store with test users.
     #[error("production refuses the test users in this store ({0}); use another store, or start with --demo")]
     DemoUsers(String),
+    /// Production over a store with a write key that everybody knows.
+    #[error(
+        "production refuses the demo's write keys in this store; use another store, or start with --demo and revoke them"
+    )]
+    DemoKeys,
     /// Production in which nobody can log in.
     #[error(
         "nobody could log in: this store has no user; set CDP_LOGIN__ADMIN_PASSWORD, 12 characters or more, and the user `admin` is made"
@@ -297,12 +302,19 @@ async fn open_index(config: &Config) -> Result<search::OpenIndex, StartError> {
 }
 
 async fn set_up_users(config: &Config, services: &Services) -> Result<(), StartError> {
+    services.write_keys.refresh().await?;
     match config.mode {
-        Mode::Demo => services.accounts.add_demo_users().await?,
+        Mode::Demo => {
+            services.accounts.add_demo_users().await?;
+            services.write_keys.add_demo_keys().await?;
+        }
         Mode::Production => {
             let demo = services.accounts.demo_users().await?;
             if !demo.is_empty() {
                 return Err(StartError::DemoUsers(demo.join(", ")));
+            }
+            if services.write_keys.has_demo_keys() {
+                return Err(StartError::DemoKeys);
             }
             match &config.login.admin_password {
                 Some(password) => services.accounts.add_first_admin(password).await?,

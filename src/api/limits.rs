@@ -8,8 +8,9 @@ use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::guard;
+use super::{guard, senders};
 use crate::domain::error::{Error, ErrorCode};
+use crate::services::ingest::events::BATCH_BYTES_MAX;
 
 /// The routes whose bodies are streamed; they count their own bytes as they come. The second is
 /// that of a batch.
@@ -100,6 +101,8 @@ impl Reading {
         let needs_caller =
             !FOR_STRANGERS.contains(&path) && (path.starts_with("/api/") || path == "/graphql");
         let bytes_max = match (is_streamed, needs_caller) {
+            // Their keys may be in the body.
+            _ if senders::is_for_senders(path) => BATCH_BYTES_MAX as u64,
             (true, _) => limits.ingest_bytes_max,
             (false, true) => body_bytes_max,
             (false, false) => body_bytes_max.min(STRANGERS_BYTES_MAX),

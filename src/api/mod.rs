@@ -4,6 +4,7 @@
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
 //! [`limits`] bounds what a request may cost, [`rate`] how often it may ask, [`audit`] tells who did what; [`rest`] and [`graphql`]
 //! are the two skins, [`assets`] the pages, [`health`] the probes, [`well_known`] the keys;
+//! [`senders`] are programs and websites with a write key, which call [`segment`] and [`collect`];
 //! [`client`] says where a request comes from. Around all of them [`trace`] names each request,
 //! [`versions`] leads to the routes, [`cors`] and [`headers`] speak to browsers, [`tags`] to caches,
 //! and [`deprecation`] to those who must move on.
@@ -11,6 +12,7 @@
 pub mod assets;
 pub mod audit;
 pub mod client;
+pub mod collect;
 pub mod cors;
 pub mod deprecation;
 pub mod error;
@@ -21,6 +23,8 @@ pub mod health;
 pub mod limits;
 pub mod rate;
 pub mod rest;
+pub mod segment;
+pub mod senders;
 pub mod tags;
 pub mod trace;
 pub mod versions;
@@ -51,6 +55,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long requests that are under way may take to end when the server stops.
     pub shutdown_grace_s: u64,
+    /// How visitors of websites are known, and what they decide.
+    pub collector: senders::Settings,
     /// Whether `/metrics` answers without a token; unset, a demo's does, and no other.
     pub metrics_are_public: Option<bool>,
     /// Proxies that say who their clients are: addresses, and networks such as `10.0.0.0/8`.
@@ -67,6 +73,7 @@ impl Default for Settings {
             listen: "127.0.0.1:8080".to_owned(),
             limits: Limits::default(),
             shutdown_grace_s: 20,
+            collector: senders::Settings::default(),
             metrics_are_public: None,
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
@@ -108,24 +115,45 @@ const METHODS: &[(&str, &str)] = &[
     ("/api/webhooks/*/replay", "POST"),
     ("/api/webhooks/*/rotate", "POST"),
     ("/api/webhooks/*/test", "POST"),
+    ("/api/write-keys", "GET, HEAD, POST"),
+    ("/api/write-keys/*", "DELETE"),
+    ("/collect", "POST"),
     ("/graphql", "POST"),
+    ("/v1/*", "POST"),
 ];
 
-/// The routes beside those of the description, with whether anybody may ask them; a path that ends
-/// in `*` stands for all below it. A test asks each of them, and holds the list against the router.
-pub const UNDESCRIBED: &[(&str, &str, bool)] = &[
-    ("GET", "/", true),
-    ("GET", "/.well-known/jwks.json", true),
-    ("GET", "/assets/*", true),
-    ("GET", "/docs", true),
-    ("GET", "/graphiql", true),
+/// By whom a route may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// Anybody.
+    Anybody,
+    /// Callers with a token.
+    Callers,
+    /// Programs and websites with a write key.
+    Senders,
+}
+
+/// The routes beside those of the description, and by whom they may be asked; `*` stands for a part
+/// of the path, and at its end for all below it. A test asks each of them, and holds the list against
+/// the router.
+pub const UNDESCRIBED: &[(&str, &str, AskedBy)] = &[
+    ("GET", "/", AskedBy::Anybody),
+    ("GET", "/.well-known/jwks.json", AskedBy::Anybody),
+    ("GET", "/assets/*", AskedBy::Anybody),
+    ("GET", "/collect.js", AskedBy::Anybody),
+    ("GET", "/docs", AskedBy::Anybody),
+    ("GET", "/graphiql", AskedBy::Anybody),
     // Opens a socket; who asks is said by its first message.
-    ("GET", "/graphql", true),
-    ("GET", "/healthz", true),
-    ("GET", "/metrics", false),
-    ("GET", "/openapi.json", true),
-    ("GET", "/readyz", true),
-    ("POST", "/graphql", false),
+    ("GET", "/graphql", AskedBy::Anybody),
+    ("GET", "/healthz", AskedBy::Anybody),
+    ("GET", "/metrics", AskedBy::Callers),
+    ("GET", "/openapi.json", AskedBy::Anybody),
+    ("GET", "/readyz", AskedBy::Anybody),
+    // Says the same for every key, also for one that is none.
+    ("GET", "/v1/projects/*/settings", AskedBy::Anybody),
+    ("POST", "/collect", AskedBy::Senders),
+    ("POST", "/graphql", AskedBy::Callers),
+    ("POST", "/v1/*", AskedBy::Senders),
 ];
 
 /// Every route.
@@ -152,12 +180,18 @@ pub fn routes(
             "/metrics",
             get(health::metrics).data(health::Metrics::new(metrics, metrics_are_public)),
         )
+        .at("/collect", post(collect::collect))
+        .at("/collect.js", get(assets::snippet))
+        .at("/v1/:call", post(segment::receive))
+        .at("/v1/projects/:key/settings", get(segment::project))
         .at("/graphql", post(graphql::endpoint).get(graphql::subscriptions))
         .at("/openapi.json", make_sync(|_| describe()))
         .nest("/docs", rest::documentation(&api))
         .nest("/api", api)
         .data(graphql::schema(Arc::clone(&services), settings.graphql))
+        .data(settings.collector.clone())
         .around(limits::bound)
+        .around(senders::answer)
         .around(audit::tell)
         .around(rate::limit)
         .data(Arc::new(Rates::new(&limits)))

@@ -6,7 +6,7 @@
 //! In reading order: [`token`] signs and reads, [`keys`] are what it signs with, [`seal`] keeps them
 //! in the store, and [`keyring`] holds those in hand; [`refresh`] exchanges what a session goes on
 //! with, [`issuers`] are others whose tokens are taken, [`password`] hashes and compares,
-//! [`pseudonym`] stands for who must not be named.
+//! [`pseudonym`] stands for who must not be named, [`write_key`] is what senders prove themselves by.
 
 pub mod issuers;
 pub mod keyring;
@@ -16,6 +16,7 @@ pub mod pseudonym;
 pub mod refresh;
 pub mod seal;
 pub mod token;
+pub mod write_key;
 
 use std::time::Duration;
 

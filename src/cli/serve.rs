@@ -15,6 +15,7 @@ use crate::services::Services;
 use crate::services::accounts::users::demo_password;
 use crate::services::ingest::{Format, Payload, Renames, Report};
 use crate::services::seeds::{DEMO_RULES, parse_rules};
+use crate::services::write_keys::DEMO_KEYS;
 use crate::telemetry;
 
 /// Stack of each thread: the engine's parser and planner go deep.
@@ -145,6 +146,10 @@ fn announce(url: &str, is_demo: bool) {
         say("  Test users (not for production):");
         for role in Role::ALL {
             say(&format!("    {:<8} {}", role.name(), demo_password(role)));
+        }
+        say("\n  Write keys (not for production):");
+        for (kind, text) in DEMO_KEYS {
+            say(&format!("    {:<8} {text}", kind.name()));
         }
         say(&format!("\n  Try:\n{}", example_calls(url)));
     }

@@ -34,6 +34,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::classify::{Classifier, ClassifyError};
+use crate::domain::placeholder::Placeholders;
+use crate::domain::policy::{self, Policy};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, Reject};
 use crate::ingest;
@@ -112,6 +114,7 @@ pub struct Pipeline {
     feed: Arc<Feed>,
     transforms: Arc<Transforms>,
     rules: Arc<Rules>,
+    policies: Arc<policy::Rules>,
     queue: mpsc::Sender<Work>,
 }
 
@@ -151,6 +154,7 @@ impl Pipeline {
                 placeholders: settings.placeholders(),
                 ..Rules::default()
             }),
+            policies: Arc::new(settings.rules()),
             queue,
         })
     }
@@ -268,6 +272,18 @@ impl Pipeline {
     #[must_use]
     pub fn transforms(&self) -> &Transforms {
         &self.transforms
+    }
+
+    /// What is no identifier.
+    #[must_use]
+    pub fn placeholders(&self) -> &Placeholders {
+        &self.rules.placeholders
+    }
+
+    /// What the records of a source say about who is who.
+    #[must_use]
+    pub fn policy_of(&self, source: &str) -> Policy {
+        self.policies.policy_of(source)
     }
 
     /// Who is in which cohort, as of the last commit.

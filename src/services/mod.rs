@@ -7,7 +7,7 @@
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
-//! [`audit`] keeps who did what; [`backup`] copies everything; [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
+//! [`audit`] keeps who did what; [`backup`] copies everything; [`write_keys`] are what senders prove themselves by; [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
@@ -38,6 +38,7 @@ pub mod seeds;
 pub mod timeline;
 pub mod transforms;
 pub mod view;
+pub mod write_keys;
 
 use std::sync::Arc;
 
@@ -63,6 +64,10 @@ pub struct Settings<'a> {
 pub struct Services {
     /// Takes payloads.
     pub ingest: Arc<ingest::Ingest>,
+    /// Takes events, a few at once.
+    pub events: ingest::events::Events,
+    /// What senders prove themselves by.
+    pub write_keys: write_keys::WriteKeys,
     /// Finds people.
     pub lookup: lookup::Lookup,
     /// Says why they are one.
@@ -120,8 +125,11 @@ impl Services {
         let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
         let backfills = backfill::Backfills::start(store, pipeline, &definitions);
         let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
+        let ingest = ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest);
         Ok(Arc::new(Self {
-            ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest),
+            events: ingest::events::Events::start(&ingest, &settings.ingest.segment),
+            ingest,
+            write_keys: write_keys::WriteKeys::start(store.clone()),
             lookup: lookup::Lookup::new(store.clone(), names.clone()),
             explain: explain::Explain::new(store.clone()),
             timeline: timeline::Timeline::new(store.clone()),
@@ -152,6 +160,9 @@ impl Services {
     /// Takes no more records, notes how far each webhook is, and leaves the search index equal to
     /// the store.
     pub async fn stop(&self) {
+        if let Err(error) = self.write_keys.finish().await {
+            tracing::warn!(%error, "the last use of write keys was not noted");
+        }
         self.activation.finish().await;
         self.audit.finish().await;
         self.pipeline.stop().await;

@@ -44,6 +44,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../schema/store/010_secrets.surql"),
     ),
     ("011_auth", include_str!("../../schema/store/011_auth.surql")),
+    (
+        "013_write_keys",
+        include_str!("../../schema/store/013_write_keys.surql"),
+    ),
     ("014_audit", include_str!("../../schema/store/014_audit.surql")),
 ];
 

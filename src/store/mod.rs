@@ -42,6 +42,7 @@ pub mod survey;
 mod tally;
 mod transaction;
 pub mod webhooks;
+pub mod write_keys;
 
 use std::sync::Arc;
 

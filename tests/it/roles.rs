@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use cdp::api::UNDESCRIBED;
+use cdp::api::{AskedBy, UNDESCRIBED};
 use cdp::domain::role::{Permission, Role};
 use poem::http::Method;
 use serde_json::{Value, json};
@@ -135,6 +135,9 @@ async fn every_route_lets_in_whom_it_should() {
     POST /api/webhooks/{id}/replay           401     403     403     403     may
     POST /api/webhooks/{id}/rotate           401     403     403     403     may
     POST /api/webhooks/{id}/test             401     403     403     403     may
+    GET /api/write-keys                      401     403     403     403     may
+    POST /api/write-keys                     401     403     403     403     may
+    DELETE /api/write-keys/{id}              401     403     403     403     may
     GET /metrics                             401     may     may     403     may
     POST /graphql                            401     may     may     may     may
     ");
@@ -150,7 +153,7 @@ async fn routes(app: &TestApp) -> Vec<(Method, String)> {
         }
     }
     assert!(routes.len() >= 8, "{routes:?}");
-    let beside = UNDESCRIBED.iter().filter(|(_, _, is_public)| !is_public);
+    let beside = UNDESCRIBED.iter().filter(|(_, _, by)| *by == AskedBy::Callers);
     routes.extend(beside.map(|(method, path, _)| (method.parse().unwrap(), (*path).to_owned())));
     routes
 }
@@ -412,7 +415,10 @@ async fn the_routes_beside_the_description_are_those_of_the_router() {
         for (at, _) in text.match_indices(call) {
             let rest = text[at + call.len()..].trim_start();
             let path = rest.strip_prefix('"').unwrap().split('"').next().unwrap();
-            of_router.insert(path.replace("*path", "*"));
+            let parts = path
+                .split('/')
+                .map(|part| if part.starts_with([':', '*']) { "*" } else { part });
+            of_router.insert(parts.collect::<Vec<_>>().join("/"));
         }
     }
     assert!(of_router.remove("/api"), "the described ones");
@@ -423,10 +429,22 @@ async fn the_routes_beside_the_description_are_those_of_the_router() {
     assert_eq!(of_router, listed);
 
     let app = TestApp::start().await;
-    for (method, path, is_public) in UNDESCRIBED {
+    for (method, path, by) in UNDESCRIBED {
         let method: Method = method.parse().unwrap();
-        let status = status(&app, &method, &path.replace('*', "nothing"), None).await;
-        assert_eq!(status != 401, *is_public, "{method} {path}: {status}");
+        let a_path = path.replace('*', "track");
+        let status = status(&app, &method, &a_path, None).await;
+        assert_eq!(
+            status != 401,
+            *by == AskedBy::Anybody,
+            "{method} {path}: {status}"
+        );
+        if *by == AskedBy::Senders {
+            for role in Role::ALL {
+                let token = app.token(role);
+                let status = self::status(&app, &method, &a_path, Some(&token)).await;
+                assert_eq!(status, 401, "no role is a write key: {role}, {method} {path}");
+            }
+        }
         for other in [
             Method::GET,
             Method::POST,

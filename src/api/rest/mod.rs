@@ -24,6 +24,7 @@ pub mod search;
 pub mod token;
 pub mod users;
 mod webhooks;
+mod write_keys;
 
 use poem::Route;
 use poem::endpoint::make_sync;
@@ -77,6 +78,7 @@ pub type Collected = (
     search::SearchApi,
     profiles::ProfilesApi,
     judgement::JudgementApi,
+    write_keys::WriteKeysApi,
 );
 
 /// Cohorts, and what leaves the platform.
@@ -112,6 +114,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         search::SearchApi,
         profiles::ProfilesApi,
         judgement::JudgementApi,
+        write_keys::WriteKeysApi,
     );
     let used: Used = (
         cohorts::CohortsApi,
