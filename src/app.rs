@@ -165,12 +165,13 @@ impl App {
             None => Arc::new(start_classifier(config, &store).await?),
         };
         let transforms = transforms::load(&config.ingest.transforms)?;
-        let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier), &config.identity)
+        let pseudonyms = Arc::new(privacy::pseudonyms(&config.privacy, &store).await?);
+        let (identity, known) = (&config.identity, Arc::clone(&classifier));
+        let pipeline = Pipeline::start(store.clone(), known, identity, Arc::clone(&pseudonyms))
             .await?
             .judging_by(&config.ingest)
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
-        let pseudonyms = privacy::pseudonyms(&config.privacy, &store).await?;
         let index = open_index(config).await?;
         let activation = activation_settings(config);
         let settings = services::Settings {

@@ -71,6 +71,8 @@ const METHODS: &[(&str, &str)] = &[
     ("/api/rules", "GET, HEAD, POST"),
     ("/api/rules/check", "POST"),
     ("/api/rules/*", "DELETE, PUT"),
+    ("/api/suppressions", "DELETE, GET, HEAD, POST"),
+    ("/api/user", "DELETE, GET, HEAD"),
     ("/api/webhooks", "GET, HEAD, POST"),
     ("/api/webhooks/*", "DELETE, GET, HEAD, PUT"),
     ("/api/webhooks/*/replay", "POST"),

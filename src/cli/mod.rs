@@ -1,5 +1,6 @@
 //! The command line: one command, one file.
 
+pub mod compact;
 pub mod demo;
 pub mod doctor;
 pub mod eval;
@@ -37,6 +38,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measure how right the classifier is
     Eval(eval::EvalArgs),
+    /// Write the store's files anew, without what was deleted; no server may have it open
+    Compact(compact::CompactArgs),
     /// Build the search index anew; no server may have its store open
     Reindex(reindex::ReindexArgs),
 }
@@ -63,6 +66,7 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Token(args) => token::run(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compact(args) => compact::run(args),
         Command::Reindex(args) => reindex::run(args),
         Command::Demo(args) => {
             let summary = demo::run(&args)?;

@@ -8,13 +8,15 @@
 //! on and the decision itself, made by a [`policy`]; a [`conflict`] is what it refused. An [`interest`] is classified into a [`cohort`],
 //! and a [`change`] tells what a commit did, of which the [`feed`] keeps what others follow, a
 //! [`webhook`] among them. A [`fault`] is where what is stored contradicts
-//! itself. How good rows were is their [`quality`].
+//! itself. How good rows were is their [`quality`]. An [`erasure`] takes somebody out, and what is
+//! left of them is found by a [`mention`].
 
 pub mod change;
 pub mod cohort;
 pub mod conflict;
 pub mod correction;
 pub mod decision;
+pub mod erasure;
 pub mod error;
 pub mod facet;
 pub mod fact;
@@ -23,6 +25,7 @@ pub mod feed;
 pub mod graph;
 pub mod identifier;
 pub mod interest;
+pub mod mention;
 pub mod placeholder;
 pub mod policy;
 pub mod profile;

@@ -11,10 +11,12 @@
 //! graph as it is, is done by the one [`writer`], which takes all chunks that wait into
 //! one transaction. After the commit, and before the answer, [`rosters`] follow, and who has
 //! [`changed`] is told to whoever follows later, and whoever follows the [`feed`] is woken. [`catalogue`] is which cohorts there are. What people decide by hand goes through the same
-//! writer: [`judge`].
+//! writer: [`judge`]. So does who is to be [`erase`]d, and of whoever is [`suppressed`] nothing more is
+//! taken in.
 
 pub mod catalogue;
 pub mod changed;
+pub mod erase;
 pub mod feed;
 mod ids;
 pub mod judge;
@@ -25,6 +27,7 @@ pub mod rosters;
 pub mod segmented;
 pub mod settings;
 pub mod structured;
+pub mod suppressed;
 mod tally;
 mod writer;
 
@@ -32,7 +35,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use ulid::Ulid;
 
+use crate::auth::Pseudonyms;
 use crate::classify::{Classifier, ClassifyError};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, Reject};
@@ -50,7 +55,8 @@ use judge::{Judged, Judgement};
 use raw::Received;
 use rosters::Rosters;
 use segmented::Scores;
-use structured::Structured;
+use structured::Judge;
+use suppressed::Suppressed;
 use writer::{Submission, Work, Writer};
 
 pub use settings::{PolicySetting, Settings};
@@ -110,6 +116,7 @@ pub struct Pipeline {
     rosters: Arc<Rosters>,
     changed: Arc<Changed>,
     feed: Arc<Feed>,
+    suppressed: Arc<Suppressed>,
     transforms: Arc<Transforms>,
     rules: Arc<Rules>,
     queue: mpsc::Sender<Work>,
@@ -124,6 +131,7 @@ impl Pipeline {
         store: Store,
         classifier: Arc<Classifier>,
         settings: &Settings,
+        pseudonyms: Arc<Pseudonyms>,
     ) -> Result<Self, PipelineError> {
         let definitions = store.definitions().await?;
         let rosters = Arc::new(Rosters::load(&store, &definitions).await?);
@@ -132,6 +140,7 @@ impl Pipeline {
         let (queue, work) = mpsc::channel(QUEUE_CHUNKS);
         let changed = Arc::new(Changed::default());
         let feed = Feed::start(&store).await?;
+        let suppressed = Suppressed::load(&store, pseudonyms).await?;
         let writer = Writer::new(
             store,
             settings.rules(),
@@ -139,6 +148,7 @@ impl Pipeline {
             Arc::clone(&rosters),
             Arc::clone(&changed),
             Arc::clone(&feed),
+            Arc::clone(&suppressed),
         );
         tokio::spawn(writer.run(work));
         Ok(Self {
@@ -146,6 +156,7 @@ impl Pipeline {
             rosters,
             changed,
             feed,
+            suppressed,
             transforms: Arc::default(),
             rules: Arc::new(Rules {
                 placeholders: settings.placeholders(),
@@ -184,15 +195,34 @@ impl Pipeline {
             is_last,
         } = chunk;
         let received = measured("pack", || Received::new(origin, rows))?;
-        let structured = measured("validate", || {
-            Structured::validate(received, before, is_last, &self.rules, &self.transforms)
-        });
+        let judge = Judge {
+            rules: &self.rules,
+            transforms: &self.transforms,
+            suppressed: &self.suppressed,
+        };
+        let structured = measured("validate", || judge.validate(received, before, is_last))?;
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;
         let (reply, outcome) = oneshot::channel();
         let work = Work::Chunk(Submission { structured, reply });
         self.queue.send(work).await.map_err(|_| PipelineError::Stopped)?;
         outcome.await.map_err(|_| PipelineError::Stopped)?
+    }
+
+    /// Takes somebody out of the graph, and suppresses their identifiers; returns when it is
+    /// durable, with the id of the erasure. What is left of them elsewhere is noted, to be looked
+    /// for.
+    ///
+    /// # Errors
+    /// [`PipelineError::Objection`] when the order means two people, or when the store fails;
+    /// then nothing has changed.
+    pub async fn erase(&self, order: erase::Order) -> Result<Ulid, PipelineError> {
+        let (reply, erased) = oneshot::channel();
+        self.queue
+            .send(Work::Erase(order, reply))
+            .await
+            .map_err(|_| PipelineError::Stopped)?;
+        erased.await.map_err(|_| PipelineError::Stopped)?
     }
 
     /// Carries out what somebody judged about who is who; returns when it is durable.
@@ -286,6 +316,12 @@ impl Pipeline {
     #[must_use]
     pub const fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+
+    /// Of whom nothing is taken in.
+    #[must_use]
+    pub const fn suppressed(&self) -> &Arc<Suppressed> {
+        &self.suppressed
     }
 
     /// What interests mean.

@@ -15,8 +15,10 @@ use std::sync::Arc;
 use chrono::Utc;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use ulid::Ulid;
 
 use super::changed::Changed;
+use super::erase::Order;
 use super::feed::Feed;
 use super::ids::IdPool;
 use super::judge::{Judged, Judgement};
@@ -24,6 +26,7 @@ use super::retry::Retry;
 use super::rosters::Rosters;
 use super::segmented::Scores;
 use super::structured::Structured;
+use super::suppressed::Suppressed;
 use super::tally::{count_people, count_records};
 use super::{Outcome, PipelineError, measured, timed};
 use crate::domain::Timestamp;
@@ -60,6 +63,7 @@ pub enum Work {
     Chunk(Submission),
     Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
     Resegment(Vec<ProfileId>, oneshot::Sender<Result<u64, PipelineError>>),
+    Erase(Order, oneshot::Sender<Result<Ulid, PipelineError>>),
     /// Finish what is under way, take nothing more, and say so.
     Stop(oneshot::Sender<()>),
 }
@@ -82,8 +86,8 @@ pub(super) enum Keep {
 
 /// What is told once a commit is durable.
 pub(super) struct News {
-    changed: Vec<ProfileId>,
-    transitions: Vec<Transition>,
+    pub(super) changed: Vec<ProfileId>,
+    pub(super) transitions: Vec<Transition>,
     merges: u64,
     refused: Vec<&'static str>,
 }
@@ -107,6 +111,7 @@ pub struct Writer {
     rosters: Arc<Rosters>,
     changed: Arc<Changed>,
     feed: Arc<Feed>,
+    pub(super) suppressed: Arc<Suppressed>,
 }
 
 impl Drop for Writer {
@@ -123,6 +128,7 @@ impl Writer {
         rosters: Arc<Rosters>,
         changed: Arc<Changed>,
         feed: Arc<Feed>,
+        suppressed: Arc<Suppressed>,
     ) -> Self {
         Self {
             store,
@@ -132,6 +138,7 @@ impl Writer {
             rosters,
             changed,
             feed,
+            suppressed,
         }
     }
 
@@ -165,6 +172,10 @@ impl Writer {
                 Some(Work::Resegment(ids, reply)) => {
                     self.land(&mut flight).await;
                     let _ = reply.send(self.resegment(&ids).await);
+                }
+                Some(Work::Erase(order, reply)) => {
+                    self.land(&mut flight).await;
+                    let _ = reply.send(self.erase(&order).await);
                 }
                 Some(Work::Stop(stopped)) => {
                     self.land(&mut flight).await;
@@ -264,6 +275,10 @@ impl Writer {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(failure) => retry.after(failure).await?,
             }
+            if self.store.is_shared() {
+                // Another server may have suppressed somebody, which is why the store refused.
+                self.suppressed.refresh(&self.store).await?;
+            }
         }
     }
 
@@ -281,6 +296,11 @@ impl Writer {
         chunks: &[&Structured],
         before: Option<&Flight>,
     ) -> Result<Option<Decided>, PipelineError> {
+        let looked_at = (chunks.iter())
+            .map(|chunk| chunk.looked_at_again(&self.suppressed))
+            .collect::<Result<Vec<_>, _>>()?;
+        let chunks: Vec<&Structured> = looked_at.iter().map(AsRef::as_ref).collect();
+        let chunks = &chunks[..];
         let named = Named::of(chunks);
         let mut graph = timed("read", self.store.touched(&named.cookies, &named.emails)).await?;
         if let Some(flight) = before {
@@ -306,7 +326,14 @@ impl Writer {
             return Ok(None);
         };
         let outcomes = outcomes(chunks, &duplicates);
+        // In a store of its own a process knows of every suppression.
+        let guarded = if self.store.is_shared() {
+            self.suppressed.new_in(&plan)
+        } else {
+            Vec::new()
+        };
         let mut commit = Commit {
+            guarded,
             raw: chunks.iter().map(|chunk| chunk.block.clone()).collect(),
             rejects: chunks.iter().flat_map(|chunk| rejects_of(chunk)).collect(),
             conflicts: chunks.iter().flat_map(|chunk| chunk.refused.clone()).collect(),
@@ -453,7 +480,7 @@ fn gather(first: Submission, queue: &mut mpsc::Receiver<Work>) -> (Vec<Submissio
                 bytes += next.structured.bytes;
                 group.push(next);
             }
-            other @ (Work::Judgement(..) | Work::Resegment(..) | Work::Stop(_)) => {
+            other @ (Work::Judgement(..) | Work::Resegment(..) | Work::Erase(..) | Work::Stop(_)) => {
                 return (group, Some(other));
             }
         }
@@ -540,7 +567,7 @@ fn outcomes(chunks: &[&Structured], duplicates: &[u64]) -> Vec<Outcome> {
     chunks.iter().zip(duplicates).map(outcome).collect()
 }
 
-fn rejects_of(chunk: &Structured) -> impl Iterator<Item = (ulid::Ulid, Reject)> {
+fn rejects_of(chunk: &Structured) -> impl Iterator<Item = (Ulid, Reject)> {
     chunk
         .rejects
         .iter()

@@ -85,6 +85,8 @@ pub struct Services {
     pub activation: activation::Activation,
     /// Says how the platform fares.
     pub analytics: analytics::Analytics,
+    /// Does what people may ask of whoever keeps their data.
+    pub privacy: Arc<privacy::Privacy>,
     /// Stand for identifiers where these may not stand.
     pub pseudonyms: Arc<Pseudonyms>,
     /// Runs as long as this does.
@@ -104,7 +106,7 @@ impl Services {
         pipeline: &Pipeline,
         hasher: PasswordHasher,
         issuer: TokenIssuer,
-        pseudonyms: Pseudonyms,
+        pseudonyms: Arc<Pseudonyms>,
         settings: &Settings<'_>,
         index: search::OpenIndex,
     ) -> Result<Arc<Self>, SenderError> {
@@ -112,6 +114,9 @@ impl Services {
         let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
         let backfills = backfill::Backfills::start(store, pipeline, &definitions);
         let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
+        let search = search::Search::new(store.clone(), pipeline, names.clone(), index);
+        let kept = settings.activation.deliveries_kept_max;
+        let privacy = privacy::Privacy::start(store, pipeline, &names, search.purger(), kept);
         Ok(Arc::new(Self {
             ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest),
             lookup: lookup::Lookup::new(store.clone(), names.clone()),
@@ -127,9 +132,10 @@ impl Services {
             ),
             backfills,
             definitions,
-            pseudonyms: Arc::new(pseudonyms),
+            privacy,
+            pseudonyms,
             _schedule: schedule::Schedule::start(store, pipeline),
-            search: search::Search::new(store.clone(), pipeline, names.clone(), index),
+            search,
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts: accounts::Accounts::new(store.clone(), hasher, issuer, settings.login),
             activation,
@@ -187,7 +193,9 @@ impl From<Objection> for Error {
     fn from(objection: Objection) -> Self {
         let code = match objection {
             Objection::Nobody | Objection::NotLinked => ErrorCode::NotFound,
-            Objection::Undone | Objection::NothingLeft | Objection::NoLink => ErrorCode::Conflict,
+            Objection::Undone | Objection::NothingLeft | Objection::NoLink | Objection::Different => {
+                ErrorCode::Conflict
+            }
         };
         Self::new(code, objection.to_string())
     }

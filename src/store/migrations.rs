@@ -43,6 +43,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "010_secrets",
         include_str!("../../schema/store/010_secrets.surql"),
     ),
+    (
+        "012_privacy",
+        include_str!("../../schema/store/012_privacy.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

@@ -12,6 +12,7 @@ pub mod files;
 pub mod ingest;
 pub mod judgement;
 pub mod payload;
+pub mod privacy;
 pub mod profiles;
 pub mod quality;
 pub mod search;
@@ -42,6 +43,8 @@ pub enum Tag {
     Analytics,
     /// Take data out: changes, webhooks, files.
     Activation,
+    /// Erase people, take nothing more in of them, tell them all that is kept.
+    Privacy,
 }
 
 /// The resources, combined; a tuple holds sixteen at most.
@@ -70,6 +73,7 @@ pub type Used = (
     changes::ChangesApi,
     webhooks::WebhooksApi,
     exports::ExportsApi,
+    privacy::PrivacyApi,
 );
 
 pub use changes::wants_stream;
@@ -97,6 +101,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         changes::ChangesApi,
         webhooks::WebhooksApi,
         exports::ExportsApi,
+        privacy::PrivacyApi,
     );
     let resources = (collected, used);
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))

@@ -201,9 +201,10 @@ impl Walk {
     }
 
     fn written(&mut self, people: &[Profile], is_end: bool) -> Result<Vec<u8>, WriteError> {
+        let suppressed = self.pipeline.suppressed();
         let consents = |person: &&Profile| {
             let purpose = self.purpose.as_deref();
-            purpose.is_none_or(|purpose| person.consents_to(purpose))
+            purpose.is_none_or(|purpose| person.consents_to(purpose)) && !suppressed.is_of(person)
         };
         let names = self.names.now();
         let row = |person: &Profile| -> Row {
