@@ -170,6 +170,7 @@ impl App {
         let pipeline = Pipeline::start(store.clone(), known, identity, Arc::clone(&pseudonyms))
             .await?
             .judging_by(&config.ingest)
+            .storing_for(config.privacy.storage_purpose.as_deref())
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
         let index = open_index(config).await?;
@@ -178,6 +179,7 @@ impl App {
             login: &config.login,
             ingest: &config.ingest,
             activation: &activation,
+            privacy: &config.privacy,
         };
         let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;
         set_up_users(config, &services).await?;

@@ -112,6 +112,7 @@ impl Road {
             login: &config.login,
             ingest: &config.ingest,
             activation: &config.activation,
+            privacy: &config.privacy,
         };
         let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;
         Ok(Self { store, services })

@@ -16,6 +16,7 @@
 
 pub mod catalogue;
 pub mod changed;
+mod consent;
 pub mod erase;
 pub mod feed;
 mod ids;
@@ -117,6 +118,7 @@ pub struct Pipeline {
     changed: Arc<Changed>,
     feed: Arc<Feed>,
     suppressed: Arc<Suppressed>,
+    storage_purpose: Option<Arc<str>>,
     transforms: Arc<Transforms>,
     rules: Arc<Rules>,
     queue: mpsc::Sender<Work>,
@@ -157,6 +159,7 @@ impl Pipeline {
             changed,
             feed,
             suppressed,
+            storage_purpose: None,
             transforms: Arc::default(),
             rules: Arc::new(Rules {
                 placeholders: settings.placeholders(),
@@ -171,6 +174,16 @@ impl Pipeline {
     pub fn with_transforms(self, transforms: Transforms) -> Self {
         Self {
             transforms: Arc::new(transforms),
+            ..self
+        }
+    }
+
+    /// The same road, on which nothing but who somebody is is stored without their consent to a
+    /// purpose.
+    #[must_use]
+    pub fn storing_for(self, purpose: Option<&str>) -> Self {
+        Self {
+            storage_purpose: purpose.map(Arc::from),
             ..self
         }
     }
@@ -199,6 +212,7 @@ impl Pipeline {
             rules: &self.rules,
             transforms: &self.transforms,
             suppressed: &self.suppressed,
+            storage_purpose: self.storage_purpose.as_ref(),
         };
         let structured = measured("validate", || judge.validate(received, before, is_last))?;
         // Here and not in the writer, so that a conflict repeats no run of the model.

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::raw::Received;
 use super::suppressed::{Hit, Suppressed};
@@ -42,6 +43,8 @@ pub struct Structured {
     pub quality: Box<Quality>,
     /// Where the batch will stand, duplicates aside: those only the writer can tell.
     pub progress: BatchProgress,
+    /// For what purpose anything but who it was is stored; none for whatever is.
+    pub storage_purpose: Option<Arc<str>>,
     /// What was known of who is suppressed when it was judged.
     suppressed_version: u64,
 }
@@ -54,6 +57,8 @@ pub struct Judge<'a> {
     pub transforms: &'a Transforms,
     /// Of whom nothing is taken in.
     pub suppressed: &'a Suppressed,
+    /// For what purpose anything but who it was is stored.
+    pub storage_purpose: Option<&'a Arc<str>>,
 }
 
 /// What became of one row.
@@ -131,6 +136,7 @@ impl Judge<'_> {
             bytes,
             quality,
             progress,
+            storage_purpose: self.storage_purpose.cloned(),
             suppressed_version,
         })
     }

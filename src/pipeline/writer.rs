@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use ulid::Ulid;
 
 use super::changed::Changed;
+use super::consent::{NOT_GIVEN, withhold};
 use super::erase::Order;
 use super::feed::Feed;
 use super::ids::IdPool;
@@ -27,7 +28,7 @@ use super::rosters::Rosters;
 use super::segmented::Scores;
 use super::structured::Structured;
 use super::suppressed::Suppressed;
-use super::tally::{count_people, count_records};
+use super::tally::{count_people, count_records, count_withheld};
 use super::{Outcome, PipelineError, measured, timed};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
@@ -37,12 +38,14 @@ use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::Rules;
 use crate::domain::profile::{Profile, ProfileId};
+use crate::domain::quality::Field;
 use crate::domain::record::{RawId, Reject};
 use crate::domain::trail::{MessageMark, Step};
 use crate::identity::ahead::advance;
 use crate::identity::{Incomplete, ids_needed, resolve, rows_of_emails};
 use crate::ingest::normalise::stored;
 use crate::store::commit::{BatchProgress, Commit};
+use crate::store::raw::PackedBlock;
 use crate::store::{Store, StoreError};
 
 /// How many rows go into one transaction, unless a single chunk holds more. Enough for
@@ -316,7 +319,10 @@ impl Writer {
             let shed = before.iter().flat_map(|flight| flight.plan.shed.iter());
             known.extend(shed.flat_map(|(cookie, steps)| repeated(&doubtful, cookie, steps)));
         }
-        let (facts, duplicates) = without_duplicates(chunks, &graph, &known);
+        let (mut facts, duplicates) = without_duplicates(chunks, &graph, &known);
+        let purpose = chunks.iter().find_map(|chunk| chunk.storage_purpose.clone());
+        let withheld = purpose.map(|purpose| withhold(&mut facts, &graph, &purpose));
+        let withheld = withheld.unwrap_or_default();
         let now = stored(Utc::now());
         let rules = self.rules.clone();
         let Some(plan) = self
@@ -325,7 +331,8 @@ impl Writer {
         else {
             return Ok(None);
         };
-        let outcomes = outcomes(chunks, &duplicates);
+        let mut outcomes = outcomes(chunks, &duplicates);
+        let raw = without_withheld(chunks, &withheld, &mut outcomes)?;
         // In a store of its own a process knows of every suppression.
         let guarded = if self.store.is_shared() {
             self.suppressed.new_in(&plan)
@@ -334,7 +341,7 @@ impl Writer {
         };
         let mut commit = Commit {
             guarded,
-            raw: chunks.iter().map(|chunk| chunk.block.clone()).collect(),
+            raw,
             rejects: chunks.iter().flat_map(|chunk| rejects_of(chunk)).collect(),
             conflicts: chunks.iter().flat_map(|chunk| chunk.refused.clone()).collect(),
             batches: (chunks.iter().zip(&outcomes))
@@ -345,6 +352,7 @@ impl Writer {
         for (chunk, duplicates) in chunks.iter().zip(&duplicates) {
             count_records(&mut commit.tally, chunk, *duplicates);
         }
+        count_withheld(&mut commit.tally, withheld.len());
         commit.note_sightings(&facts, &rows_of_emails(&graph, &facts, &rules, &plan));
         let (commit, news) = self.segmented(&graph, plan, commit, Keep::All, now).await?;
         Ok(Some(Decided {
@@ -565,6 +573,30 @@ fn outcomes(chunks: &[&Structured], duplicates: &[u64]) -> Vec<Outcome> {
         }
     };
     chunks.iter().zip(duplicates).map(outcome).collect()
+}
+
+/// The verbatim rows without those of which nothing but who it was is stored, which is noted with
+/// their batches.
+fn without_withheld(
+    chunks: &[&Structured],
+    withheld: &BTreeSet<RawId>,
+    outcomes: &mut [Outcome],
+) -> Result<Vec<PackedBlock>, StoreError> {
+    let mut blocks = Vec::with_capacity(chunks.len());
+    for (chunk, outcome) in chunks.iter().zip(outcomes) {
+        let own = chunk.facts.iter().filter(|fact| withheld.contains(&fact.raw));
+        let rows: BTreeSet<u16> = own.map(|fact| fact.raw.row).collect();
+        if rows.is_empty() {
+            blocks.push(chunk.block.clone());
+            continue;
+        }
+        blocks.push(chunk.block.without(&rows)?);
+        let quality = &mut outcome.progress.quality;
+        quality.warnings += rows.len() as u64;
+        let finding = (Field::Consent, NOT_GIVEN.into());
+        *quality.findings.entry(finding).or_default() += rows.len() as u64;
+    }
+    Ok(blocks)
 }
 
 fn rejects_of(chunk: &Structured) -> impl Iterator<Item = (Ulid, Reject)> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::checked_limit;
+use super::sight::Sight;
 use super::view::UserProfile;
 use crate::domain::cohort::{CohortSlug, Definition, Membership, Reason};
 use crate::domain::error::Error;
@@ -163,7 +164,13 @@ impl Cohorts {
     /// # Errors
     /// Not found for an unknown cohort; bad request for a limit out of range or a cursor
     /// that no page gave.
-    pub async fn members(&self, cohort: &str, from: &From, limit: u32) -> Result<MemberPage, Error> {
+    pub async fn members(
+        &self,
+        cohort: &str,
+        from: &From,
+        limit: u32,
+        sight: Sight,
+    ) -> Result<MemberPage, Error> {
         let names = self.names.now();
         let slug = names.find(cohort)?;
         checked_limit(limit, PAGE_MAX)?;
@@ -180,7 +187,7 @@ impl Cohorts {
             offset: page.offset,
             users: profiles
                 .iter()
-                .map(|profile| UserProfile::of(profile, &names))
+                .map(|profile| sight.user(UserProfile::of(profile, &names)))
                 .collect(),
             next_cursor: last.map(ToString::to_string),
         })

@@ -7,7 +7,7 @@
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
-//! [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
+//! [`privacy`] is what people may ask of whoever keeps their data, [`sight`] how much of them a caller may see; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
@@ -32,6 +32,7 @@ pub mod quality;
 pub mod schedule;
 pub mod search;
 pub mod seeds;
+pub mod sight;
 pub mod timeline;
 pub mod transforms;
 pub mod view;
@@ -53,6 +54,8 @@ pub struct Settings<'a> {
     pub ingest: &'a crate::ingest::Settings,
     /// What leaves the platform.
     pub activation: &'a crate::activation::Settings,
+    /// What people may ask, and who may see what of them.
+    pub privacy: &'a privacy::Settings,
 }
 
 /// All services, as the skins hold them.
@@ -87,6 +90,8 @@ pub struct Services {
     pub analytics: analytics::Analytics,
     /// Does what people may ask of whoever keeps their data.
     pub privacy: Arc<privacy::Privacy>,
+    /// How much of people each role may see.
+    pub sights: sight::Sights,
     /// Stand for identifiers where these may not stand.
     pub pseudonyms: Arc<Pseudonyms>,
     /// Runs as long as this does.
@@ -133,6 +138,7 @@ impl Services {
             backfills,
             definitions,
             privacy,
+            sights: sight::Sights::new(&settings.privacy.mask),
             pseudonyms,
             _schedule: schedule::Schedule::start(store, pipeline),
             search,

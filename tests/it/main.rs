@@ -18,6 +18,7 @@ mod graphql;
 mod identity;
 mod layering;
 mod pipeline;
+mod privacy;
 mod quality;
 mod remote;
 mod rest;

@@ -24,6 +24,7 @@ use async_graphql::{Context, SDLExportOptions, Schema, SchemaBuilder};
 
 use crate::domain::error::Error;
 use crate::services::Services;
+use crate::services::sight::Sight;
 
 pub use http::endpoint;
 use limits::{COMPLEXITY_MAX, DEPTH_MAX, DIRECTIVES_MAX, Limits};
@@ -56,6 +57,11 @@ fn bounded() -> SchemaBuilder<Query, Mutation, SubscriptionRoot> {
         .limit_directives(DIRECTIVES_MAX)
         .disable_suggestions()
         .extension(Limits::default())
+}
+
+/// How much of people the caller may see.
+fn sight(ctx: &Context<'_>) -> error::Result<Sight> {
+    Ok(services(ctx)?.sights.of(guard::caller(ctx)?.role))
 }
 
 /// The services of the schema that runs a resolver.

@@ -163,7 +163,7 @@ impl PrivacyApi {
     )]
     async fn export(
         &self,
-        _caller: MayExport,
+        caller: MayExport,
         services: Data<&Arc<Services>>,
         /// A cookie.
         cookie: Query<Option<String>>,
@@ -171,7 +171,8 @@ impl PrivacyApi {
         email: Query<Option<String>>,
     ) -> Result<DocumentResponse, ApiError> {
         let (cookie, email) = (cookie.0.as_deref(), email.0.as_deref());
-        let document = services.privacy.export(services.0, cookie, email).await?;
+        let sight = services.sights.of(caller.0.role);
+        let document = services.privacy.export(services.0, cookie, email, sight).await?;
         let pieces = document
             .into_pieces()
             .map(|piece| piece.map_err(|error| io::Error::other(error.to_string())));

@@ -165,7 +165,7 @@ impl UsersApi {
     #[oai(path = "/user", method = "get", tag = "Tag::Users", operation_id = "user")]
     async fn user(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// A cookie.
         cookie: Query<Option<String>>,
@@ -175,12 +175,13 @@ impl UsersApi {
         include: Query<Option<String>>,
     ) -> Result<Json<UserBody>, ApiError> {
         let include = parse_include(include.0.as_deref().unwrap_or_default())?;
+        let sight = services.sights.of(caller.0.role);
         let mut found = services
             .lookup
-            .user(cookie.0.as_deref(), email.0.as_deref())
+            .user(cookie.0.as_deref(), email.0.as_deref(), sight)
             .await?;
         if include.contains(&Include::Identities) {
-            services.lookup.list_cookies(&mut found).await?;
+            services.lookup.list_cookies(&mut found, sight).await?;
         }
         Ok(Json(UserBody {
             user_profile: UserProfileBody::of(found, &include),

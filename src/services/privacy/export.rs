@@ -27,6 +27,7 @@ use crate::services::activation::view::ChangeView;
 use crate::services::cohorts::NameBook;
 use crate::services::explain::IdentityGraph;
 use crate::services::history::{DecisionView, LinkView, MergeView};
+use crate::services::sight::Sight;
 use crate::services::timeline::{Event, RecordView};
 use crate::services::view::UserProfile;
 use crate::store::Store;
@@ -77,14 +78,16 @@ impl Privacy {
     ///
     /// # Errors
     /// Bad request when neither is given or one is no identifier; not found when nobody is known
-    /// by it; conflict when both are and lead to different people; rate limited when too many
-    /// documents are being written.
+    /// by it; conflict when both are and lead to different people; forbidden where anything is
+    /// hidden from the role; rate limited when too many documents are being written.
     pub async fn export(
         &self,
         services: &Arc<Services>,
         cookie: Option<&str>,
         email: Option<&str>,
+        sight: Sight,
     ) -> Result<Document, Error> {
+        sight.check_full()?;
         identifiers(cookie, email)?;
         let profile = services.lookup.profile(cookie, email).await?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
@@ -149,7 +152,8 @@ impl Writer {
 
     async fn write(&mut self) -> Result<(), Broken> {
         let id = self.profile.id.to_string();
-        let graph = self.services.explain.identity_graph(&self.services, &id).await?;
+        let explain = &self.services.explain;
+        let graph = explain.identity_graph(&self.services, &id, Sight::FULL).await?;
         let conflicts = self.conflicts().await?;
         let mut head = self.head(&graph);
         head.insert("conflicts".to_owned(), Value::Array(conflicts));
@@ -318,7 +322,7 @@ impl Writer {
             let page = self
                 .services
                 .timeline
-                .page(&self.services, id, before.as_deref(), PAGE)
+                .page(&self.services, id, before.as_deref(), PAGE, Sight::FULL)
                 .await?;
             let mut rows = Vec::new();
             for entry in &page.entries {

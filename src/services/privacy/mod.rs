@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::cohorts::NameBook;
 use super::lookup::{parse_cookie, parse_email};
 use super::search::Purger;
+use super::sight;
 use crate::auth::Pseudonyms;
 use crate::auth::pseudonym::KeyError;
 use crate::domain::error::Error;
@@ -39,6 +40,11 @@ pub struct Settings {
     /// The key of pseudonyms, at least 32 bytes; unset, the store keeps one of its own. Never
     /// printed: its `Debug` is redacted.
     pub pseudonym_key: Option<SecretString>,
+    /// The purpose to which somebody must consent before anything but who they are is stored;
+    /// unset, none.
+    pub storage_purpose: Option<String>,
+    /// What is hidden from which role.
+    pub mask: sight::Settings,
 }
 
 /// Pseudonyms cannot be made.
