@@ -68,6 +68,7 @@ const METHODS: &[(&str, &str)] = &[
     ("/api/ingest/*/replay", "POST"),
     ("/api/merges/*/undo", "POST"),
     ("/api/profiles/*/cut", "POST"),
+    ("/api/retention/sweep", "POST"),
     ("/api/rules", "GET, HEAD, POST"),
     ("/api/rules/check", "POST"),
     ("/api/rules/*", "DELETE, PUT"),

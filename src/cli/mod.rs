@@ -8,6 +8,7 @@ pub mod import;
 pub mod quality_table;
 pub mod reindex;
 pub mod serve;
+pub mod sweep;
 pub mod token;
 
 use std::error::Error as StdError;
@@ -40,6 +41,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Write the store's files anew, without what was deleted; no server may have it open
     Compact(compact::CompactArgs),
+    /// Let a running server sweep what is older than its settings allow
+    Sweep(sweep::SweepArgs),
     /// Build the search index anew; no server may have its store open
     Reindex(reindex::ReindexArgs),
 }
@@ -67,6 +70,7 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Doctor(args) => doctor::run(args),
         Command::Eval(args) => eval::run(&args),
         Command::Compact(args) => compact::run(args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Reindex(args) => reindex::run(args),
         Command::Demo(args) => {
             let summary = demo::run(&args)?;

@@ -154,6 +154,9 @@ pub struct Search {
     pub queued: Vec<Ulid>,
     /// Where it is.
     pub step: Step,
+    /// Whether everything is looked through for them. Of whoever was only kept for too long, what is
+    /// known to be theirs is all.
+    pub is_thorough: bool,
     /// Where it is within the step: going back in time, a moment in milliseconds; of the feed, a
     /// block.
     pub position: Option<u64>,

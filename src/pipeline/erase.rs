@@ -40,6 +40,9 @@ pub struct Order {
     pub reason: String,
     /// Who says so.
     pub by: String,
+    /// Only if they were not seen since. Then they are not suppressed, and only what is known to
+    /// be theirs goes.
+    pub if_idle_since: Option<Timestamp>,
 }
 
 /// Whom an order means, with all that leads to them.
@@ -137,6 +140,12 @@ impl Writer {
             return Err(Objection::Different.into());
         }
         let profile = by_cookie.or(by_email);
+        if let Some(moment) = order.if_idle_since {
+            let is_idle = |profile: &Profile| profile.facet.seen.last < moment;
+            if !profile.as_ref().is_some_and(is_idle) {
+                return Err(Objection::Seen.into());
+            }
+        }
         let whole = match &profile {
             Some(profile) => self.store.whole(profile).await?,
             None => Whole::default(),
@@ -292,7 +301,11 @@ impl Writer {
             erasure: Some(id),
         };
         Removal {
-            suppressions: cookies.chain(emails).map(suppression).collect(),
+            suppressions: if order.if_idle_since.is_none() {
+                cookies.chain(emails).map(suppression).collect()
+            } else {
+                Vec::new()
+            },
             erasure: Erasure {
                 id,
                 reason: order.reason.clone(),
@@ -307,6 +320,7 @@ impl Writer {
                     queued,
                     step: Step::Rows,
                     position: None,
+                    is_thorough: order.if_idle_since.is_none(),
                 }),
                 at: now,
                 updated_at: now,

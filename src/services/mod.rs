@@ -121,7 +121,8 @@ impl Services {
         let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
         let search = search::Search::new(store.clone(), pipeline, names.clone(), index);
         let kept = settings.activation.deliveries_kept_max;
-        let privacy = privacy::Privacy::start(store, pipeline, &names, search.purger(), kept);
+        let retention = &settings.privacy.retention;
+        let privacy = privacy::Privacy::start(store, pipeline, &names, search.purger(), kept, retention);
         Ok(Arc::new(Self {
             ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest),
             lookup: lookup::Lookup::new(store.clone(), names.clone()),
@@ -199,9 +200,11 @@ impl From<Objection> for Error {
     fn from(objection: Objection) -> Self {
         let code = match objection {
             Objection::Nobody | Objection::NotLinked => ErrorCode::NotFound,
-            Objection::Undone | Objection::NothingLeft | Objection::NoLink | Objection::Different => {
-                ErrorCode::Conflict
-            }
+            Objection::Undone
+            | Objection::NothingLeft
+            | Objection::NoLink
+            | Objection::Different
+            | Objection::Seen => ErrorCode::Conflict,
         };
         Self::new(code, objection.to_string())
     }

@@ -118,6 +118,7 @@ struct TodoDoc {
     queued: Vec<String>,
     step: String,
     position: Option<u64>,
+    is_thorough: bool,
 }
 
 const MERGES: &str = "SELECT VALUE id FROM merge
@@ -232,6 +233,16 @@ impl Store {
             .select("noted how far an erasure is", text, parameters)
             .await?;
         Ok(!kept.is_empty())
+    }
+
+    /// Forgets an erasure.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn forget_erasure(&self, id: Ulid) -> Result<(), StoreError> {
+        let parameters = bind([("id", erasure_id(id).into_value())]);
+        self.run_again("forgot an erasure", "DELETE $id RETURN NONE", parameters)
+            .await
     }
 }
 
@@ -383,6 +394,7 @@ impl From<&Search> for TodoDoc {
             queued: search.queued.iter().map(ToString::to_string).collect(),
             step: search.step.name().to_owned(),
             position: search.position,
+            is_thorough: search.is_thorough,
         }
     }
 }
@@ -407,6 +419,7 @@ impl TodoDoc {
             queued: queued.collect::<Result<_, _>>()?,
             step: Step::named(&self.step).ok_or_else(|| corrupt("known step"))?,
             position: self.position,
+            is_thorough: self.is_thorough,
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Of whom nothing more is taken in, by the pseudonyms of their identifiers.
+//! Of whom nothing more is taken in, by the pseudonyms of their identifiers; and up to when sweeps of
+//! what is too old have come.
 
 use surrealdb::types::{RecordId, SurrealValue};
 
@@ -114,6 +115,32 @@ impl Store {
         let ids: Vec<RecordId> = pseudonyms.iter().map(|text| suppression_id(text)).collect();
         self.run_again("lifted a suppression", LIFT, bind([("ids", ids.into_value())]))
             .await
+    }
+}
+
+impl Store {
+    /// Up to which moment, in milliseconds since 1970, nothing is left of something.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn swept_until(&self, name: &str) -> Result<u64, StoreError> {
+        let parameters = bind([("id", RecordId::new("counter", name).into_value())]);
+        let text = "SELECT VALUE value FROM $id";
+        let found: Vec<u64> = self.select("read how far a sweep is", text, parameters).await?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    /// Keeps how far a sweep is.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_swept(&self, name: &str, until_ms: u64) -> Result<(), StoreError> {
+        let parameters = bind([
+            ("id", RecordId::new("counter", name).into_value()),
+            ("value", until_ms.into_value()),
+        ]);
+        let text = "UPSERT $id SET value = $value RETURN NONE";
+        self.run_again("noted how far a sweep is", text, parameters).await
     }
 }
 

@@ -301,6 +301,238 @@ async fn an_erasure_beside_records_of_the_same_person_leaves_nobody_by_half() {
     }
 }
 
+/// Where people are shown, and how to ask there for the seeded one; `{id}` stands for theirs.
+const SHOWING: &[&str] = &[
+    "/api/changes?cursor=0&limit=1000",
+    "/api/cohort/users?cohort=Sports",
+    "/api/conflicts?verdict=all",
+    "/api/merges",
+    "/api/profiles/{id}/graph",
+    "/api/profiles/{id}/provenance",
+    "/api/profiles/{id}/timeline?limit=200",
+    "/api/search/suggest?q=zel",
+    "/api/user?cookie={cookie}&include=identities,scores,provenance",
+    "/api/user/similar?id={id}",
+    "/api/users/search?q=cricket",
+];
+
+/// Routes that viewers may ask and that show nobody.
+const SHOWING_NOBODY: &[&str] = &[
+    "/api/analytics/interests",
+    "/api/analytics/series",
+    "/api/analytics/summary",
+    "/api/backfills",
+    "/api/backfills/{id}",
+    "/api/cohorts",
+    "/api/cohorts/overlap",
+    "/api/cohorts/{cohort}",
+    "/api/cohorts/{cohort}/history",
+    "/api/cohorts/{cohort}/versions",
+    "/api/corrections",
+    "/api/interests/search",
+    "/api/interests/similar",
+    "/api/rules",
+];
+
+/// Fields of GraphQL that show people, and how to ask them.
+const RESOLVING: &[&str] = &[
+    r#"profile(id: "{id}") { cookie email phoneNumber firstName lastName demographics { income }
+        identities { primaryKey cookies { value } emails { value } }
+        provenance { field value lost { value } } }"#,
+    "profiles { edges { node { cookie email phoneNumber identities { primaryKey emails { value } } } } }",
+    r#"cohort(name: "Sports") { users { edges { node { cookie email phoneNumber } } } }"#,
+    r#"searchUsers(q: "cricket") { hits { profile { cookie email phoneNumber } } }"#,
+    r#"similarUsers(id: "{id}") { hits { profile { cookie email phoneNumber } } }"#,
+    r#"combineCohorts(of: { any: ["Sports"] }) { sample { cookie email phoneNumber } }"#,
+    r#"identityGraph(id: "{id}") { cookies emails identifiers { value } edges { cookie email }
+        cuts { cookie email } merges { cookies emails } decisions { links { cookie email } } }"#,
+    r#"provenance(id: "{id}") { survivor { value cookie } lost { value cookie } }"#,
+    r#"timeline(id: "{id}", limit: 200) { entries { record { cookie verbatim } merge { cookies emails } } }"#,
+    "merges { merges { cookies emails } }",
+    r#"conflicts(verdict: "all") { conflicts { cookie email } }"#,
+    r#"rawRow(id: "{raw}") { verbatim }"#,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_from_a_role_is_on_no_route_and_in_no_field() {
+    let app = TestApp::start().await;
+    seed(&app).await;
+    app.ingest(json!([{ "cookie": "like-them-1", "interests": ["cricket", "tennis"] }]))
+        .await;
+    let user = app.user_by_email(ADDRESS).await;
+    let id = user["identities"]["id"].as_str().unwrap().to_owned();
+    let raw = user["provenance"][0]["raw"].as_str().unwrap().to_owned();
+    let filled = |text: &str| {
+        let text = text.replace("{id}", &id).replace("{cookie}", COOKIES[0]);
+        text.replace("{raw}", &raw)
+    };
+    // Without masks they are shown, so that what follows proves something.
+    let mut seen = String::new();
+    for path in SHOWING {
+        let (status, all) = ask(&app, Role::Admin, "GET", &filled(path), Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {all}");
+        seen.push_str(&all.to_string());
+        let (status, some) = ask(&app, Role::Viewer, "GET", &filled(path), Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {some}");
+        assert_hidden(&some, path);
+    }
+    let body = json!({ "any": ["Sports"] });
+    let (status, some) = ask(&app, Role::Viewer, "POST", "/api/cohorts/combine", body).await;
+    assert_eq!(status, StatusCode::OK, "{some}");
+    assert_hidden(&some, "combine");
+    for needle in [ADDRESS, COOKIES[0], COOKIES[1], PHONE] {
+        assert!(seen.contains(needle), "{needle} is shown to an admin");
+    }
+
+    let spec = app.get("/openapi.json").await;
+    for (path, operations) in spec["paths"].as_object().unwrap() {
+        let path = format!("/api{path}");
+        let is_asked = |asked: &&str| asked.split('?').next().unwrap() == path;
+        if operations.get("get").is_some() && !SHOWING.iter().any(|asked| is_asked(&asked)) {
+            let may = ask(&app, Role::Viewer, "GET", &filled(&path), Value::Null)
+                .await
+                .0;
+            let is_known = may == StatusCode::FORBIDDEN || SHOWING_NOBODY.contains(&path.as_str());
+            assert!(is_known, "say here whether {path} shows people");
+        }
+    }
+
+    for field in RESOLVING {
+        let query = json!({ "query": format!("{{ {} }}", filled(field)) });
+        for role in [Role::Admin, Role::Viewer] {
+            let (_, answer) = ask(&app, role, "POST", "/graphql", query.clone()).await;
+            assert_eq!(answer["errors"], Value::Null, "{field}: {answer}");
+            if role == Role::Viewer {
+                assert_hidden(&answer, field);
+            }
+        }
+    }
+    let (_, found) = ask(
+        &app,
+        Role::Viewer,
+        "GET",
+        "/api/users/search?q=zelda",
+        Value::Null,
+    )
+    .await;
+    assert_eq!(
+        found["total"], 0,
+        "nobody is found by a part of an address: {found}"
+    );
+    let (_, found) = ask(
+        &app,
+        Role::Viewer,
+        "GET",
+        &format!("/api/users/search?q={ADDRESS}"),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(found["total"], 1, "by a whole one somebody is: {found}");
+
+    let mut config = crate::support::app::config();
+    config.privacy.mask.find_by_identifier = false;
+    config.privacy.mask.analyst = vec![cdp::services::sight::Hidden::Email];
+    let app = TestApp::with(&config).await;
+    seed(&app).await;
+    for path in [
+        format!("/api/user?email={ADDRESS}"),
+        format!("/api/user/similar?email={ADDRESS}"),
+    ] {
+        let (status, _) = ask(&app, Role::Viewer, "GET", &path, Value::Null).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+    }
+    let (_, found) = ask(
+        &app,
+        Role::Viewer,
+        "GET",
+        &format!("/api/users/search?q={ADDRESS}"),
+        Value::Null,
+    )
+    .await;
+    assert!(!found.to_string().contains("\"total\":1"), "{found}");
+    let (status, _) = ask(
+        &app,
+        Role::Analyst,
+        "GET",
+        &format!("/api/user/export?email={ADDRESS}"),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let (_, file) = ask(&app, Role::Analyst, "GET", "/api/profiles/export", Value::Null).await;
+    let file = file.as_str().unwrap_or_default();
+    assert!(file.contains(COOKIES[0]) && !file.contains(ADDRESS), "{file}");
+}
+
+#[track_caller]
+fn assert_hidden(answer: &Value, path: &str) {
+    let text = answer.to_string();
+    for needle in [ADDRESS, COOKIES[0], COOKIES[1], PHONE, NEIGHBOUR, "4155550143"] {
+        assert!(!text.contains(needle), "{path} shows {needle}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_consent_nothing_but_who_it_was_is_stored() {
+    let mut config = crate::support::app::config();
+    config.privacy.storage_purpose = Some("analytics".to_owned());
+    let app = TestApp::with(&config).await;
+    let report = app
+        .ingest(json!([
+            { "cookie": "says-nothing", "interests": ["cricket"], "age": 30 },
+            { "cookie": "says-no", "interests": ["cricket"], "age": 31, "consent": { "analytics": false } },
+            { "cookie": "says-yes", "interests": ["cricket"], "age": 32, "consent": { "analytics": true } },
+        ]))
+        .await;
+    app.ingest(json!([{ "cookie": "says-yes", "interests": ["golf"] }]))
+        .await;
+    for (cookie, interests) in [("says-nothing", 0), ("says-no", 0), ("says-yes", 2)] {
+        let user = app.user_by_cookie(cookie).await;
+        assert_eq!(user["interests"].as_array().unwrap().len(), interests, "{user}");
+        assert_eq!(user["demographics"]["age"].is_null(), interests == 0, "{user}");
+        let id = user["identities"]["id"].as_str().unwrap().to_owned();
+        let timeline = app.get(&format!("/api/profiles/{id}/timeline")).await.to_string();
+        assert_eq!(timeline.contains("cricket"), interests > 0, "{timeline}");
+    }
+    let batch = report["batch_id"].as_str().unwrap();
+    let quality = app.get(&format!("/api/ingest/{batch}/quality")).await.to_string();
+    assert!(quality.contains("not_given"), "{quality}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_older_than_it_may_be_is_swept() {
+    let mut config = crate::support::app::config();
+    config.privacy.retention = cdp::services::privacy::retention::Settings {
+        raw_days: Some(0),
+        rejects_days: Some(0),
+        profiles_idle_days: Some(30),
+    };
+    let app = TestApp::with(&config).await;
+    seed(&app).await;
+    app.ingest(json!([
+        { "cookie": "long-gone", "email": "long@gone.example", "timestamp": "2020-01-01T00:00:00Z" },
+    ]))
+    .await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let (status, swept) = ask(&app, Role::Admin, "POST", "/api/retention/sweep", Value::Null).await;
+    assert_eq!(status, StatusCode::OK, "{swept}");
+    assert_eq!(swept, json!({ "raw_rows": 6, "rejects": 1, "profiles": 1 }));
+    assert!(!is_known(&app, "email=long@gone.example").await);
+    assert!(is_known(&app, &format!("email={ADDRESS}")).await);
+    let id = app.user_by_email(ADDRESS).await["identities"]["id"].clone();
+    let timeline = app
+        .get(&format!("/api/profiles/{}/timeline", id.as_str().unwrap()))
+        .await
+        .to_string();
+    assert!(!timeline.contains("cricket"), "{timeline}");
+    // Who comes back is new, and not suppressed.
+    app.ingest(json!([{ "cookie": "long-gone", "email": "long@gone.example" }]))
+        .await;
+    assert!(is_known(&app, "cookie=long-gone").await);
+    let (_, swept) = ask(&app, Role::Admin, "POST", "/api/retention/sweep", Value::Null).await;
+    assert_eq!(swept["rejects"], 0, "{swept}");
+}
+
 /// A server of its own, which is told to stop, and whose log is kept.
 struct Logged {
     child: Child,

@@ -187,7 +187,11 @@ impl Query {
         first: Option<i32>,
     ) -> Result<Suggestions> {
         let limit = page::limit_of("first", first, HITS_MAX)?;
-        Ok(services(ctx)?.search.suggest(&q, limit).await?.into())
+        Ok(services(ctx)?
+            .search
+            .suggest(&q, limit, sight(ctx)?)
+            .await?
+            .into())
     }
 
     /// People like the one whom a cookie, an address or both lead to, or who has an id, by what

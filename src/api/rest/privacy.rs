@@ -126,6 +126,17 @@ pub struct LiftBody {
     email: Option<String>,
 }
 
+/// What was older than the settings allow, and is gone.
+#[derive(Object)]
+pub struct SweptBody {
+    /// Verbatim rows that were emptied.
+    raw_rows: u64,
+    /// Refused rows.
+    rejects: u64,
+    /// People.
+    profiles: u64,
+}
+
 /// A document.
 #[derive(ResponseContent)]
 pub enum Document {
@@ -179,6 +190,28 @@ impl PrivacyApi {
         let body = Document::Json(Binary(Body::from_bytes_stream(pieces)));
         let name = "attachment; filename=\"person.json\"".to_owned();
         Ok(DocumentResponse::Ok(body, name))
+    }
+
+    /// Sweep what is older than the settings allow
+    ///
+    /// As the server does by itself every hour. Returns when it is done.
+    #[oai(
+        path = "/retention/sweep",
+        method = "post",
+        tag = "Tag::Privacy",
+        operation_id = "sweep"
+    )]
+    async fn sweep(
+        &self,
+        _caller: MayErase,
+        services: Data<&Arc<Services>>,
+    ) -> Result<Json<SweptBody>, ApiError> {
+        let swept = services.privacy.retention.sweep().await?;
+        Ok(Json(SweptBody {
+            raw_rows: swept.raw_rows,
+            rejects: swept.rejects,
+            profiles: swept.profiles,
+        }))
     }
 
     /// How far an erasure is

@@ -253,7 +253,7 @@ impl SearchApi {
     )]
     async fn suggest(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// What is typed, up to 256 characters.
         q: Query<String>,
@@ -264,7 +264,8 @@ impl SearchApi {
         )]
         limit: Query<u32>,
     ) -> Result<Json<SuggestionsBody>, ApiError> {
-        let found = services.search.suggest(&q.0, limit.0).await?;
+        let sight = services.sights.of(caller.0.role);
+        let found = services.search.suggest(&q.0, limit.0, sight).await?;
         Ok(Json(found.into()))
     }
 

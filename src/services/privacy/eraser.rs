@@ -108,7 +108,7 @@ impl Eraser {
         while let Some(erasure) = self.store.take_erasure(&self.owner, &waiting, now()).await? {
             let id = erasure.id;
             match self.carry_on(erasure).await {
-                Ok(Progress::Done) => tracing::info!(erasure.id = %id, "nothing is left of somebody"),
+                Ok(Progress::Done) => tracing::debug!(erasure.id = %id, "nothing is left of somebody"),
                 Ok(Progress::Waits) | Err(SearchError::Lost) => waiting.push(id),
                 Err(error) => return Err(error),
             }
@@ -120,6 +120,11 @@ impl Eraser {
         while let Some(search) = erasure.search.clone() {
             if !self.step(&mut erasure, &search).await? {
                 return Ok(Progress::Waits);
+            }
+            if !search.is_thorough {
+                // There may be as many as there are people.
+                self.store.forget_erasure(erasure.id).await?;
+                return Ok(Progress::Done);
             }
             if let (Some(next), Some(search)) = (search.step.next(), &mut erasure.search) {
                 search.step = next;

@@ -83,6 +83,7 @@ impl Privacy {
             cookie,
             email,
             by: by.to_owned(),
+            if_idle_since: None,
         };
         let id = self.pipeline.erase(order).await?;
         self.wake.notify_one();

@@ -1,10 +1,12 @@
 //! What people may ask of whoever keeps their data: that it goes ([`erasure`]), that no more of it
-//! is taken in ([`suppression`]), and that they are told all of it ([`export`]). What is looked
+//! is taken in ([`suppression`]), and that they are told all of it ([`export`]); and that it is not kept
+//! for longer than it may be ([`retention`]). What is looked
 //! for after somebody was erased is the [`eraser`]'s. docs/PRIVACY.md has it all for users.
 
 mod eraser;
 pub mod erasure;
 pub mod export;
+pub mod retention;
 pub mod suppression;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::pipeline::Pipeline;
 pub use crate::store::compact::{CompactError, Compacted, compact};
 use crate::store::{Store, StoreError};
 use eraser::Eraser;
+use retention::Retention;
 
 /// Under which name the store keeps the key of pseudonyms.
 const KEY_NAME: &str = "pseudonyms";
@@ -45,6 +48,8 @@ pub struct Settings {
     pub storage_purpose: Option<String>,
     /// What is hidden from which role.
     pub mask: sight::Settings,
+    /// How long what is kept.
+    pub retention: retention::Settings,
 }
 
 /// Pseudonyms cannot be made.
@@ -86,6 +91,8 @@ pub struct Privacy {
     wake: Arc<Notify>,
     /// Places for those who write a person's export.
     places: Arc<Semaphore>,
+    /// Sweeps what is too old.
+    pub retention: Arc<Retention>,
 }
 
 impl Privacy {
@@ -96,6 +103,7 @@ impl Privacy {
         names: &NameBook,
         index: Purger,
         deliveries_kept: u64,
+        retention: &retention::Settings,
     ) -> Arc<Self> {
         let privacy = Arc::new(Self {
             store: store.clone(),
@@ -104,6 +112,7 @@ impl Privacy {
             deliveries_kept,
             wake: Arc::new(Notify::new()),
             places: export::places(),
+            retention: Retention::start(store, pipeline, retention),
         });
         let eraser = Eraser::new(store, pipeline, index, deliveries_kept);
         tokio::spawn(eraser.run(Arc::downgrade(&privacy), Arc::clone(&privacy.wake)));
