@@ -236,10 +236,10 @@ impl Writer {
                 found.traces.decisions_kept.push(stored);
             }
         }
-        found.graph = self
-            .store
-            .touched(&rememberers.iter().collect(), &BTreeSet::new())
-            .await?;
+        if !rememberers.is_empty() {
+            let asked = rememberers.iter().collect();
+            found.graph = self.store.touched(&asked, &BTreeSet::new()).await?;
+        }
         for mut sighting in self.store.email_sightings(others.iter(), LAST_BLOCK).await? {
             let before = sighting.rows.len();
             let theirs = sighting

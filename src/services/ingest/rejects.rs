@@ -126,12 +126,12 @@ impl Ingest {
         let (_, progress) = self.batch(id).await?;
         let columns: Vec<&'static str> = columns().collect();
         let header = line(&columns)?;
-        let state = (self, progress, 0, WINDOW_ROWS, Some(header));
+        let state = ((self, sight), progress, 0, WINDOW_ROWS, Some(header));
         Ok(stream::try_unfold(
             state,
-            async move |(ingest, progress, after, rows, header)| {
+            async |((ingest, sight), progress, after, rows, header)| {
                 if let Some(header) = header {
-                    return Ok(Some((header, (ingest, progress, after, rows, None))));
+                    return Ok(Some((header, ((ingest, sight), progress, after, rows, None))));
                 }
                 let mut windows = Windows {
                     ingest: &ingest,
@@ -147,7 +147,7 @@ impl Ingest {
                 for reject in found.into_iter().filter(|reject| reject.replayed.is_none()) {
                     piece.extend(line(&cells(&sight.reject(reject)))?);
                 }
-                Ok(Some((piece, (ingest, progress, after, rows, None))))
+                Ok(Some((piece, ((ingest, sight), progress, after, rows, None))))
             },
         ))
     }
