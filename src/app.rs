@@ -173,20 +173,23 @@ impl App {
             None => Arc::new(start_classifier(config, &store).await?),
         };
         let transforms = transforms::load(&config.ingest.transforms)?;
-        let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier), &config.identity)
+        let pseudonyms = Arc::new(privacy::pseudonyms(&config.privacy, &store).await?);
+        let (identity, known) = (&config.identity, Arc::clone(&classifier));
+        let pipeline = Pipeline::start(store.clone(), known, identity, Arc::clone(&pseudonyms))
             .await?
             .judging_by(&config.ingest)
+            .storing_for(config.privacy.storage_purpose.as_deref())
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
         let is_demo = config.mode == Mode::Demo;
         let accounts = Accounts::start(&store, &secret, &config.auth, &config.login, hasher, is_demo).await?;
-        let pseudonyms = privacy::pseudonyms(&config.privacy, &store).await?;
         let index = open_index(config).await?;
         let activation = activation_settings(config);
         let settings = services::Settings {
             ingest: &config.ingest,
             activation: &activation,
             audit: &config.audit,
+            privacy: &config.privacy,
         };
         let services = Services::new(&store, &pipeline, accounts, pseudonyms, &settings, index)?;
         set_up_users(config, &services).await?;

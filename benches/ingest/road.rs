@@ -91,9 +91,17 @@ impl Road {
         let store = Store::connect(&settings).await?;
         store.add_cohorts(&known.cohorts()).await?;
         store.keep_interests(&known.interests).await?;
-        let pipeline = Pipeline::start(store.clone(), Arc::clone(&known.classifier), &config.identity)
-            .await?
-            .judging_by(&config.ingest);
+        let pseudonyms = privacy::pseudonyms(&privacy::Settings::default(), &store).await?;
+        let pseudonyms = Arc::new(pseudonyms);
+        let classifier = Arc::clone(&known.classifier);
+        let pipeline = Pipeline::start(
+            store.clone(),
+            classifier,
+            &config.identity,
+            Arc::clone(&pseudonyms),
+        )
+        .await?
+        .judging_by(&config.ingest);
         let hasher = PasswordHasher::new(config.auth.password_cost, 1)?;
         let issuer = TokenIssuer::new(
             &"a secret of nobody's, used nowhere".into(),
@@ -105,8 +113,8 @@ impl Road {
             ingest: &config.ingest,
             activation: &config.activation,
             audit: &config.audit,
+            privacy: &config.privacy,
         };
-        let pseudonyms = privacy::pseudonyms(&privacy::Settings::default(), &store).await?;
         let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;
         Ok(Self { store, services })
     }

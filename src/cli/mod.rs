@@ -1,6 +1,7 @@
 //! The command line: one command, one file.
 
 pub mod backup;
+pub mod compact;
 pub mod demo;
 pub mod doctor;
 pub mod eval;
@@ -9,6 +10,7 @@ pub mod keys;
 pub mod quality_table;
 pub mod reindex;
 pub mod serve;
+pub mod sweep;
 pub mod token;
 
 use std::error::Error as StdError;
@@ -46,6 +48,10 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a store of a backup
     Restore(backup::RestoreArgs),
+    /// Write the store's files anew, without what was deleted; no server may have it open
+    Compact(compact::CompactArgs),
+    /// Let a running server sweep what is older than its settings allow
+    Sweep(sweep::SweepArgs),
     /// Build the search index anew; no server may have its store open
     Reindex(reindex::ReindexArgs),
 }
@@ -75,6 +81,8 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Backup(args) => backup::back_up(&args),
         Command::Restore(args) => backup::restore_file(args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compact(args) => compact::run(args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Reindex(args) => reindex::run(args),
         Command::Demo(args) => {
             let summary = demo::run(&args)?;

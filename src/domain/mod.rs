@@ -9,7 +9,8 @@
 //! and a [`change`] tells what a commit did, of which the [`feed`] keeps what others follow, a
 //! [`webhook`] among them. A [`fault`] is where what is stored contradicts
 //! itself. How good rows were is their [`quality`], and who did what is the [`audit`]. A
-//! [`write_key`] lets a program send them. A caller has a
+//! [`write_key`] lets a program send them. An [`erasure`] takes somebody out, and what is left of them
+//! is found by a [`mention`]. A caller has a
 //! [`role`], and a log-in begins a [`session`], whose tokens are signed with a key that is kept as a
 //! [`sealed_key`].
 
@@ -19,6 +20,7 @@ pub mod cohort;
 pub mod conflict;
 pub mod correction;
 pub mod decision;
+pub mod erasure;
 pub mod error;
 pub mod facet;
 pub mod fact;
@@ -27,6 +29,7 @@ pub mod feed;
 pub mod graph;
 pub mod identifier;
 pub mod interest;
+pub mod mention;
 pub mod placeholder;
 pub mod policy;
 pub mod profile;

@@ -7,7 +7,7 @@
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
-//! [`audit`] keeps who did what; [`backup`] copies everything; [`write_keys`] are what senders prove themselves by; [`privacy`] is what people may ask of whoever keeps their data; [`doctor`] checks what is stored and mends it, with no server beside it;
+//! [`audit`] keeps who did what; [`backup`] copies everything; [`write_keys`] are what senders prove themselves by; [`privacy`] is what people may ask of whoever keeps their data, [`sight`] how much of them a caller may see; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
@@ -35,6 +35,7 @@ pub mod quality;
 pub mod schedule;
 pub mod search;
 pub mod seeds;
+pub mod sight;
 pub mod timeline;
 pub mod transforms;
 pub mod view;
@@ -58,6 +59,8 @@ pub struct Settings<'a> {
     pub activation: &'a crate::activation::Settings,
     /// Who did what.
     pub audit: &'a audit::Settings,
+    /// What people may ask, and who may see what of them.
+    pub privacy: &'a privacy::Settings,
 }
 
 /// All services, as the skins hold them.
@@ -98,6 +101,10 @@ pub struct Services {
     pub backups: backup::Backups,
     /// Keeps who did what.
     pub audit: audit::Audit,
+    /// Does what people may ask of whoever keeps their data.
+    pub privacy: Arc<privacy::Privacy>,
+    /// How much of people each role may see.
+    pub sights: sight::Sights,
     /// Stand for identifiers where these may not stand.
     pub pseudonyms: Arc<Pseudonyms>,
     /// Runs as long as this does.
@@ -116,16 +123,19 @@ impl Services {
         store: &Store,
         pipeline: &Pipeline,
         accounts: Arc<accounts::Accounts>,
-        pseudonyms: Pseudonyms,
+        pseudonyms: Arc<Pseudonyms>,
         settings: &Settings<'_>,
         index: search::OpenIndex,
     ) -> Result<Arc<Self>, SenderError> {
         let names = cohorts::NameBook::of(pipeline);
-        let pseudonyms = Arc::new(pseudonyms);
         let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
         let backfills = backfill::Backfills::start(store, pipeline, &definitions);
         let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
         let ingest = ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest);
+        let search = search::Search::new(store.clone(), pipeline, names.clone(), index);
+        let kept = settings.activation.deliveries_kept_max;
+        let retention = &settings.privacy.retention;
+        let privacy = privacy::Privacy::start(store, pipeline, &names, search.purger(), kept, retention);
         Ok(Arc::new(Self {
             events: ingest::events::Events::start(&ingest, &settings.ingest.segment),
             ingest,
@@ -145,9 +155,11 @@ impl Services {
             definitions,
             backups: backup::Backups::new(store.clone()),
             audit: audit::Audit::start(store, Arc::clone(&pseudonyms), settings.audit),
+            privacy,
+            sights: sight::Sights::new(&settings.privacy.mask),
             pseudonyms,
             _schedule: schedule::Schedule::start(store, pipeline),
-            search: search::Search::new(store.clone(), pipeline, names.clone(), index),
+            search,
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts,
             activation,
@@ -209,7 +221,11 @@ impl From<Objection> for Error {
     fn from(objection: Objection) -> Self {
         let code = match objection {
             Objection::Nobody | Objection::NotLinked => ErrorCode::NotFound,
-            Objection::Undone | Objection::NothingLeft | Objection::NoLink => ErrorCode::Conflict,
+            Objection::Undone
+            | Objection::NothingLeft
+            | Objection::NoLink
+            | Objection::Different
+            | Objection::Seen => ErrorCode::Conflict,
         };
         Self::new(code, objection.to_string())
     }

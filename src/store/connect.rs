@@ -15,7 +15,7 @@ use surrealdb_core::kvs::Datastore;
 use tokio::time::timeout;
 
 use super::transaction::{PAUSES, is_conflict};
-use super::{Store, StoreError, log, migrations};
+use super::{Store, StoreError, compact, log, migrations};
 
 /// Namespace and database that hold the platform's records.
 const NAMESPACE: &str = "cdp";
@@ -172,6 +172,7 @@ async fn use_database(client: &Surreal<Any>) -> Result<(), surrealdb::Error> {
 /// environment.
 async fn open_embedded(settings: &Settings) -> Result<(Surreal<Db>, Arc<Datastore>), OpenError> {
     if let Some(folder) = settings.folder() {
+        compact::settle(folder)?;
         log::seal(folder)?;
     }
     // The version must be stamped before anything else is written, so the maintenance

@@ -45,6 +45,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ),
     ("011_auth", include_str!("../../schema/store/011_auth.surql")),
     (
+        "012_privacy",
+        include_str!("../../schema/store/012_privacy.surql"),
+    ),
+    (
         "013_write_keys",
         include_str!("../../schema/store/013_write_keys.surql"),
     ),

@@ -2,11 +2,12 @@
 //! on and applies plans in one transaction; it never decides.
 //!
 //! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`]
-//! tells a conflict from a failure, [`commit`] writes what one chunk changes, [`journal`] says
+//! tells a conflict from a failure, [`compact`] writes its files anew, [`commit`] writes what one chunk changes, [`journal`] says
 //! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where
 //! that is sent, [`spool`] holds payloads that wait, [`graph`] reads the identity
 //! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
-//! record each. [`rows`] are the twins of the domain's types as records hold them.
+//! record each. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is
+//! taken in. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
 mod audit;
@@ -14,12 +15,14 @@ pub mod backup;
 pub mod batches;
 pub mod cohorts;
 pub mod commit;
+pub mod compact;
 pub mod conflicts;
 pub mod connect;
 mod corrections;
 mod count;
 pub mod decisions;
 mod due;
+pub mod erasures;
 pub mod feed;
 pub mod graph;
 pub mod interests;
@@ -38,6 +41,7 @@ mod secrets;
 pub mod sessions;
 pub mod sightings;
 pub mod spool;
+pub mod suppressions;
 pub mod survey;
 mod tally;
 mod transaction;

@@ -170,6 +170,11 @@ pub const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
     ),
     ("conflicts", "{ conflicts { nextCursor } }", Permission::Read),
     (
+        "eraseUser",
+        r#"mutation { eraseUser(cookie: "whom-nobody-knows-by-this") { id } }"#,
+        Permission::Erase,
+    ),
+    (
         "undoMerge",
         r#"mutation { undoMerge(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { profiles } }"#,
         Permission::Judge,

@@ -24,6 +24,7 @@ mod graphql_limits;
 mod identity;
 mod layering;
 mod pipeline;
+mod privacy;
 mod quality;
 mod rates;
 mod remote;

@@ -99,6 +99,7 @@ async fn every_route_lets_in_whom_it_should() {
     DELETE /api/corrections                  401     403     may     403     may
     GET /api/corrections                     401     may     may     403     may
     PUT /api/corrections                     401     403     may     403     may
+    GET /api/erasures/{id}                   401     403     403     403     may
     POST /api/ingest                         401     403     403     may     may
     GET /api/ingest/files/{file}             401     403     403     may     may
     GET /api/ingest/files/{file}/parts       401     403     403     may     may
@@ -116,6 +117,7 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/profiles/{id}/graph             401     may     may     403     may
     GET /api/profiles/{id}/provenance        401     may     may     403     may
     GET /api/profiles/{id}/timeline          401     may     may     403     may
+    POST /api/retention/sweep                401     403     403     403     may
     GET /api/rules                           401     may     may     403     may
     POST /api/rules                          401     403     may     403     may
     POST /api/rules/check                    401     403     may     403     may
@@ -123,7 +125,12 @@ async fn every_route_lets_in_whom_it_should() {
     GET /api/rules/{rule}                    401     may     may     403     may
     PUT /api/rules/{rule}                    401     403     may     403     may
     GET /api/search/suggest                  401     may     may     403     may
+    DELETE /api/suppressions                 401     403     403     403     may
+    GET /api/suppressions                    401     403     403     403     may
+    POST /api/suppressions                   401     403     403     403     may
+    DELETE /api/user                         401     403     403     403     may
     GET /api/user                            401     may     may     403     may
+    GET /api/user/export                     401     403     may     403     may
     GET /api/user/similar                    401     may     may     403     may
     GET /api/users/search                    401     may     may     403     may
     GET /api/webhooks                        401     403     403     403     may

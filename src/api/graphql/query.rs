@@ -25,6 +25,7 @@ use super::types::profile::Profile;
 use super::types::search::{InterestSearch, ProfileSearch, SimilarProfiles, Suggestions};
 use super::types::timeline::Timeline;
 use super::types::webhook::{Deliveries, Webhook};
+use super::{services, sight};
 use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
@@ -89,14 +90,14 @@ impl Query {
         #[graphql(desc = "An address in any case.")] email: Option<String>,
         #[graphql(desc = "A profile's id; give it without the others.")] id: Option<ID>,
     ) -> Result<Option<Profile>> {
-        let lookup = &services(ctx)?.lookup;
+        let (lookup, sight) = (&services(ctx)?.lookup, sight(ctx)?);
         let found = match id {
-            None => lookup.user(cookie.as_deref(), email.as_deref()).await,
+            None => lookup.user(cookie.as_deref(), email.as_deref(), sight).await,
             Some(_) if cookie.is_some() || email.is_some() => Err(Error::bad_request(
                 "id",
                 "give it without a `cookie` or an `email`",
             )),
-            Some(id) => lookup.user_by_id(&id).await,
+            Some(id) => lookup.user_by_id(&id, sight).await,
         };
         Ok(null_if_not_found(found)?.map(Profile::from))
     }
@@ -113,7 +114,8 @@ impl Query {
         #[graphql(desc = "A cursor of this list.")] after: Option<String>,
     ) -> Result<ProfileConnection> {
         let limit = page::limit(first)?;
-        let page = services(ctx)?.lookup.users(after.as_deref(), limit).await?;
+        let lookup = &services(ctx)?.lookup;
+        let page = lookup.users(after.as_deref(), limit, sight(ctx)?).await?;
         Ok(ProfileConnection::of(page, after.as_deref()))
     }
 
@@ -145,7 +147,7 @@ impl Query {
             limit: page::limit_of("first", first, HITS_MAX)?,
             offset,
         };
-        Ok(services(ctx)?.search.users(asked).await?.into())
+        Ok(services(ctx)?.search.users(asked, sight(ctx)?).await?.into())
     }
 
     /// Interests that somebody has, by what is typed: the last word may be half typed, and typos
@@ -197,7 +199,11 @@ impl Query {
         first: Option<i32>,
     ) -> Result<Suggestions> {
         let limit = page::limit_of("first", first, HITS_MAX)?;
-        Ok(services(ctx)?.search.suggest(&q, limit).await?.into())
+        Ok(services(ctx)?
+            .search
+            .suggest(&q, limit, sight(ctx)?)
+            .await?
+            .into())
     }
 
     /// People like the one whom a cookie, an address or both lead to, or who has an id, by what
@@ -217,10 +223,10 @@ impl Query {
         let limit = page::limit_of("first", first, HITS_MAX)?;
         let services = services(ctx)?;
         let id = id.as_ref().map(|id| id.as_str());
-        let asked =
-            services
-                .search
-                .users_like(&services.lookup, cookie.as_deref(), email.as_deref(), id, limit);
+        let (lookup, cookie, email) = (&services.lookup, cookie.as_deref(), email.as_deref());
+        let asked = services
+            .search
+            .users_like(lookup, cookie, email, id, limit, sight(ctx)?);
         Ok(null_if_not_found(asked.await)?.map(SimilarProfiles::from))
     }
 
@@ -302,7 +308,7 @@ impl Query {
         let limit = page::limit_of("first", first, SAMPLE_MAX)?;
         Ok(services(ctx)?
             .definitions
-            .preview(&expression, limit)
+            .preview(&expression, limit, sight(ctx)?)
             .await?
             .into())
     }
@@ -321,7 +327,7 @@ impl Query {
         let limit = page::limit_of("first", first, SAMPLE_MAX)?;
         Ok(services(ctx)?
             .definitions
-            .combine(&of.into(), limit)
+            .combine(&of.into(), limit, sight(ctx)?)
             .await?
             .into())
     }
@@ -481,7 +487,7 @@ impl Query {
         #[graphql(desc = "A profile's id, of today or from before a merge.")] id: ID,
     ) -> Result<Option<IdentityGraph>> {
         let services = services(ctx)?;
-        let graph = services.explain.identity_graph(services, &id).await;
+        let graph = services.explain.identity_graph(services, &id, sight(ctx)?).await;
         Ok(null_if_not_found(graph)?.map(IdentityGraph::from))
     }
 
@@ -496,7 +502,8 @@ impl Query {
         #[graphql(desc = "A profile's id, of today or from before a merge.")] id: ID,
     ) -> Result<Option<Vec<FieldProvenance>>> {
         let services = services(ctx)?;
-        let fields = null_if_not_found(services.explain.provenance(services, &id).await)?;
+        let fields = services.explain.provenance(services, &id, sight(ctx)?).await;
+        let fields = null_if_not_found(fields)?;
         Ok(fields.map(|fields| fields.into_iter().map(FieldProvenance::from).collect()))
     }
 
@@ -517,7 +524,7 @@ impl Query {
         let services = services(ctx)?;
         let page = services
             .timeline
-            .page(services, &id, before.as_deref(), limit)
+            .page(services, &id, before.as_deref(), limit, sight(ctx)?)
             .await;
         Ok(null_if_not_found(page)?.map(Timeline::from))
     }
@@ -534,7 +541,8 @@ impl Query {
         #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
     ) -> Result<MergePage> {
         let limit = page::limit(first)?;
-        let page = services(ctx)?.judgement.merges(before.as_deref(), limit).await?;
+        let judgement = &services(ctx)?.judgement;
+        let page = judgement.merges(before.as_deref(), limit, sight(ctx)?).await?;
         Ok(page.into())
     }
 
@@ -556,7 +564,9 @@ impl Query {
     ) -> Result<ConflictPage> {
         let limit = page::limit(first)?;
         let judgement = &services(ctx)?.judgement;
-        let page = judgement.conflicts(&verdict, after.as_deref(), limit).await?;
+        let page = judgement
+            .conflicts(&verdict, after.as_deref(), limit, sight(ctx)?)
+            .await?;
         Ok(page.into())
     }
 
@@ -669,7 +679,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The `raw` of a provenance, an edge or a merge.")] id: String,
     ) -> Result<Option<RawRow>> {
-        let found = services(ctx)?.explain.raw_row(&id).await;
+        let found = services(ctx)?.explain.raw_row(&id, sight(ctx)?).await;
         Ok(null_if_not_found(found)?.map(|stored| RawRow {
             id,
             source: stored.source,

@@ -42,7 +42,7 @@ pub struct CohortNameBody {
 pub struct ChangeBody {
     /// Its place in the feed: give it to get what follows.
     cursor: String,
-    /// `profile.changed`, `profile.merged`, `cohort.entered` or `cohort.left`.
+    /// `profile.changed`, `profile.merged`, `profile.deleted`, `cohort.entered` or `cohort.left`.
     kind: String,
     /// When.
     at: Timestamp,

@@ -18,6 +18,7 @@ pub mod files;
 pub mod ingest;
 pub mod judgement;
 pub mod payload;
+pub mod privacy;
 pub mod profiles;
 pub mod quality;
 pub mod search;
@@ -54,6 +55,8 @@ pub enum Tag {
     Activation,
     /// Run the platform.
     Operation,
+    /// Erase people, take nothing more in of them, tell them all that is kept.
+    Privacy,
 }
 
 /// The resources, combined; a tuple holds sixteen at most.
@@ -91,6 +94,7 @@ pub type Used = (
     changes::ChangesApi,
     webhooks::WebhooksApi,
     exports::ExportsApi,
+    privacy::PrivacyApi,
 );
 
 pub use changes::wants_stream;
@@ -125,6 +129,7 @@ pub fn service() -> OpenApiService<Resources, ()> {
         changes::ChangesApi,
         webhooks::WebhooksApi,
         exports::ExportsApi,
+        privacy::PrivacyApi,
     );
     let resources = (kept, collected, used);
     OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))

@@ -11,6 +11,7 @@ pub mod definition;
 pub mod identity;
 pub mod ingest;
 pub mod judgement;
+pub mod privacy;
 pub mod profile;
 pub mod quality;
 pub mod search;
