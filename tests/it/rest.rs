@@ -652,6 +652,7 @@ async fn a_wrong_method_is_told_which_are_right() {
             let allow = match sorted_keys(operations).as_slice() {
                 ["get"] => "GET, HEAD",
                 ["post"] => "POST",
+                ["delete"] => "DELETE",
                 ["get", "post"] => "GET, HEAD, POST",
                 ["delete", "put"] => "DELETE, PUT",
                 ["delete", "get", "put"] => "DELETE, GET, HEAD, PUT",
@@ -662,8 +663,8 @@ async fn a_wrong_method_is_told_which_are_right() {
             (path, allow)
         });
     let beside = ["/", "/healthz", "/metrics"].map(|path| (path.to_owned(), "GET, HEAD"));
-    let graphql = ("/graphql".to_owned(), "POST");
-    for (path, allow) in described.chain(beside).chain([graphql]) {
+    let posted = ["/graphql", "/collect", "/v1/track"].map(|path| (path.to_owned(), "POST"));
+    for (path, allow) in described.chain(beside).chain(posted) {
         let answer = Answer::of(app.client().request(Method::PATCH, &path).send().await).await;
         answer.error(405, "method_not_allowed");
         assert_eq!(answer.header("allow"), allow, "{path}");
