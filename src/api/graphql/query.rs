@@ -5,7 +5,6 @@ use async_graphql::{Context, ID, Object};
 use super::error::{Result, null_if_not_found};
 use super::guard::{Needs, NeedsLogin, caller};
 use super::page::{self, ProfileConnection};
-use super::services;
 use super::types::account::Me;
 use super::types::analytics::{
     AnalyticsPoint, AnalyticsStep, AnalyticsSubject, AnalyticsSummary, CohortHistory, FrequentInterest,
@@ -633,7 +632,8 @@ impl Query {
         #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
     ) -> Result<Option<Vec<Reject>>> {
         let limit = page::limit(first)?;
-        let found = services(ctx)?.ingest.rejects(&batch, after, limit.into()).await;
+        let ingest = &services(ctx)?.ingest;
+        let found = ingest.rejects(&batch, after, limit.into(), sight(ctx)?).await;
         let rejects = null_if_not_found(found)?;
         Ok(rejects.map(|rejects| rejects.into_iter().map(Reject::from).collect()))
     }
