@@ -218,7 +218,7 @@ impl Pipeline {
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;
         let (reply, outcome) = oneshot::channel();
-        let work = Work::Chunk(Submission { structured, reply });
+        let work = Work::Chunk(Box::new(Submission { structured, reply }));
         self.queue.send(work).await.map_err(|_| PipelineError::Stopped)?;
         outcome.await.map_err(|_| PipelineError::Stopped)?
     }

@@ -63,7 +63,7 @@ pub struct Submission {
 
 /// What waits for the writer.
 pub enum Work {
-    Chunk(Submission),
+    Chunk(Box<Submission>),
     Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
     Resegment(Vec<ProfileId>, oneshot::Sender<Result<u64, PipelineError>>),
     Erase(Order, oneshot::Sender<Result<Ulid, PipelineError>>),
@@ -163,7 +163,7 @@ impl Writer {
             };
             match work {
                 Some(Work::Chunk(first)) => {
-                    let (group, next) = gather(first, &mut queue);
+                    let (group, next) = gather(*first, &mut queue);
                     ahead = next;
                     flight = self.take_off(group, flight).await;
                 }
@@ -486,7 +486,7 @@ fn gather(first: Submission, queue: &mut mpsc::Receiver<Work>) -> (Vec<Submissio
             Work::Chunk(next) => {
                 rows += next.structured.rows();
                 bytes += next.structured.bytes;
-                group.push(next);
+                group.push(*next);
             }
             other @ (Work::Judgement(..) | Work::Resegment(..) | Work::Erase(..) | Work::Stop(_)) => {
                 return (group, Some(other));

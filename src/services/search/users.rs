@@ -219,10 +219,6 @@ impl Search {
     /// # Errors
     /// Bad request, conflict and not found as [`Lookup`] has them; bad request for a limit out of
     /// range.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "three ways to say who, and for whose eyes"
-    )]
     pub async fn users_like(
         &self,
         lookup: &Lookup,
