@@ -132,14 +132,14 @@ async fn copy(from: &Path, to: &Path, settings: &Settings) -> Result<u64, Compac
     let (source, target) = (open(from, settings)?, open(to, settings)?);
     let copied = copy_keys(&source, &target).await;
     // Closed before their folders are moved, whatever came of it.
-    let closed = [target.close().await, source.close().await];
+    let closed = [end(target).await, end(source).await];
     let content = copied?;
     for closed in closed {
-        closed.map_err(engine("closed a store"))?;
+        closed?;
     }
     let target = open(to, settings)?;
     let written = read_all(&target);
-    target.close().await.map_err(engine("closed the copy"))?;
+    end(target).await?;
     if written? != content {
         remove(to)?;
         return Err(CompactError::Differs);
@@ -158,6 +158,14 @@ fn open(folder: &Path, settings: &Settings) -> Result<Tree, CompactError> {
         .with_block_cache_capacity(settings.cache_mib.saturating_mul(1024 * 1024))
         .build()
         .map_err(engine("opened a store"))
+}
+
+/// Closes a store. Dropped, it would close itself once more, in the background, and tidy up in
+/// whatever lies at its path by then; so what is left of it in memory stays until the process ends.
+async fn end(tree: Tree) -> Result<(), CompactError> {
+    let closed = tree.close().await;
+    std::mem::forget(tree);
+    closed.map_err(engine("closed a store"))
 }
 
 async fn copy_keys(source: &Tree, target: &Tree) -> Result<Content, CompactError> {
