@@ -25,6 +25,8 @@ export default defineConfig({
     include: ['graphql', 'monaco-graphql > picomatch-browser', 'monaco-graphql > graphql-language-service'],
   },
   server: {
+    // The saved operations of GraphiQL's page lie beside this folder.
+    fs: { allow: ['..'] },
     proxy: {
       '/api': API,
       '/docs': API,

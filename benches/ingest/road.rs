@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cdp::auth::{PasswordHasher, TokenIssuer};
+use cdp::auth::PasswordHasher;
 use cdp::classify::lexicon::Lexicon;
 use cdp::classify::{self, Classifier, Corrections};
 use cdp::config::Config;
 use cdp::domain::interest::{ClassifiedInterest, InterestKey};
 use cdp::pipeline::Pipeline;
+use cdp::services::accounts::Accounts;
 use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
@@ -103,18 +104,16 @@ impl Road {
         .await?
         .judging_by(&config.ingest);
         let hasher = PasswordHasher::new(config.auth.password_cost, 1)?;
-        let issuer = TokenIssuer::new(
-            &"a secret of nobody's, used nowhere".into(),
-            Duration::from_mins(1),
-        )?;
+        let secret = "a secret of nobody's, used nowhere".into();
+        let accounts = Accounts::start(&store, &secret, &config.auth, &config.login, hasher, false).await?;
         let index = search::open(&config.search, &settings)?;
         let settings = Settings {
-            login: &config.login,
             ingest: &config.ingest,
             activation: &config.activation,
+            audit: &config.audit,
             privacy: &config.privacy,
         };
-        let services = Services::new(&store, &pipeline, hasher, issuer, pseudonyms, &settings, index)?;
+        let services = Services::new(&store, &pipeline, accounts, pseudonyms, &settings, index)?;
         Ok(Self { store, services })
     }
 

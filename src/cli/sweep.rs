@@ -41,13 +41,18 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode, CommandError> {
 
 async fn sweep(server: &Server) -> Result<Swept, CommandError> {
     let client = reqwest::Client::new();
-    let token = server.log_in(&client).await?;
-    let request = client.post(format!("{}/api/retention/sweep", server.url));
-    let response = request.bearer_auth(token).send().await;
-    let response = response.map_err(|source| server.unreachable(source))?;
-    if !response.status().is_success() {
-        return Err(refused(response).await.into());
-    }
-    let swept = response.json().await;
-    Ok(swept.map_err(|source| server.unreachable(source))?)
+    let tokens = server.log_in(&client).await?;
+    let request = client
+        .post(format!("{}/api/retention/sweep", server.url))
+        .bearer_auth(&tokens.access_token);
+    let answer = request.send().await.map_err(|source| server.unreachable(source));
+    let swept = match answer {
+        Ok(response) if response.status().is_success() => {
+            response.json().await.map_err(|source| server.unreachable(source))
+        }
+        Ok(response) => Err(refused(response).await),
+        Err(error) => Err(error),
+    };
+    server.log_out(&client, &tokens).await;
+    Ok(swept?)
 }

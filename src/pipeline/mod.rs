@@ -40,6 +40,8 @@ use ulid::Ulid;
 
 use crate::auth::Pseudonyms;
 use crate::classify::{Classifier, ClassifyError};
+use crate::domain::placeholder::Placeholders;
+use crate::domain::policy::{self, Policy};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, Reject};
 use crate::ingest;
@@ -121,6 +123,7 @@ pub struct Pipeline {
     storage_purpose: Option<Arc<str>>,
     transforms: Arc<Transforms>,
     rules: Arc<Rules>,
+    policies: Arc<policy::Rules>,
     queue: mpsc::Sender<Work>,
 }
 
@@ -165,6 +168,7 @@ impl Pipeline {
                 placeholders: settings.placeholders(),
                 ..Rules::default()
             }),
+            policies: Arc::new(settings.rules()),
             queue,
         })
     }
@@ -312,6 +316,18 @@ impl Pipeline {
     #[must_use]
     pub fn transforms(&self) -> &Transforms {
         &self.transforms
+    }
+
+    /// What is no identifier.
+    #[must_use]
+    pub fn placeholders(&self) -> &Placeholders {
+        &self.rules.placeholders
+    }
+
+    /// What the records of a source say about who is who.
+    #[must_use]
+    pub fn policy_of(&self, source: &str) -> Policy {
+        self.policies.policy_of(source)
     }
 
     /// Who is in which cohort, as of the last commit.

@@ -10,6 +10,8 @@
 //! taken in. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
+mod audit;
+pub mod backup;
 pub mod batches;
 pub mod cohorts;
 pub mod commit;
@@ -17,6 +19,7 @@ pub mod compact;
 pub mod conflicts;
 pub mod connect;
 mod corrections;
+mod count;
 pub mod decisions;
 mod due;
 pub mod erasures;
@@ -24,6 +27,7 @@ pub mod feed;
 pub mod graph;
 pub mod interests;
 pub mod journal;
+pub mod keys;
 mod log;
 pub mod members;
 mod migrations;
@@ -34,6 +38,7 @@ pub mod rejects;
 pub mod repair;
 mod rows;
 mod secrets;
+pub mod sessions;
 pub mod sightings;
 pub mod spool;
 pub mod suppressions;
@@ -41,10 +46,12 @@ pub mod survey;
 mod tally;
 mod transaction;
 pub mod webhooks;
+pub mod write_keys;
 
 use std::sync::Arc;
 
 pub use connect::Settings;
+pub use count::{counted, inherited};
 
 /// A handle to the store; clones share one connection.
 #[derive(Clone)]
@@ -109,6 +116,18 @@ pub enum StoreError {
         #[source]
         source: Box<surrealdb::Error>,
     },
+    /// The engine's keys can't be copied.
+    #[error("the store failed while it {doing}")]
+    Copy {
+        /// What was copied where.
+        doing: &'static str,
+        /// The engine's own words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What only an embedded store can do.
+    #[error("a SurrealDB server is backed up by its own means")]
+    NotEmbedded,
     /// A record does not hold what its table holds.
     #[error("a record can't be read: {0}")]
     Corrupt(String),

@@ -7,6 +7,7 @@ use surrealdb::IndexedResults;
 use surrealdb::types::{AlreadyExistsError, Bytes, QueryError, RecordId, SurrealValue, Value, Variables};
 
 use super::connect::no_answer;
+use super::count;
 use super::{Store, StoreError};
 
 /// What is said when a write rests on a stale read: by the engine of a key that it found newer,
@@ -77,6 +78,7 @@ impl Store {
         text: &str,
         variables: Variables,
     ) -> Result<IndexedResults, StoreError> {
+        count::note();
         let mut results = self
             .connection
             .query(text, variables)

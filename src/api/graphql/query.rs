@@ -3,11 +3,14 @@
 use async_graphql::{Context, ID, Object};
 
 use super::error::{Result, null_if_not_found};
-use super::guard::Needs;
+use super::guard::{Needs, NeedsLogin, caller};
 use super::page::{self, ProfileConnection};
+use super::types::account::Me;
 use super::types::analytics::{
     AnalyticsPoint, AnalyticsStep, AnalyticsSubject, AnalyticsSummary, CohortHistory, FrequentInterest,
 };
+use super::types::audit::AuditLog;
+use super::types::change::{ChangeKind, ChangePage};
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
 use super::types::correction::{Backfill, Correction};
@@ -15,7 +18,7 @@ use super::types::definition::{
     CohortCombination, CohortOverlap, CohortPreview, CohortVersion, CombinationInput,
 };
 use super::types::identity::{FieldProvenance, IdentityGraph, RawRow};
-use super::types::ingest::Batch;
+use super::types::ingest::{Batch, File, FileParts, Reject};
 use super::types::judgement::{ConflictPage, MergePage};
 use super::types::profile::Profile;
 use super::types::search::{InterestSearch, ProfileSearch, SimilarProfiles, Suggestions};
@@ -27,6 +30,7 @@ use crate::domain::error::Error;
 use crate::domain::role::Permission;
 use crate::services::activation::webhooks::DELIVERIES_PAGE_MAX;
 use crate::services::analytics::HISTORY_MAX;
+use crate::services::audit::Asked;
 use crate::services::definitions::SAMPLE_MAX;
 use crate::services::search::HITS_MAX;
 use crate::services::search::interests::FREQUENT_MAX;
@@ -68,6 +72,13 @@ pub struct Query;
 /// Looks things up, and changes nothing.
 #[Object]
 impl Query {
+    /// Who asks, and what their token reaches to.
+    #[graphql(guard = "NeedsLogin")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn me(&self, ctx: &Context<'_>) -> Result<Me> {
+        Ok(caller(ctx)?.into())
+    }
+
     /// The person whom a cookie, an address or both lead to, or who has an id, of today or from
     /// before a merge; null when nobody is known by it.
     #[graphql(guard = "Needs(Permission::Read)")]
@@ -244,6 +255,30 @@ impl Query {
             .collect())
     }
 
+    /// Every cohort by rule, by name.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "COHORTS_RECKONED * child_complexity"
+    )]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn rules(&self, ctx: &Context<'_>) -> Result<Vec<Cohort>> {
+        let rules = services(ctx)?.cohorts.rules();
+        Ok(rules.into_iter().map(Cohort::from).collect())
+    }
+
+    /// Whether a rule may be saved: what is wrong is an error that says where, and what would be
+    /// right.
+    #[graphql(guard = "Needs(Permission::Define)")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn check_rule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rule, in CEL.")] expression: String,
+    ) -> Result<bool> {
+        services(ctx)?.definitions.check(&expression)?;
+        Ok(true)
+    }
+
     /// What the classifier says of each text, in the order asked.
     #[graphql(
         guard = "Needs(Permission::Classify)",
@@ -398,6 +433,47 @@ impl Query {
         Ok(backfills.into_iter().map(Backfill::from).collect())
     }
 
+    /// A walk over all profiles; null when there is none of that id.
+    #[graphql(guard = "Needs(Permission::Read)")]
+    async fn backfill(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `id` of a backfill.")] id: ID,
+    ) -> Result<Option<Backfill>> {
+        let found = services(ctx)?.backfills.get(&id).await;
+        Ok(null_if_not_found(found)?.map(Backfill::from))
+    }
+
+    /// A page of what happened to people, in the order in which it happened; the subscriptions
+    /// tell it as it happens.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "BLOCK_COST + page::cost(first, child_complexity)"
+    )]
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "The cursor of the last change that was seen, or `0` for the first ever; without, from now on."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Only changes of these kinds.")] kinds: Option<Vec<ChangeKind>>,
+        #[graphql(desc = "The name or slug of a cohort: only who enters and leaves it.")] cohort: Option<
+            String,
+        >,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<ChangePage> {
+        let limit = page::limit(first)?;
+        let changes = &services(ctx)?.activation.changes;
+        let kinds = kinds.map(|kinds| {
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+            names.join(",")
+        });
+        let filter = changes.filter(kinds.as_deref(), cohort.as_deref())?;
+        let page = changes.page(after.as_deref(), &filter, limit).await;
+        Ok(page.map_err(page::blame_after)?.into())
+    }
+
     /// Why somebody is one person: which row tied each cookie to each address, which profiles
     /// merged, and what people decided; null when nobody has the id.
     #[graphql(
@@ -543,6 +619,56 @@ impl Query {
         Ok(null_if_not_found(found)?.map(Batch::from))
     }
 
+    /// The refused records of a batch, by their number; null when there is no batch of that id.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn rejects(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The batch's id.")] batch: ID,
+        #[graphql(desc = "Only records behind this number.", default)] after: u64,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<Option<Vec<Reject>>> {
+        let limit = page::limit(first)?;
+        let ingest = &services(ctx)?.ingest;
+        let found = ingest.rejects(&batch, after, limit.into(), sight(ctx)?).await;
+        let rejects = null_if_not_found(found)?;
+        Ok(rejects.map(|rejects| rejects.into_iter().map(Reject::from).collect()))
+    }
+
+    /// What is stored of a file that the caller sent in parts; null when nothing of it is.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "BLOCK_COST + child_complexity"
+    )]
+    async fn file(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The file's sha256, in hex.")] sha256: ID,
+    ) -> Result<Option<File>> {
+        let found = services(ctx)?.ingest.file(&caller(ctx)?.name, &sha256).await;
+        Ok(null_if_not_found(found)?.map(|report| File::new(sha256, &report)))
+    }
+
+    /// Which parts of a file are stored.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "BLOCK_COST + 50 * child_complexity"
+    )]
+    async fn file_parts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The file's sha256, in hex.")] sha256: ID,
+        #[graphql(desc = "Only parts with first records behind this number.", default)] after: u64,
+    ) -> Result<FileParts> {
+        let found = services(ctx)?
+            .ingest
+            .file_parts(&caller(ctx)?.name, &sha256, after);
+        Ok(found.await?.into())
+    }
+
     /// A row exactly as it arrived; null when there is none at that address.
     #[graphql(
         guard = "Needs(Permission::Read)",
@@ -563,5 +689,39 @@ impl Query {
             line: stored.row.line,
             verbatim: stored.row.verbatim,
         }))
+    }
+
+    /// Who read, changed, exported or erased what, the newest first. Nobody's cookie or address
+    /// stands in it: ask with one, and it is looked for by its pseudonym.
+    #[graphql(
+        guard = "Needs(Permission::Audit)",
+        complexity = "page::cost(first, child_complexity) + SEARCH_COST"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "one for each argument of the field")]
+    async fn audit_log(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The name of who called, or by which somebody tried to log in.")] user: Option<
+            String,
+        >,
+        #[graphql(desc = "What was asked for, for example `getUser` or `Query.profile`.")] action: Option<
+            String,
+        >,
+        #[graphql(desc = "A cookie about which was asked.")] cookie: Option<String>,
+        #[graphql(desc = "An address about which was asked.")] email: Option<String>,
+        #[graphql(desc = "From when on.")] from: Option<Timestamp>,
+        #[graphql(desc = "Before when.")] until: Option<Timestamp>,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<AuditLog> {
+        let limit = page::limit(first)?;
+        let asked = Asked {
+            user,
+            action,
+            cookie,
+            email,
+            from,
+            until,
+        };
+        Ok(services(ctx)?.audit.find(&asked, limit).await?.into())
     }
 }

@@ -8,6 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::body::Body;
 use crate::api::error::ApiError;
 use crate::api::guard::{MayJudge, MayRead};
 use crate::domain::Timestamp;
@@ -229,7 +230,7 @@ impl JudgementApi {
         services: Data<&Arc<Services>>,
         /// The conflict's id.
         id: Path<String>,
-        request: Json<ReviewRequest>,
+        request: Body<ReviewRequest>,
     ) -> Result<Json<JudgedBody>, ApiError> {
         let judged = services
             .judgement

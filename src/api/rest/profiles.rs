@@ -9,6 +9,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::body::Body;
 use super::judgement::{DecisionBody, JudgedBody, MergeBody};
 use crate::api::error::ApiError;
 use crate::api::guard::{MayJudge, MayRead};
@@ -267,7 +268,7 @@ impl ProfilesApi {
         services: Data<&Arc<Services>>,
         /// The profile's id.
         id: Path<String>,
-        request: Json<CutRequest>,
+        request: Body<CutRequest>,
     ) -> Result<Json<JudgedBody>, ApiError> {
         let CutRequest { cookie, email } = request.0;
         let judged = services

@@ -76,6 +76,20 @@ pub async fn pseudonyms(settings: &Settings, store: &Store) -> Result<Pseudonyms
     Ok(Pseudonyms::new(&key)?)
 }
 
+/// What stands for a cookie (`cookie`) or an address (`email`), however it is written. What is
+/// neither stands for itself as it is.
+#[must_use]
+pub fn pseudonym_of(pseudonyms: &Pseudonyms, kind: &str, value: &str) -> String {
+    let cookie = || Cookie::parse(value).ok().map(|cookie| cookie.as_str().to_owned());
+    let email = || Email::parse(value).ok().map(|email| email.as_str().to_owned());
+    let stored = match kind {
+        "cookie" => cookie(),
+        "email" => email(),
+        _ => None,
+    };
+    pseudonyms.of(kind, stored.as_deref().unwrap_or(value))
+}
+
 fn fresh_key() -> SecretString {
     SecretString::from(hex::encode(rand::random::<[u8; 32]>()))
 }

@@ -1,6 +1,8 @@
 //! The shapes of the answers: each is made from a service's view, and knows nothing more.
 
+pub mod account;
 pub mod analytics;
+pub mod audit;
 pub mod change;
 pub mod classification;
 pub mod cohort;
