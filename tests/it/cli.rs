@@ -86,7 +86,7 @@ fn client(app: &ServedApp, arguments: &[&str], user: &str) -> Command {
 
 async fn user(app: &ServedApp, cookie: &str) -> Option<Value> {
     let client = reqwest::Client::new();
-    let bearer = token(&client, &app.url, cdp::domain::role::Role::Viewer).await;
+    let bearer = token(&client, &app.url, cdp::domain::role::Role::Analyst).await;
     let request = client
         .get(format!("{}/api/user", app.url))
         .query(&[("cookie", cookie)])
