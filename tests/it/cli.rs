@@ -390,7 +390,7 @@ async fn production_refuses_to_start_without_a_secret_of_its_own() {
     short.env("CDP_AUTH__JWT_SECRET", "short");
     check_refused(
         &mut short,
-        "the token signing secret has 5 bytes; at least 32 are needed",
+        "CDP_AUTH__JWT_SECRET has 5 bytes; at least 32 are needed",
     )
     .await;
 }

@@ -1,3 +1,5 @@
+//! What becomes of events.
+
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
