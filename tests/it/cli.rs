@@ -385,7 +385,7 @@ async fn production_refuses_to_start_without_a_secret_of_its_own() {
     check_refused(&mut serve(&memory), "production needs CDP_AUTH__JWT_SECRET").await;
     let mut known = serve(&memory);
     known.env("CDP_AUTH__JWT_SECRET", "cdp-demo-secret-that-everybody-knows");
-    check_refused(&mut known, "production refuses the demo's token secret").await;
+    check_refused(&mut known, "production refuses the demo's secret").await;
     let mut short = serve(&memory);
     short.env("CDP_AUTH__JWT_SECRET", "short");
     check_refused(

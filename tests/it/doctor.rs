@@ -64,7 +64,8 @@ impl Road {
         settings
             .sources
             .insert(KIOSK.to_owned(), PolicySetting::EmailIsPerson);
-        let pseudonyms = privacy::pseudonyms(&privacy::Settings::default(), &store);
+        let settings_of_privacy = privacy::Settings::default();
+        let pseudonyms = privacy::pseudonyms(&settings_of_privacy, &store);
         let pseudonyms = std::sync::Arc::new(pseudonyms.await.unwrap());
         let pipeline = Pipeline::start(store.clone(), classifier, &settings, pseudonyms)
             .await

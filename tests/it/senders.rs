@@ -201,7 +201,9 @@ async fn a_key_is_good_only_where_it_is_meant_to_be() {
         .header("origin", "https://evil.example");
     let refused = Answer::of(request.body_json(&with(&public)).send().await).await;
     refused.error(403, "forbidden");
-    browse(&app, "/v1/t", &[], event).await.error(401, "unauthorized");
+    browse(&app, "/v1/t", &[], event.clone())
+        .await
+        .error(401, "unauthorized");
     browse(&app, "/v1/t", &[], with("nobody"))
         .await
         .error(401, "unauthorized");
