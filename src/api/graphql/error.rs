@@ -53,9 +53,16 @@ pub fn null_if_not_found<T>(found: std::result::Result<T, Error>) -> Result<Opti
     }
 }
 
+/// The most characters of a message: some quote what was asked, which may be long.
+const MESSAGE_MAX: usize = 500;
+
 /// Gives a code to the errors that async-graphql itself finds: they are all the request's.
 pub fn complete(response: &mut Response) {
     for error in &mut response.errors {
+        if let Some((end, _)) = error.message.char_indices().nth(MESSAGE_MAX) {
+            error.message.truncate(end);
+            error.message.push('…');
+        }
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_none() {
             extensions.set("code", ErrorCode::BadRequest.as_str());

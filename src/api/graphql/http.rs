@@ -6,7 +6,7 @@
 use async_graphql_poem::{GraphQLRequest, GraphQLResponse};
 use poem::http::{HeaderMap, header};
 use poem::web::Data;
-use poem::{FromRequest, Request, RequestBody, Result, handler};
+use poem::{Body, FromRequest, Request, RequestBody, Result, handler};
 
 use super::{CdpSchema, error};
 use crate::api::error::ApiError;
@@ -50,7 +50,14 @@ impl<'a> FromRequest<'a> for Single {
             let message = "send GraphQL requests as application/json";
             return Err(ApiError::from(Error::new(ErrorCode::UnsupportedMediaType, message)).into());
         }
-        let GraphQLRequest(request) = GraphQLRequest::from_request(request, body).await?;
+        let bytes = body.take()?.into_bytes().await?;
+        // A list is a batch, and the empty one would be read as a request without anything.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            let message = "send one request, as a JSON object";
+            return Err(ApiError::from(Error::new(ErrorCode::BadRequest, message)).into());
+        }
+        let mut body = RequestBody::new(Body::from_bytes(bytes));
+        let GraphQLRequest(request) = GraphQLRequest::from_request(request, &mut body).await?;
         Ok(Self(request))
     }
 }
