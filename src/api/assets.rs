@@ -1,4 +1,5 @@
-//! The web pages, embedded in the binary: the playground, GraphiQL, and the files that both are made of.
+//! The web pages, embedded in the binary: the playground, GraphiQL, and the files that both are made of;
+//! and the snippet that websites load.
 //!
 //! Nothing on them comes from another host, and the browser is told to insist on that. The pages are built
 //! from `web-playground/` into `web-playground/dist`, which must stand before this file is compiled.
@@ -6,7 +7,7 @@
 use std::borrow::Cow;
 
 use poem::error::NotFoundError;
-use poem::http::{HeaderMap, StatusCode, header};
+use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::web::Path;
 use poem::{Body, Response, Result, handler};
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -38,6 +39,8 @@ const SECURITY_HEADERS: [(&str, &str); 4] = [
 enum Caching {
     /// The name stays and the content changes: ask each time, and get 304 when nothing has changed.
     Revalidate,
+    /// Others load it again and again, and may be an hour behind.
+    Hour,
     /// The name carries a hash of the content: for good.
     Immutable,
 }
@@ -46,6 +49,7 @@ impl Caching {
     const fn header(self) -> &'static str {
         match self {
             Self::Revalidate => "no-cache",
+            Self::Hour => "public, max-age=3600",
             Self::Immutable => "public, max-age=31536000, immutable",
         }
     }
@@ -67,6 +71,18 @@ pub fn graphiql(headers: &HeaderMap) -> Result<Response> {
 #[handler]
 pub fn asset(Path(path): Path<String>, headers: &HeaderMap) -> Result<Response> {
     serve(&format!("assets/{path}"), Caching::Immutable, headers)
+}
+
+/// `GET /collect.js`: the snippet, which websites load from here.
+#[handler]
+pub fn snippet(headers: &HeaderMap) -> Result<Response> {
+    let mut response = serve("collect.js", Caching::Hour, headers)?;
+    // It is made to be loaded by pages of other hosts.
+    let anybody = HeaderValue::from_static("cross-origin");
+    response
+        .headers_mut()
+        .insert("cross-origin-resource-policy", anybody);
+    Ok(response)
 }
 
 /// The file with its headers, or 304 to a browser that has it, or poem's own 404.

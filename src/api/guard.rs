@@ -12,8 +12,9 @@ use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
 use poem_openapi::error::AuthorizationError;
 
+use super::audit::Note;
 use super::error::ApiError;
-use crate::domain::Timestamp;
+use super::rate::Rates;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
 use crate::services::Services;
@@ -27,7 +28,7 @@ macro_rules! permission {
         pub struct $name(pub Caller);
 
         async fn $check(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-            permit(verify(request, &bearer.token)?, Permission::$permission)
+            permitted(request, &bearer.token, Permission::$permission).await
         }
     };
 }
@@ -73,18 +74,13 @@ permission! {
     MayAudit, may_audit, "may_audit", Audit
 }
 
-/// Until when a request's token is good: what goes on longer than a request ends then.
-///
-/// # Errors
-/// Unauthorized, as [`caller`].
-pub fn expires_at(request: &Request) -> Result<Timestamp, ApiError> {
-    let bearer = request.headers().typed_get::<Authorization<Token>>();
-    let missing = || Error::new(ErrorCode::Unauthorized, "a bearer token is needed");
-    let bearer = bearer.ok_or_else(missing)?;
-    let services = request.data::<Arc<Services>>();
-    let services = services.ok_or_else(|| Error::internal("no services are attached"))?;
-    let (_, expires_at) = services.accounts.caller_until(bearer.token())?;
-    Ok(expires_at)
+/// Anybody who is known, whatever they may do: for what is their own.
+#[derive(SecurityScheme)]
+#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "known")]
+pub struct Known(pub Caller);
+
+async fn known(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
+    verify(request, &bearer.token).await
 }
 
 /// Who sends a request, by its token, which is read as the framework reads it for the types
@@ -92,25 +88,38 @@ pub fn expires_at(request: &Request) -> Result<Timestamp, ApiError> {
 ///
 /// # Errors
 /// Unauthorized without a token, and for one that proves nothing.
-pub fn caller(request: &Request) -> poem::Result<Caller> {
+pub async fn caller(request: &Request) -> poem::Result<Caller> {
     let bearer = request.headers().typed_get::<Authorization<Token>>();
-    verify(request, bearer.ok_or(AuthorizationError)?.token())
+    verify(request, bearer.ok_or(AuthorizationError)?.token()).await
 }
 
-/// The caller, if their role has the permission.
+/// The caller, if their role and their token's scopes have the permission.
 ///
 /// # Errors
-/// Forbidden for a role that may not.
+/// Forbidden where one has not.
 pub fn permit(caller: Caller, permission: Permission) -> poem::Result<Caller> {
-    if caller.role.may(permission) {
+    if caller.may(permission) {
         return Ok(caller);
     }
-    let message = format!("the role {} may not do this", caller.role);
+    let message = caller.refusal(permission);
     Err(ApiError::from(Error::new(ErrorCode::Forbidden, message)).into())
 }
 
-fn verify(request: &Request, token: &str) -> poem::Result<Caller> {
+async fn permitted(request: &Request, token: &str, permission: Permission) -> poem::Result<Caller> {
+    let caller = verify(request, token).await?;
+    if let Some(note) = request.data::<Note>() {
+        note.permission(permission);
+    }
+    permit(caller, permission)
+}
+
+async fn verify(request: &Request, token: &str) -> poem::Result<Caller> {
     let services = request.data::<Arc<Services>>();
     let services = services.ok_or_else(|| ApiError::from(Error::internal("no services are attached")))?;
-    Ok(services.accounts.caller(token).map_err(ApiError::from)?)
+    let caller = services.accounts.caller(token).await.map_err(ApiError::from)?;
+    let is_news = request.data::<Note>().is_some_and(|note| note.caller(&caller));
+    if let Some(rates) = request.data::<Arc<Rates>>().filter(|_| is_news) {
+        rates.count_caller(&caller).map_err(ApiError::from)?;
+    }
+    Ok(caller)
 }

@@ -40,9 +40,9 @@ pub async fn ready(services: Data<&Arc<Services>>) -> Result<Json<serde_json::Va
 
 /// `GET /metrics`: counters and timings in Prometheus's text format.
 #[handler]
-pub fn metrics(request: &Request, Data(metrics): Data<&Metrics>) -> Result<Response> {
+pub async fn metrics(request: &Request, Data(metrics): Data<&Metrics>) -> Result<Response> {
     if !metrics.are_public {
-        guard::permit(guard::caller(request)?, Permission::Read)?;
+        guard::permit(guard::caller(request).await?, Permission::Read)?;
     }
     Ok(Response::builder()
         .content_type("text/plain; version=0.0.4")

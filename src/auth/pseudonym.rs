@@ -37,11 +37,17 @@ impl Pseudonyms {
     /// is taken as it is: normalise it first.
     #[must_use]
     pub fn of(&self, kind: &str, value: &str) -> String {
+        hex::encode(self.digest(kind, value))
+    }
+
+    /// The same as bytes.
+    #[must_use]
+    pub fn digest(&self, kind: &str, value: &str) -> [u8; 32] {
         let mut mac = self.keyed.clone();
         for part in [kind.as_bytes(), b"\0", value.as_bytes()] {
             mac.update(part);
         }
-        hex::encode(mac.finalize().into_bytes())
+        mac.finalize().into_bytes().into()
     }
 }
 

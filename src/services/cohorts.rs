@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::checked_limit;
+use super::sight::Sight;
 use super::view::UserProfile;
 use crate::domain::cohort::{CohortSlug, Definition, Membership, Reason};
 use crate::domain::error::Error;
@@ -219,10 +220,16 @@ impl Cohorts {
     /// # Errors
     /// Not found for an unknown cohort; bad request for a limit out of range or a cursor
     /// that no page gave.
-    pub async fn members(&self, cohort: &str, from: &From, limit: u32) -> Result<MemberPage, Error> {
+    pub async fn members(
+        &self,
+        cohort: &str,
+        from: &From,
+        limit: u32,
+        sight: Sight,
+    ) -> Result<MemberPage, Error> {
         let page = self.member_ids(cohort, from, limit)?;
         let users = self.users(&page.members).await?;
-        Ok(page.with(users.into_iter().map(|(_, user)| user).collect()))
+        Ok(page.with(users.into_iter().map(|(_, user)| sight.user(user)).collect()))
     }
 
     /// Who stands on such a page, without asking the store.

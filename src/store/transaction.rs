@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use surrealdb::IndexedResults;
-use surrealdb::types::{AlreadyExistsError, QueryError, SurrealValue, Value, Variables};
+use surrealdb::types::{AlreadyExistsError, Bytes, QueryError, RecordId, SurrealValue, Value, Variables};
 
 use super::connect::no_answer;
 use super::count;
@@ -88,6 +88,30 @@ impl Store {
             None => Ok(results),
             Some(error) => Err(told(doing, error)),
         }
+    }
+
+    /// Writes a field of a record anew, if it still is as it was read: `rows` of a raw block, or
+    /// `happenings` of one of the feed.
+    pub(super) async fn replace_bytes(
+        &self,
+        (id, field): (RecordId, &'static str),
+        old: Bytes,
+        new: Bytes,
+    ) -> Result<(), StoreError> {
+        let text = match field {
+            "rows" => "UPDATE $id SET rows = $new WHERE rows = $old RETURN VALUE id",
+            _ => "UPDATE $id SET happenings = $new WHERE happenings = $old RETURN VALUE id",
+        };
+        let parameters = bind([
+            ("id", id.into_value()),
+            ("old", old.into_value()),
+            ("new", new.into_value()),
+        ]);
+        let written: Vec<RecordId> = self.select("emptied a part of a block", text, parameters).await?;
+        if written.is_empty() {
+            return Err(StoreError::Conflict);
+        }
+        Ok(())
     }
 
     /// Asks the engine for nothing, to see whether it answers.

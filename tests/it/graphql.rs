@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
+pub const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -51,6 +51,11 @@ const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
         "classify",
         r#"{ classify(texts: ["cricket"]) { cohorts } }"#,
         Permission::Classify,
+    ),
+    (
+        "auditLog",
+        "{ auditLog { entries { action } } }",
+        Permission::Audit,
     ),
     (
         "analyticsSummary",
@@ -165,6 +170,11 @@ const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
     ),
     ("conflicts", "{ conflicts { nextCursor } }", Permission::Read),
     (
+        "eraseUser",
+        r#"mutation { eraseUser(cookie: "whom-nobody-knows-by-this") { id } }"#,
+        Permission::Erase,
+    ),
+    (
         "undoMerge",
         r#"mutation { undoMerge(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { profiles } }"#,
         Permission::Judge,
@@ -246,6 +256,9 @@ const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
         Permission::Ingest,
     ),
 ];
+
+/// The one field that needs no permission: anybody may know who they are.
+const ME: &str = "{ me { role } }";
 
 #[test]
 fn the_committed_schema_is_the_exported_one() {
@@ -365,6 +378,8 @@ async fn each_role_may_ask_for_what_it_may_and_no_more() {
             let is_forbidden = code(&answer) == Some("forbidden");
             assert_eq!(is_forbidden, !role.may(permission), "{role}, {field}: {answer}");
         }
+        let who = ask(&app, role, ME, json!({})).await;
+        assert_eq!(who["data"]["me"]["role"], role.name(), "{who}");
     }
     let roots = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
     let answer = ask(&app, Role::Admin, roots, json!({})).await;
@@ -373,6 +388,7 @@ async fn each_role_may_ask_for_what_it_may_and_no_more() {
         .flat_map(|root| answer["data"]["__schema"][root]["fields"].as_array().unwrap())
         .map(|field| field["name"].as_str().unwrap().to_owned());
     let tried = ROOT_FIELDS.iter().map(|(field, ..)| (*field).to_owned());
+    let tried = tried.chain(["me".to_owned()]);
     assert_eq!(
         fields.collect::<BTreeSet<_>>(),
         tried.collect(),
@@ -485,7 +501,7 @@ async fn what_is_ingested_is_read_back_with_its_cohort_and_its_reason() {
         interests cohorts { cohort slug score reason } identities { primaryKey cookies { value } emails { value } }
         provenance { field value raw }
     } }"#;
-    let answer = ask(&app, Role::Viewer, query, json!({})).await;
+    let answer = ask(&app, Role::Analyst, query, json!({})).await;
     let john = &answer["data"]["profile"];
     assert_eq!(john["cookie"], "dk5h2p9s7f3j8m1n4v0x", "{answer}");
     assert_eq!(john["location"]["text"], "Brooklyn, New York, USA");
@@ -509,7 +525,7 @@ async fn what_is_ingested_is_read_back_with_its_cohort_and_its_reason() {
         .iter()
         .find(|value| value["field"] == "demographics.age");
     let query = "query($id: String!) { rawRow(id: $id) { id source batch receivedAt number line verbatim } }";
-    let answer = ask(&app, Role::Viewer, query, json!({"id": age.unwrap()["raw"]})).await;
+    let answer = ask(&app, Role::Analyst, query, json!({"id": age.unwrap()["raw"]})).await;
     let row = &answer["data"]["rawRow"];
     assert_eq!(
         (&row["source"], &row["number"], &row["line"]),
@@ -578,7 +594,7 @@ async fn pages_hold_everybody_once() {
         let mut cookies = Vec::new();
         let mut after = Value::Null;
         loop {
-            let answer = ask(&app, Role::Viewer, query, json!({"after": after})).await;
+            let answer = ask(&app, Role::Analyst, query, json!({"after": after})).await;
             let page = answer.pointer(pointer).unwrap_or_else(|| panic!("{answer}"));
             assert_eq!(page["pageInfo"]["hasPreviousPage"], !cookies.is_empty());
             for edge in page["edges"].as_array().unwrap() {

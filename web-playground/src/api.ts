@@ -42,6 +42,21 @@ export const requestToken = (username: string, password: string): Call<Token> =>
   ...json({ username, password }),
 })
 
+export const renewToken = (refreshToken: string): Call<Token> => ({
+  method: 'POST',
+  path: '/api/auth/refresh',
+  anonymous: true,
+  ...json({ refresh_token: refreshToken }),
+})
+
+/** Ends the session; the answer has no body. */
+export const revokeToken = (refreshToken: string): Call<undefined> => ({
+  method: 'POST',
+  path: '/api/auth/revoke',
+  anonymous: true,
+  ...json({ refresh_token: refreshToken }),
+})
+
 /** When every row is bad the status is 422, and the body still says what is wrong with each. */
 export const ingest = (body: string | File, contentType: string): Call<IngestReport> => ({
   method: 'POST',

@@ -231,6 +231,16 @@ function similarTo(id) {
 
 const schema = buildSchema('type Cohort { name: String! size: Int! } type Query { cohorts: [Cohort!]! }')
 
+const tokensOf = (username) => ({
+  access_token: `fake.${username}`,
+  token_type: 'Bearer',
+  expires_in: 900,
+  role: username,
+  scope: 'profiles:read',
+  refresh_token: `cdpr.${username}.${Math.random()}`,
+  refresh_expires_in: 604800,
+})
+
 async function answer(request, url, body) {
   const query = url.searchParams
   const type = request.headers['content-type']
@@ -238,8 +248,13 @@ async function answer(request, url, body) {
   if (route === 'POST /api/auth/token') {
     const { username, password } = JSON.parse(body)
     if (password !== `demo-${username}`) throw new Refusal(401, 'unauthorized', 'unknown user or wrong password')
-    return [200, { access_token: `fake.${username}`, token_type: 'Bearer', expires_in: 3600, role: username }]
+    return [200, tokensOf(username)]
   }
+  if (route === 'POST /api/auth/refresh') {
+    const [, username] = JSON.parse(body).refresh_token.split('.')
+    return [200, tokensOf(username)]
+  }
+  if (route === 'POST /api/auth/revoke') return [200, {}]
   if (!request.headers.authorization?.startsWith('Bearer fake.')) throw new Refusal(401, 'unauthorized', 'log in first')
   switch (route) {
     case 'POST /api/ingest':

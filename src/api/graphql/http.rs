@@ -6,9 +6,10 @@
 use async_graphql_poem::{GraphQLRequest, GraphQLResponse};
 use poem::http::{HeaderMap, header};
 use poem::web::Data;
-use poem::{Body, FromRequest, Request, RequestBody, Result, handler};
+use poem::{FromRequest, Request, RequestBody, Result, handler};
 
 use super::{CdpSchema, error};
+use crate::api::audit::Note;
 use crate::api::error::ApiError;
 use crate::api::guard;
 use crate::domain::error::{Error, ErrorCode};
@@ -21,12 +22,13 @@ pub async fn endpoint(
     Authenticated(caller): Authenticated,
     Single(request): Single,
     Data(schema): Data<&CdpSchema>,
+    Data(note): Data<&Note>,
 ) -> GraphQLResponse {
     let mut request = request;
-    if !caller.role.may(Permission::Read) {
+    if !caller.may(Permission::Read) {
         request = request.disable_introspection();
     }
-    let mut response = schema.execute(request.data(caller)).await;
+    let mut response = schema.execute(request.data(caller).data(note.clone())).await;
     error::complete(&mut response);
     response.into()
 }
@@ -36,7 +38,7 @@ struct Authenticated(Caller);
 
 impl<'a> FromRequest<'a> for Authenticated {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
-        guard::caller(request).map(Self)
+        guard::caller(request).await.map(Self)
     }
 }
 
@@ -50,13 +52,14 @@ impl<'a> FromRequest<'a> for Single {
             let message = "send GraphQL requests as application/json";
             return Err(ApiError::from(Error::new(ErrorCode::UnsupportedMediaType, message)).into());
         }
-        let bytes = body.take()?.into_bytes().await?;
-        // A list is a batch, and the empty one would be read as a request without anything.
-        if bytes.trim_ascii_start().first() != Some(&b'{') {
-            let message = "send one request, as a JSON object";
+        // What is a list would be read as the fields of one request.
+        let bytes = body.take()?.into_vec().await?;
+        let is_object = bytes.trim_ascii_start().starts_with(b"{");
+        if !is_object {
+            let message = "send one GraphQL request, as a JSON object";
             return Err(ApiError::from(Error::new(ErrorCode::BadRequest, message)).into());
         }
-        let mut body = RequestBody::new(Body::from_bytes(bytes));
+        let mut body = RequestBody::new(bytes.into());
         let GraphQLRequest(request) = GraphQLRequest::from_request(request, &mut body).await?;
         Ok(Self(request))
     }

@@ -9,6 +9,7 @@ use async_graphql::dataloader::{DataLoader, Loader};
 use super::error::Result;
 use crate::domain::error::Error;
 use crate::domain::profile::ProfileId;
+use crate::services::sight::Sight;
 use crate::services::view::UserProfile;
 use crate::services::{Services, inherited};
 
@@ -34,13 +35,14 @@ impl Loader<ProfileId> for People {
     }
 }
 
-/// The people of these ids, in this order; those who are gone are left out.
+/// The people of these ids, in this order, as far as the caller may see them; those who are gone are left out.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn load(people: &DataLoader<People>, ids: &[ProfileId]) -> Result<Vec<UserProfile>> {
+pub async fn load(people: &DataLoader<People>, ids: &[ProfileId], sight: Sight) -> Result<Vec<UserProfile>> {
     let found = people.load_many(ids.iter().copied()).await;
     // The error is that of all who asked together, so each gets it without its cause.
     let mut found = found.map_err(|error| Error::new(error.code, error.message.clone()))?;
-    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    let people = ids.iter().filter_map(|id| found.remove(id));
+    Ok(people.map(|user| sight.user(user)).collect())
 }

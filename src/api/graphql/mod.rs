@@ -30,6 +30,7 @@ use serde::Deserialize;
 
 use crate::domain::error::Error;
 use crate::services::Services;
+use crate::services::sight::Sight;
 
 pub use http::endpoint;
 use limits::{COMPLEXITY_MAX, DEPTH_MAX, DIRECTIVES_MAX, Limits};
@@ -89,6 +90,11 @@ fn bounded(persisted_only: bool) -> SchemaBuilder<Query, Mutation, SubscriptionR
         .disable_suggestions()
         .extension(Persisted::new(persisted_only))
         .extension(Limits::default())
+}
+
+/// How much of people the caller may see.
+fn sight(ctx: &Context<'_>) -> error::Result<Sight> {
+    Ok(services(ctx)?.sights.of(guard::caller(ctx)?.role))
 }
 
 /// The services of the schema that runs a resolver.

@@ -364,13 +364,14 @@ impl DefinitionsApi {
     )]
     async fn preview(
         &self,
-        _caller: MayDefine,
+        caller: MayDefine,
         services: Data<&Arc<Services>>,
         request: Body<PreviewRequest>,
     ) -> Result<Json<PreviewBody>, ApiError> {
+        let sight = services.sights.of(caller.0.role);
         let preview = services
             .definitions
-            .preview(&request.expression, request.limit)
+            .preview(&request.expression, request.limit, sight)
             .await?;
         Ok(Json(preview.into()))
     }
@@ -387,7 +388,7 @@ impl DefinitionsApi {
     )]
     async fn combine(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         request: Body<CombineRequest>,
     ) -> Result<Json<CombinedBody>, ApiError> {
@@ -397,9 +398,10 @@ impl DefinitionsApi {
             none,
             limit,
         } = request.0;
+        let sight = services.sights.of(caller.0.role);
         let combined = services
             .definitions
-            .combine(&Parts { all, any, none }, limit)
+            .combine(&Parts { all, any, none }, limit, sight)
             .await?;
         Ok(Json(combined.into()))
     }

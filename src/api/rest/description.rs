@@ -412,10 +412,8 @@ mod tests {
         for path in TAGGED {
             let path = path.trim_start_matches("/api");
             let mut of_path = operations.iter().filter(|(known, _)| known == path);
-            assert!(
-                of_path.any(|(_, one)| one["responses"]["304"].is_object()),
-                "{path}"
-            );
+            let is_tagged = of_path.any(|(_, operation)| operation["responses"]["304"].is_object());
+            assert!(is_tagged, "{path}");
         }
     }
 

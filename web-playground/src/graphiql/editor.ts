@@ -13,7 +13,7 @@ import { createClient } from 'graphql-ws'
 import { createElement } from 'react'
 import { createRoot } from 'react-dom/client'
 
-import { logOut, session } from '../session'
+import { renewIfOver, renewInPlaceOf, session } from '../session'
 import { OPERATIONS_PLUGIN } from './operations'
 
 const FIRST_QUERY = `# Ctrl+Enter runs the query; Ctrl+Space completes. The docs, and saved operations, are at the left.
@@ -32,10 +32,11 @@ const authorization = (): Record<string, string> => {
 
 /** GraphQL over HTTP as whoever is logged in now; a header set in the editor wins. */
 const authorisedFetch: typeof fetch = async (input, init) => {
-  const headers = { ...authorization(), ...(init?.headers as Record<string, string>) }
-  const response = await fetch(input, { ...init, headers })
-  if (response.status === 401) logOut('Your session has expired. Log in again to go on.')
-  return response
+  await renewIfOver()
+  const asked = session.peek()?.token
+  const ask = () => fetch(input, { ...init, headers: { ...authorization(), ...(init?.headers as Record<string, string>) } })
+  const response = await ask()
+  return response.status === 401 && (await renewInPlaceOf(asked)) ? ask() : response
 }
 
 const fetcher = createGraphiQLFetcher({
@@ -44,7 +45,10 @@ const fetcher = createGraphiQLFetcher({
   enableIncrementalDelivery: false,
   wsClient: createClient({
     url: `${location.origin.replace(/^http/, 'ws')}/graphql`,
-    connectionParams: authorization,
+    connectionParams: async () => {
+      await renewIfOver()
+      return authorization()
+    },
   }),
 })
 

@@ -46,6 +46,17 @@ pub struct ProfileMerge {
     survivor: ID,
 }
 
+/// Somebody was erased.
+#[derive(SimpleObject)]
+pub struct ProfileDeletion {
+    /// Its place in the feed: give it as `after` to get what follows.
+    cursor: String,
+    /// When.
+    at: Timestamp,
+    /// Who.
+    profile_id: ID,
+}
+
 /// Somebody came to be, or changed.
 #[derive(SimpleObject)]
 pub struct ProfileChange {
@@ -110,6 +121,8 @@ pub enum ChangeKind {
     CohortEntered,
     /// Somebody left a cohort.
     CohortLeft,
+    /// Somebody was erased: whoever was told of them forgets them.
+    ProfileDeleted,
 }
 
 impl ChangeKind {
@@ -121,6 +134,7 @@ impl ChangeKind {
             Self::ProfileMerged => "profile.merged",
             Self::CohortEntered => "cohort.entered",
             Self::CohortLeft => "cohort.left",
+            Self::ProfileDeleted => "profile.deleted",
         }
     }
 
@@ -132,6 +146,7 @@ impl ChangeKind {
             Self::ProfileMerged,
             Self::CohortEntered,
             Self::CohortLeft,
+            Self::ProfileDeleted,
         ];
         all.into_iter().find(|kind| kind.name() == name)
     }
@@ -196,6 +211,18 @@ impl ProfileMerge {
             cursor: view.cursor,
             at: view.at,
             absorbed: view.profile_id.into(),
+        })
+    }
+}
+
+impl ProfileDeletion {
+    /// A change, if it is one of this kind.
+    #[must_use]
+    pub fn of(view: ChangeView) -> Option<Self> {
+        (view.kind == ChangeKind::ProfileDeleted.name()).then(|| Self {
+            cursor: view.cursor,
+            at: view.at,
+            profile_id: view.profile_id.into(),
         })
     }
 }

@@ -5,7 +5,7 @@ use async_graphql::{Context, Object};
 use super::rounded;
 use crate::api::graphql::error::Result;
 use crate::api::graphql::page::{self, MemberConnection};
-use crate::api::graphql::{loader, people, services};
+use crate::api::graphql::{loader, people, services, sight};
 use crate::domain::cohort::Definition;
 use crate::services::cohorts::SizedCohort;
 
@@ -87,7 +87,7 @@ impl Cohort {
         let slug = self.0.cohort.slug().as_str();
         let page = services(ctx)?.cohorts.member_ids(slug, &start, limit);
         let page = page.map_err(page::blame_after)?;
-        let users = loader::load(people(ctx)?, &page.members).await?;
+        let users = loader::load(people(ctx)?, &page.members, sight(ctx)?).await?;
         Ok(page.with(users).into())
     }
 }
