@@ -15,37 +15,55 @@ use crate::api::deprecation::DEPRECATED;
 use crate::api::tags::TAGGED;
 
 /// A time and chance in 26 characters, as batches and merges are named.
-const ULID: &str = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$";
+const ULID: &str = r#"{ "pattern": "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$" }"#;
 
 /// A person's id. There are fewer people than such numbers.
-const PROFILE: &str = "^p[0-9]{1,9}$";
+const PROFILE: &str = r#"{ "pattern": "^p[0-9]{1,9}$" }"#;
 
 /// A cursor of the feed of changes.
-const FEED: &str = "^[0-9]{1,12}(-[0-9]{1,6})?$";
+const FEED: &str = r#"{ "pattern": "^[0-9]{1,12}(-[0-9]{1,6})?$" }"#;
 
-/// A text with a letter or a digit in it.
-const WORDS: &str = r"[^\W_]";
+/// A conflict's id, or a file's: so many hex digits.
+const HEX_32: &str = r#"{ "pattern": "^[0-9a-f]{32}$" }"#;
+const HEX_64: &str = r#"{ "pattern": "^[0-9a-f]{64}$" }"#;
 
-/// How the parameters of a route look that are more than any text.
+/// A text that has something in it. That it must be a letter or a digit can't be said in a way in
+/// which all regular expressions agree.
+const SOME: &str = r#"{ "minLength": 1 }"#;
+
+/// What the parameters of a route are besides their types, as the services take them.
 const PARAMETERS: &[(&str, &str, &str)] = &[
     ("/changes", "cursor", FEED),
     ("/changes", "Last-Event-ID", FEED),
     ("/cohort/users", "cursor", PROFILE),
     ("/cohorts/{cohort}/history", "before", FEED),
-    ("/conflicts", "after", "^[0-9]{1,15}_[0-9a-f]{32}$"),
-    ("/conflicts/{id}/review", "id", "^[0-9a-f]{32}$"),
-    ("/corrections", "interest", WORDS),
-    ("/ingest", "idempotency-key", "^[!-~]{1,255}$"),
-    ("/ingest", "prefer", "^respond-async$"),
-    ("/ingest", "source", r"^[^\u0000-\u001f\u007f-\u009f]+$"),
-    ("/ingest/files/{file}", "file", "^[0-9a-f]{64}$"),
-    ("/ingest/files/{file}/parts", "file", "^[0-9a-f]{64}$"),
+    (
+        "/conflicts",
+        "after",
+        r#"{ "pattern": "^[0-9]{1,15}_[0-9a-f]{32}$" }"#,
+    ),
+    (
+        "/conflicts",
+        "verdict",
+        r#"{ "enum": ["open", "allowed", "kept_apart", "all"] }"#,
+    ),
+    ("/conflicts/{id}/review", "id", HEX_32),
+    ("/corrections", "interest", SOME),
+    ("/ingest", "idempotency-key", r#"{ "pattern": "^[!-~]{1,255}$" }"#),
+    ("/ingest", "prefer", r#"{ "pattern": "^respond-async$" }"#),
+    (
+        "/ingest",
+        "source",
+        r#"{ "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$" }"#,
+    ),
+    ("/ingest/files/{file}", "file", HEX_64),
+    ("/ingest/files/{file}/parts", "file", HEX_64),
     ("/ingest/{batch}", "batch", ULID),
     ("/ingest/{batch}/cancel", "batch", ULID),
     ("/ingest/{batch}/quality", "batch", ULID),
     ("/ingest/{batch}/rejects", "batch", ULID),
     ("/ingest/{batch}/replay", "batch", ULID),
-    ("/interests/similar", "interest", WORDS),
+    ("/interests/similar", "interest", SOME),
     ("/merges", "before", ULID),
     ("/merges/{id}/undo", "id", ULID),
     ("/profiles/{id}/cut", "id", PROFILE),
@@ -55,10 +73,10 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     (
         "/profiles/{id}/timeline",
         "before",
-        "^((merge|decision)-[0-7][0-9A-HJKMNP-TV-Z]{25}|record-[0-7][0-9A-HJKMNP-TV-Z]{25}-[0-9]{1,4})$",
+        r#"{ "pattern": "^((merge|decision)-[0-7][0-9A-HJKMNP-TV-Z]{25}|record-[0-7][0-9A-HJKMNP-TV-Z]{25}-[0-9]{1,4})$" }"#,
     ),
     ("/user/similar", "id", PROFILE),
-    ("/users/search", "interest", WORDS),
+    ("/users/search", "interest", SOME),
 ];
 
 /// What the values of a request's fields are besides their types, as the services take them.
@@ -68,7 +86,7 @@ const PROPERTIES: &[(&str, &str, &str)] = &[
         "texts",
         r#"{ "minItems": 1, "maxItems": 1000 }"#,
     ),
-    ("CorrectionRequest", "interest", r#"{ "pattern": "[^\\W_]" }"#),
+    ("CorrectionRequest", "interest", SOME),
     (
         "ReviewRequest",
         "action",
@@ -201,6 +219,13 @@ fn complete() -> Value {
         );
     }
     describe_records(&mut spec);
+    spec["components"]["headers"] = json!({
+        "RequestId": {
+            "description": "Names the request, here and in the log.",
+            "required": true,
+            "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
+        },
+    });
     each_operation(&mut spec, |path, method, operation| {
         tell_of_ids(operation);
         tell_of_tags(path, method, operation);
@@ -248,9 +273,10 @@ fn refine(schema: &mut Value, more: &str) {
 }
 
 fn each_parameter(spec: &mut Value, path: &str, name: &str, change: impl Fn(&mut Value)) {
-    let operations = spec["paths"][path].as_object_mut();
+    // Looked for, never indexed: what is indexed and missing is there afterwards, as null.
+    let operations = spec["paths"].get_mut(path).and_then(Value::as_object_mut);
     for operation in operations.into_iter().flat_map(Map::values_mut) {
-        let parameters = operation["parameters"].as_array_mut();
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             if parameter["name"] == name {
                 change(&mut parameter["schema"]);
@@ -288,11 +314,7 @@ fn describe_records(spec: &mut Value) {
 fn tell_of_ids(operation: &mut Value) {
     let responses = operation["responses"].as_object_mut();
     for response in responses.into_iter().flat_map(Map::values_mut) {
-        response["headers"]["X-REQUEST-ID"] = json!({
-            "description": "Names the request, here and in the log.",
-            "required": true,
-            "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
-        });
+        response["headers"]["X-REQUEST-ID"] = json!({ "$ref": "#/components/headers/RequestId" });
     }
 }
 
@@ -325,10 +347,9 @@ fn tell_of_deprecation(path: &str, method: &str, operation: &mut Value) {
 fn link(operation: &mut Value) {
     let id = operation["operationId"].clone();
     for (from, status, place, parameter, to) in LINKS.iter().filter(|(from, ..)| id == *from) {
-        let response = &mut operation["responses"][*status];
-        if response.is_null() {
+        let Some(response) = operation["responses"].get_mut(*status) else {
             continue;
-        }
+        };
         for target in *to {
             response["links"][*target] = json!({
                 "operationId": target,
@@ -357,11 +378,13 @@ mod tests {
     #[test]
     fn every_row_of_the_tables_finds_what_it_is_about() {
         let operations = operations();
-        for (path, name, pattern) in PARAMETERS {
+        for (path, name, more) in PARAMETERS {
+            let more: Value = serde_json::from_str(more).unwrap();
+            let (key, value) = more.as_object().unwrap().iter().next().unwrap();
             let of_path = operations.iter().filter(|(known, _)| known == path);
             let found = of_path
                 .flat_map(|(_, operation)| operation["parameters"].as_array().into_iter().flatten())
-                .any(|parameter| parameter["name"] == *name && parameter["schema"]["pattern"] == *pattern);
+                .any(|parameter| parameter["name"] == *name && parameter["schema"][key] == *value);
             assert!(found, "{path} has no {name}");
         }
         for (schema, property, _) in PROPERTIES {
