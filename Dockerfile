@@ -7,6 +7,8 @@ WORKDIR /src/web-playground
 COPY web-playground/package.json web-playground/package-lock.json ./
 RUN npm ci --no-audit --no-fund
 COPY web-playground ./
+# The page shows the operations of that folder.
+COPY queries ../queries
 RUN npm run build
 
 FROM python:3.12-slim-bookworm AS model

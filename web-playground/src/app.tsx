@@ -2,7 +2,7 @@
 
 import { useRef } from 'preact/hooks'
 
-import { may, rolesThatMay } from './permissions'
+import { mayAll, rolesThatMay } from './permissions'
 import { route, linkTo } from './route'
 import { SCREENS, type Screen } from './screens'
 import { session } from './session'
@@ -40,7 +40,7 @@ export function App() {
 }
 
 function Screens({ role }: { role: Role }) {
-  const allowed = SCREENS.filter((screen) => may(role, screen.permission))
+  const allowed = SCREENS.filter((screen) => mayAll(role, screen.needs))
   const current = SCREENS.find((screen) => screen.id === route.value.screen) ?? allowed[0] ?? SCREENS[0]
   // A screen stays in the page once seen, so that coming back finds what was there.
   const seen = useRef(new Set<string>())
@@ -49,7 +49,7 @@ function Screens({ role }: { role: Role }) {
   return (
     <>
       <nav class="tabs" aria-label="Screens">
-        {SCREENS.map((screen) => (
+        {allowed.map((screen) => (
           <a key={screen.id} href={linkTo(screen.id)} aria-current={screen === current ? 'page' : undefined}>
             {screen.title}
           </a>
@@ -60,7 +60,7 @@ function Screens({ role }: { role: Role }) {
           <div key={screen.id} class="screen" hidden={screen !== current}>
             <h1>{screen.title}</h1>
             <p class="intro">{screen.intro}</p>
-            {may(role, screen.permission) ? <screen.View /> : <NotForRole role={role} screen={screen} />}
+            {mayAll(role, screen.needs) ? <screen.View /> : <NotForRole role={role} screen={screen} />}
           </div>
         ))}
       </main>
@@ -69,7 +69,7 @@ function Screens({ role }: { role: Role }) {
 }
 
 function NotForRole({ role, screen }: { role: Role; screen: Screen }) {
-  const roles = rolesThatMay(screen.permission).join(' or ')
+  const roles = rolesThatMay(screen.needs).join(' or ')
   return (
     <div class="card">
       <Empty title="Not with this account">

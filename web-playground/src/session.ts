@@ -3,7 +3,9 @@
 
 import { signal } from '@preact/signals'
 
-import { createClient, requestToken } from './api'
+import { createClient } from './api'
+import { requestToken } from './calls/session'
+import { note } from './history'
 import type { Role } from './shapes'
 
 export interface Session {
@@ -28,6 +30,7 @@ export const sessionNotice = signal<string | null>(null)
 export const send = createClient({
   token: () => session.peek()?.token,
   onUnauthorized: () => logOut('Your session has expired. Log in again to go on.'),
+  onAnswered: note,
 })
 
 let expiry: ReturnType<typeof setTimeout> | undefined

@@ -2,11 +2,11 @@
 
 import { useComputed, useSignal } from '@preact/signals'
 
-import { classify } from '../api'
+import { classify } from '../calls/classify'
 import { useRequest } from '../request'
 import type { Classification } from '../shapes'
 import { Bars } from '../ui/bars'
-import { Curl } from '../ui/curl'
+import { Asked } from '../ui/asked'
 import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
 
@@ -44,7 +44,7 @@ export function Classify() {
           </button>
           <span class="small">Up to {TEXTS_MAX} at a time.</span>
         </div>
-        <Curl call={call.value} />
+        <Asked call={call.value} />
       </form>
       <section class="stack" aria-label="Classification" aria-busy={request.busy.value}>
         {request.error.value ? (

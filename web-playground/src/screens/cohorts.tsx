@@ -3,10 +3,10 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 
-import { cohortUsers, listCohorts } from '../api'
+import { cohortUsers, listCohorts } from '../calls/cohorts'
 import { useRequest } from '../request'
 import type { Cohort, CohortPage } from '../shapes'
-import { Curl } from '../ui/curl'
+import { Asked } from '../ui/asked'
 import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
 import { PERSON_HEAD, PersonRow } from '../ui/person-row'
@@ -59,7 +59,7 @@ export function Cohorts() {
             {request.answer.value ? 'Define one with the API; see the reference.' : 'This takes a moment.'}
           </Empty>
         )}
-        <Curl call={listCohorts()} />
+        <Asked call={listCohorts()} />
       </section>
       {chosen.value ? (
         <Members key={chosen.value.slug} cohort={chosen.value} />
@@ -128,7 +128,7 @@ function Members({ cohort }: { cohort: Cohort }) {
       ) : (
         <Empty title="Loading…">This takes a moment.</Empty>
       )}
-      <Curl call={call} />
+      <Asked call={call} />
     </section>
   )
 }

@@ -2,7 +2,8 @@
 
 import { useComputed, useSignal } from '@preact/signals'
 
-import { type Call, ingest } from '../api'
+import { type Call } from '../api'
+import { ingest } from '../calls/ingest'
 import { EXAMPLES, FORMATS, type Format, formatBytes, formatOfFile, formatOfText } from '../payload'
 import { useRequest } from '../request'
 import { may } from '../permissions'
@@ -10,7 +11,7 @@ import { linkTo } from '../route'
 import { session } from '../session'
 import type { IngestReport, RowError } from '../shapes'
 import { Choice } from '../ui/choice'
-import { Curl } from '../ui/curl'
+import { Asked } from '../ui/asked'
 import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
 import { Table } from '../ui/table'
@@ -121,7 +122,7 @@ export function Ingest() {
           </button>
         </div>
         <p class="small">You can also drop a file here.</p>
-        <Curl call={call.value} />
+        <Asked call={call.value} />
       </form>
 
       <section class="card" aria-label="Result" aria-busy={request.busy.value}>

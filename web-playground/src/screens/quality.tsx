@@ -2,7 +2,7 @@
 
 import { useEffect } from 'preact/hooks'
 
-import { batchQuality } from '../api'
+import { batchQuality } from '../calls/ingest'
 import { useRequest } from '../request'
 import type { BatchQuality } from '../shapes'
 import { Table } from '../ui/table'

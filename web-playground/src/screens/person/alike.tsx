@@ -2,12 +2,12 @@
 
 import { useEffect } from 'preact/hooks'
 
-import { similarUsers } from '../api'
-import { useRequest } from '../request'
-import type { SimilarUsers } from '../shapes'
-import { ErrorNote } from '../ui/error-note'
-import { linkToPerson } from '../ui/person-row'
-import { Table } from '../ui/table'
+import { similarUsers } from '../../calls/people'
+import { useRequest } from '../../request'
+import type { SimilarUsers } from '../../shapes'
+import { ErrorNote } from '../../ui/error-note'
+import { linkToPerson } from '../../ui/person-row'
+import { Table } from '../../ui/table'
 
 /** People who are shown. */
 const SHOWN = 5

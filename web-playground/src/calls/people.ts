@@ -1,0 +1,128 @@
+// Looking people up, searching them, and explaining why somebody is one person.
+
+import { askGraphql, type Call, json } from '../api'
+import { operation } from '../queries'
+import type {
+  FieldProvenance,
+  IdentityGraph,
+  InterestHits,
+  Judged,
+  MergePage,
+  RawRow,
+  SimilarUsers,
+  Suggestions,
+  Timeline,
+  UserHits,
+  UserProfile,
+} from '../shapes'
+
+export type By = 'cookie' | 'email'
+
+export const lookUp = (by: By, value: string): Call<{ user_profile: UserProfile }> => ({
+  method: 'GET',
+  path: '/api/user',
+  query: { [by]: value, include: 'identities,scores,provenance' },
+  graphql: operation(by === 'email' ? 'profile_by_email' : 'profile_by_cookie', { [by]: value }),
+})
+
+/** What leads to somebody of whom only the id is known, of today or from before a merge. */
+export const keysOf = (id: string): Call<{ profile: { id: string; email?: string; cookie?: string } | null }> =>
+  askGraphql({ query: 'query KeysOf($id: ID!) {\n  profile(id: $id) {\n    id\n    email\n    cookie\n  }\n}\n', variables: { id } })
+
+/** What people are searched for by; what is empty is not asked. */
+export interface Question {
+  q?: string
+  cohort?: string
+  city?: string
+  country?: string
+  interest?: string
+}
+
+export const searchUsers = (question: Question, limit: number, offset = 0): Call<UserHits> => {
+  const asked = Object.fromEntries(
+    Object.entries({ ...question, q: question.q?.trim() }).filter(([, value]) => value),
+  ) as Record<string, string>
+  return {
+    method: 'GET',
+    path: '/api/users/search',
+    query: { ...asked, limit, ...(offset > 0 ? { offset } : {}) },
+    // The operation in `queries/` knows no interest.
+    ...(asked.interest ? {} : { graphql: operation('search_users', { ...asked, first: limit, offset }) }),
+  }
+}
+
+export const suggest = (q: string): Call<Suggestions> => ({
+  method: 'GET',
+  path: '/api/search/suggest',
+  query: { q },
+  graphql: operation('suggest', { q }),
+})
+
+export const similarInterests = (interest: string, limit: number): Call<InterestHits> => ({
+  method: 'GET',
+  path: '/api/interests/similar',
+  query: { interest, limit },
+  graphql: operation('similar_interests', { interest, first: limit }),
+})
+
+export const similarUsers = (id: string, limit: number): Call<SimilarUsers> => ({
+  method: 'GET',
+  path: '/api/user/similar',
+  query: { id, limit },
+  graphql: operation('similar_users', { id, first: limit }),
+})
+
+const ofProfile = (id: string, what: string) => `/api/profiles/${encodeURIComponent(id)}/${what}`
+
+export const identityGraph = (id: string): Call<IdentityGraph> => ({
+  method: 'GET',
+  path: ofProfile(id, 'graph'),
+  graphql: operation('identity_graph', { id }),
+})
+
+export const provenance = (id: string): Call<{ fields: FieldProvenance[] }> => ({
+  method: 'GET',
+  path: ofProfile(id, 'provenance'),
+  graphql: operation('provenance', { id }),
+})
+
+export const timeline = (id: string, limit: number, before?: string): Call<Timeline> => ({
+  method: 'GET',
+  path: ofProfile(id, 'timeline'),
+  query: { limit, ...(before ? { before } : {}) },
+  graphql: operation('timeline', { id, limit, ...(before ? { before } : {}) }),
+})
+
+export const rawRow = (id: string): Call<{ rawRow: RawRow | null }> =>
+  askGraphql({
+    query: 'query RawRow($id: String!) {\n  rawRow(id: $id) {\n    source\n    receivedAt\n    line\n    verbatim\n  }\n}\n',
+    variables: { id },
+  })
+
+export const latestMerges = (limit: number): Call<MergePage> => ({
+  method: 'GET',
+  path: '/api/merges',
+  query: { limit },
+  graphql: operation('merges', { first: limit }),
+})
+
+export const undoMerge = (id: string): Call<Judged> => ({
+  method: 'POST',
+  path: `/api/merges/${encodeURIComponent(id)}/undo`,
+  graphql: operation('undo_merge', { id }),
+})
+
+/** Cuts the one link between a cookie and an address. */
+export const cutLink = (profile: string, cookie: string, email: string): Call<Judged> => ({
+  method: 'POST',
+  path: ofProfile(profile, 'cut'),
+  ...json({ cookie, email }),
+  graphql: operation('cut', { profile, cookie, email }),
+})
+
+/** Forgets a person: all that was received of them, and all that was made of it. */
+export const erase = (by: By, value: string): Call<void> => ({
+  method: 'DELETE',
+  path: '/api/user',
+  query: { [by]: value },
+})

@@ -1,0 +1,101 @@
+// Where the nodes of a drawing go: springs between what belongs together, and room between the rest.
+
+import {
+  forceCollide,
+  forceLink,
+  forceManyBody,
+  forceSimulation,
+  forceX,
+  forceY,
+  type Simulation,
+  type SimulationLinkDatum,
+  type SimulationNodeDatum,
+} from 'd3-force'
+
+export interface Placed extends SimulationNodeDatum {
+  id: string
+  /** Nodes of one group lean towards each other. */
+  group: number
+}
+
+export interface Spring {
+  from: string
+  to: string
+}
+
+export interface Size {
+  width: number
+  height: number
+}
+
+/** How far nodes stay from the edge, in pixels: room for their labels. */
+const MARGIN = { x: 62, y: 34 }
+
+/** Steps that bring any drawing to rest. */
+const STEPS_TO_REST = 220
+
+/** One drawing, whose nodes may come and go while it moves. */
+export class Layout {
+  private readonly simulation: Simulation<Placed, SimulationLinkDatum<Placed>>
+  private placed = new Map<string, Placed>()
+
+  constructor(
+    private size: Size,
+    onStep: () => void,
+  ) {
+    this.simulation = forceSimulation<Placed>()
+      .force('apart', forceManyBody<Placed>().strength(-240).distanceMax(320))
+      .force('room', forceCollide<Placed>(30))
+      .on('tick', () => {
+        this.keepInside()
+        onStep()
+      })
+  }
+
+  /** Those that are new come in from the right; the others move on from where they are. */
+  show(nodes: { id: string; group: number }[], springs: Spring[], size: Size, still: boolean): Map<string, Placed> {
+    this.size = size
+    const { width, height } = size
+    const isFirst = this.placed.size === 0
+    this.placed = new Map(
+      nodes.map(({ id, group }, index) => {
+        const start = isFirst ? around(index, nodes.length, size) : { x: width - MARGIN.x, y: (height * (index % 5 + 1)) / 6 }
+        return [id, Object.assign(this.placed.get(id) ?? { id, ...start, group }, { group })]
+      }),
+    )
+    const links = springs
+      .filter(({ from, to }) => this.placed.has(from) && this.placed.has(to))
+      .map(({ from, to }) => ({ source: from, target: to }))
+    const groups = new Set(nodes.map(({ group }) => group))
+    const column = (group: number) => (width * ([...groups].indexOf(group) + 1)) / (groups.size + 1)
+    this.simulation
+      .nodes([...this.placed.values()])
+      .force('links', forceLink<Placed, SimulationLinkDatum<Placed>>(links).id(({ id }) => id).distance(92))
+      .force('x', forceX<Placed>(({ group }) => column(group)).strength(groups.size > 1 ? 0.12 : 0.05))
+      .force('y', forceY<Placed>(height / 2).strength(0.12))
+    if (still) {
+      this.simulation.stop().alpha(1).tick(STEPS_TO_REST)
+      this.keepInside()
+    } else {
+      this.simulation.alpha(isFirst ? 1 : 0.7).restart()
+    }
+    return this.placed
+  }
+
+  stop(): void {
+    this.simulation.stop()
+  }
+
+  private keepInside(): void {
+    for (const node of this.placed.values()) {
+      node.x = Math.min(Math.max(node.x ?? 0, MARGIN.x), this.size.width - MARGIN.x)
+      node.y = Math.min(Math.max(node.y ?? 0, MARGIN.y), this.size.height - MARGIN.y)
+    }
+  }
+}
+
+/** On a circle, so that the same people are drawn the same way each time. */
+function around(index: number, of: number, { width, height }: Size): { x: number; y: number } {
+  const angle = (2 * Math.PI * index) / Math.max(of, 1)
+  return { x: width / 2 + (width / 4) * Math.cos(angle), y: height / 2 + (height / 4) * Math.sin(angle) }
+}
