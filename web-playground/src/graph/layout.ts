@@ -44,8 +44,8 @@ export class Layout {
     onStep: () => void,
   ) {
     this.simulation = forceSimulation<Placed>()
-      .force('apart', forceManyBody<Placed>().strength(-240).distanceMax(320))
-      .force('room', forceCollide<Placed>(30))
+      .force('apart', forceManyBody<Placed>().strength(-420).distanceMax(360))
+      .force('room', forceCollide<Placed>(36))
       .on('tick', () => {
         this.keepInside()
         onStep()
@@ -70,7 +70,7 @@ export class Layout {
     const column = (group: number) => (width * ([...groups].indexOf(group) + 1)) / (groups.size + 1)
     this.simulation
       .nodes([...this.placed.values()])
-      .force('links', forceLink<Placed, SimulationLinkDatum<Placed>>(links).id(({ id }) => id).distance(92))
+      .force('links', forceLink<Placed, SimulationLinkDatum<Placed>>(links).id(({ id }) => id).distance(118))
       .force('x', forceX<Placed>(({ group }) => column(group)).strength(groups.size > 1 ? 0.12 : 0.05))
       .force('y', forceY<Placed>(height / 2).strength(0.12))
     if (still) {

@@ -6,6 +6,7 @@ import type { Permission } from '../permissions'
 import { Classify } from './classify'
 import { Cohorts } from './cohorts'
 import { Ingest } from './ingest'
+import { Overview } from './overview'
 import { People } from './people'
 
 export interface Screen {
@@ -18,6 +19,13 @@ export interface Screen {
 }
 
 export const SCREENS: Screen[] = [
+  {
+    id: 'overview',
+    title: 'Overview',
+    intro: 'Who is known, what comes in, where people belong, and how good the data is.',
+    needs: ['read'],
+    View: Overview,
+  },
   {
     id: 'people',
     title: 'People',

@@ -18,13 +18,16 @@ const OPTIONS: { value: Form; label: string }[] = [
 
 let names = 0
 
-export function Asked({ call }: { call: Call<unknown> }) {
+/** `what` tells requests apart where a card makes several. */
+export function Asked({ call, what = 'This request' }: { call: Call<unknown>; what?: string }) {
   const form = useSignal<Form>('curl')
   const name = useSignal(`asked-${++names}`)
   const { graphql } = call
   return (
     <details class="asked">
-      <summary>This request as {graphql ? 'curl or GraphQL' : 'curl'}</summary>
+      <summary>
+        {what} as {graphql ? 'curl or GraphQL' : 'curl'}
+      </summary>
       {graphql && (
         <Choice
           legend="Show as"

@@ -22,7 +22,7 @@ export function PersonRow({ user }: { user: UserProfile }) {
       <td>
         <a href={linkToPerson(user)}>{user.email ?? user.cookie}</a>
       </td>
-      <td>{user.location || '–'}</td>
+      <td class="long place">{user.location || '–'}</td>
       <td class="number">{plain(user.demographics?.age) || '–'}</td>
       <td class="long">
         {interests.slice(0, SHOWN_INTERESTS_MAX).join(', ') || '–'}

@@ -18,7 +18,7 @@ export function Alike({ id }: { id: string }) {
   const error = request.error.value
   const found = request.answer.value
   return (
-    <section class="card wide" aria-label="People like this one" aria-busy={request.busy.value}>
+    <section class="card" aria-label="People like this one" aria-busy={request.busy.value}>
       <h2>People like this one</h2>
       {error ? (
         <ErrorNote error={error} />

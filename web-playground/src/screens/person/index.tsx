@@ -105,12 +105,12 @@ function PersonByKey({ by, value }: { by: By; value: string }) {
             <Facts profile={profile} origins={origins.answer.value?.fields ?? []} />
             <Memberships profile={profile} />
             <Interests interests={profile.interests ?? []} />
+            {profile.identities && <Alike key={profile.identities.id} id={profile.identities.id} />}
           </div>
           <div class="stack">
             <GraphCard graph={graph} onJudged={load} />
             {profile.identities && <TimelineCard key={profile.identities.id} id={profile.identities.id} onJudged={load} />}
           </div>
-          {profile.identities && <Alike key={profile.identities.id} id={profile.identities.id} />}
           <article class="card wide">
             <details>
               <summary>The answer as JSON</summary>
