@@ -8,6 +8,7 @@ import { Cohorts } from './cohorts'
 import { Ingest } from './ingest'
 import { Overview } from './overview'
 import { People } from './people'
+import { Simulator } from './simulator'
 
 export interface Screen {
   id: string
@@ -53,5 +54,12 @@ export const SCREENS: Screen[] = [
     intro: 'Ask the language model which cohorts an interest belongs to. Nothing is stored.',
     needs: ['classify'],
     View: Classify,
+  },
+  {
+    id: 'simulator',
+    title: 'Simulator',
+    intro: 'A small shop in two browsers. Browse without a name, log in on both, and two visitors become one person.',
+    needs: ['ingest', 'read'],
+    View: Simulator,
   },
 ]

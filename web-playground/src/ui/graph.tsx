@@ -9,6 +9,9 @@ import type { Layout, Placed } from '../graph/layout'
 /** How long what is new is marked as such, in milliseconds. */
 const NEW_MS = 4_000
 
+/** Colours that the style sheet has for them. */
+const HUES = 6
+
 const isStill = () => matchMedia('(prefers-reduced-motion: reduce)').matches
 
 export function Graph(props: { drawing: Drawing; label: string; height: number }) {
@@ -61,8 +64,12 @@ export function Graph(props: { drawing: Drawing; label: string; height: number }
   // Read, so that each step of the layout draws anew.
   void step.value
   const at = (id: string) => placed.value.get(id)
-  const profiles = [...new Set(drawing.nodes.map(({ profile }) => profile))]
-  const hue = (node: GraphNode) => `hue-${profiles.indexOf(node.profile) % 6}`
+  // A profile keeps its colour, also when it is absorbed.
+  const hues = useRef(new Map<string, number>())
+  const hue = ({ profile }: GraphNode) => {
+    if (!hues.current.has(profile)) hues.current.set(profile, hues.current.size)
+    return `hue-${(hues.current.get(profile) ?? 0) % HUES}`
+  }
   const tell = (text: string) => ({
     onMouseEnter: () => (says.value = text),
     onMouseLeave: () => (says.value = ''),

@@ -43,12 +43,16 @@ export function Overview() {
         {request.error.value ? <ErrorNote error={request.error.value} /> : <Totals found={found} />}
         <Asked call={summary()} />
       </section>
-      <LiveCard onEvent={happened} />
-      <GrowthCard people={found?.people} />
-      <CohortsCard found={found} />
+      <div class="stack">
+        <LiveCard onEvent={happened} />
+        <CohortsCard found={found} />
+      </div>
+      <div class="stack">
+        <GrowthCard people={found?.people} />
+        <InterestsCard />
+        <QualityCard found={found} />
+      </div>
       <OverlapCard />
-      <InterestsCard />
-      <QualityCard found={found} />
     </div>
   )
 }
