@@ -24,6 +24,8 @@ let number = 0
 export function note(call: Call<unknown>, status: number, tookMs: number): void {
   // A log-in carries a password.
   if (call.anonymous) return
-  const asked = { number: ++number, call, status, tookMs, at: new Date() }
+  // Parts of files are large; what was in them is on the disk.
+  const light = call.body instanceof Blob ? { ...call, body: new Blob() } : call
+  const asked = { number: ++number, call: light, status, tookMs, at: new Date() }
   history.value = [asked, ...history.peek()].slice(0, KEPT_MAX)
 }

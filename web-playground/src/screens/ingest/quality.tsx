@@ -2,18 +2,25 @@
 
 import { useEffect } from 'preact/hooks'
 
-import { batchQuality } from '../calls/ingest'
-import { useRequest } from '../request'
-import type { BatchQuality } from '../shapes'
-import { Table } from '../ui/table'
-import { count, plural } from '../ui/words'
+import type { Call } from '../../api'
+import { batchQuality } from '../../calls/ingest'
+import { useRequest } from '../../request'
+import type { BatchQuality } from '../../shapes'
+import { Asked } from '../../ui/asked'
+import { Table } from '../../ui/table'
+import { count, plural } from '../../ui/words'
 
 /** The report of a batch. Beside the answer it is no more than an aside, so a failure says nothing. */
-export function Quality({ batch }: { batch: string }) {
+export function QualityOfBatch({ batch }: { batch: string }) {
   const request = useRequest<BatchQuality>()
   useEffect(() => void request.run(batchQuality(batch)), [batch])
   const report = request.answer.value
-  if (!report || report.batch_id !== batch || report.fields.length === 0) return null
+  if (!report || report.batch_id !== batch) return null
+  return <Quality report={report} call={batchQuality(batch)} />
+}
+
+export function Quality({ report, call }: { report: Omit<BatchQuality, 'batch_id'>; call: Call<unknown> }) {
+  if (report.fields.length === 0) return null
   return (
     <>
       <h3>Quality</h3>
@@ -51,6 +58,7 @@ export function Quality({ batch }: { batch: string }) {
       {report.warnings > 0 && (
         <p class="small">{plural(report.warnings, 'warning')}: these rows are stored all the same.</p>
       )}
+      <Asked call={call} what="The quality report" />
     </>
   )
 }

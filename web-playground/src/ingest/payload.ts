@@ -5,7 +5,7 @@ export type Format = 'json' | 'ndjson' | 'csv'
 export const FORMATS: Record<Format, { label: string; contentType: string; extensions: string[] }> = {
   json: { label: 'JSON', contentType: 'application/json', extensions: ['json'] },
   ndjson: { label: 'NDJSON', contentType: 'application/x-ndjson', extensions: ['ndjson', 'jsonl'] },
-  csv: { label: 'CSV', contentType: 'text/csv', extensions: ['csv'] },
+  csv: { label: 'CSV', contentType: 'text/csv', extensions: ['csv', 'tsv', 'tab'] },
 }
 
 /** The examples that the page starts with: the same person, seen by two devices. */
@@ -33,7 +33,8 @@ export const EXAMPLES: Record<Format, string> = {
 }
 
 export function formatOfFile(name: string): Format | undefined {
-  const extension = name.split('.').pop()?.toLowerCase() ?? ''
+  // A packed file is told by what is inside.
+  const extension = name.replace(/\.(gz|zst)$/i, '').split('.').pop()?.toLowerCase() ?? ''
   return (Object.keys(FORMATS) as Format[]).find((format) => FORMATS[format].extensions.includes(extension))
 }
 
@@ -45,8 +46,17 @@ export function formatOfText(text: string): Format | undefined {
     const [first = '', second = ''] = trimmed.split('\n', 2)
     return isJson(first) && second.trim().startsWith('{') ? 'ndjson' : 'json'
   }
-  const [header = ''] = trimmed.split('\n', 1)
-  return /^["\w. ]+(,["\w. ]+)+\s*$/.test(header) ? 'csv' : undefined
+  return isTable(trimmed) ? 'csv' : undefined
+}
+
+/** A header of short names with one separator between, and a row that has it too, if there is one. */
+function isTable(text: string): boolean {
+  const [header = '', row = header] = text.split('\n', 2)
+  return [',', ';', '\t', '|'].some((separator) => {
+    const names = header.split(separator)
+    const isHeader = names.length > 1 && names.every((name) => /^[^{}[\]]{1,60}$/.test(name.trim()))
+    return isHeader && row.includes(separator)
+  })
 }
 
 export function formatBytes(bytes: number): string {
