@@ -72,6 +72,18 @@ export const similarUsers = (id: string, limit: number): Call<SimilarUsers> => (
   graphql: operation('similar_users', { id, first: limit }),
 })
 
+/** The neighbours of many interests in one question, each under the name of its place in the list. */
+export const neighboursOf = (interests: string[], each: number): Call<Record<string, { hits: { interest: string; similarity: number | null }[] }>> => {
+  const names = interests.map((_, index) => `$i${index}: String!`).join(', ')
+  const asked = interests.map(
+    (_, index) => `  n${index}: similarInterests(interest: $i${index}, first: ${each}) { hits { interest similarity } }`,
+  )
+  return askGraphql({
+    query: `query Neighbours(${names}) {\n${asked.join('\n')}\n}\n`,
+    variables: Object.fromEntries(interests.map((interest, index) => [`i${index}`, interest])),
+  })
+}
+
 const ofProfile = (id: string, what: string) => `/api/profiles/${encodeURIComponent(id)}/${what}`
 
 export const identityGraph = (id: string): Call<IdentityGraph> => ({

@@ -99,3 +99,39 @@ function around(index: number, of: number, { width, height }: Size): { x: number
   const angle = (2 * Math.PI * index) / Math.max(of, 1)
   return { x: width / 2 + (width / 4) * Math.cos(angle), y: height / 2 + (height / 4) * Math.sin(angle) }
 }
+
+/** Points that are alike come near each other, by springs that are the shorter, the more alike two are. */
+export function placeByLikeness(
+  ids: string[],
+  pairs: { from: string; to: string; likeness: number }[],
+  { width, height }: Size,
+): Map<string, { x: number; y: number }> {
+  const nodes: Placed[] = ids.map((id, index) => ({ id, group: 0, ...around(index, ids.length, { width, height }) }))
+  const links = pairs.map(({ from, to, likeness }) => ({ source: from, target: to, likeness }))
+  const simulation = forceSimulation<Placed>(nodes)
+    .force('apart', forceManyBody<Placed>().strength(-70))
+    .force('room', forceCollide<Placed>(9))
+    .force(
+      'links',
+      forceLink<Placed, SimulationLinkDatum<Placed> & { likeness: number }>(links)
+        .id(({ id }) => id)
+        .distance(({ likeness }) => 20 + 90 * (1 - likeness))
+        .strength(({ likeness }) => likeness ** 2),
+    )
+    .force('x', forceX<Placed>(width / 2).strength((0.09 * height) / width))
+    .force('y', forceY<Placed>(height / 2).strength(0.09))
+    .stop()
+    .tick(STEPS_TO_REST + 80)
+  simulation.stop()
+  return fitted(nodes, { width, height })
+}
+
+/** The same places, as large as there is room. */
+function fitted(nodes: Placed[], { width, height }: Size): Map<string, { x: number; y: number }> {
+  const [xs, ys] = [nodes.map(({ x = 0 }) => x), nodes.map(({ y = 0 }) => y)]
+  const scale = (value: number, all: number[], room: number, margin: number) => {
+    const [low, high] = [Math.min(...all), Math.max(...all)]
+    return margin + ((value - low) / Math.max(high - low, 1)) * (room - 2 * margin)
+  }
+  return new Map(nodes.map(({ id, x = 0, y = 0 }) => [id, { x: scale(x, xs, width, 50), y: scale(y, ys, height, 24) }]))
+}

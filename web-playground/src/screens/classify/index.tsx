@@ -1,14 +1,19 @@
-// Ask the model about interests, and see why it answers as it does.
+// Ask the model about interests, see why it answers as it does, and correct it.
 
 import { useComputed, useSignal } from '@preact/signals'
 
-import { classify } from '../calls/classify'
-import { useRequest } from '../request'
-import type { Classification } from '../shapes'
-import { Bars } from '../ui/bars'
-import { Asked } from '../ui/asked'
-import { Empty } from '../ui/empty'
-import { ErrorNote } from '../ui/error-note'
+import { classify } from '../../calls/classify'
+import { useRequest } from '../../request'
+import type { Classification } from '../../shapes'
+import { Bars } from '../../ui/bars'
+import { may } from '../../permissions'
+import { session } from '../../session'
+import { Asked } from '../../ui/asked'
+import { Empty } from '../../ui/empty'
+import { ErrorNote } from '../../ui/error-note'
+import { Correct, Corrections } from './correct'
+import { InterestMap } from './map'
+import { Neighbours } from './neighbours'
 
 /** More texts than this are work for the API, not for a page. */
 const TEXTS_MAX = 20
@@ -26,6 +31,7 @@ export function Classify() {
   }
   const results = request.answer.value?.results ?? []
   return (
+    <div class="stack">
     <div class="split narrow-first">
       <form class="card" onSubmit={submit}>
         <label class="field">
@@ -60,6 +66,14 @@ export function Classify() {
         )}
       </section>
     </div>
+    <InterestMap
+      onChoose={(interest) => {
+        text.value = interest
+        void request.run(classify([interest]))
+      }}
+    />
+    <Corrections />
+    </div>
   )
 }
 
@@ -88,19 +102,34 @@ function Result({ result }: { result: Classification }) {
         </span>
       </div>
       <Bars bars={bars.slice(0, SHOWN_SCORES_MAX)} label={`Best scores of ${result.text}`} />
-      {(result.nearest ?? []).length > 0 && (
-        <p class="small">
-          Nearest known terms:{' '}
-          {result.nearest?.map((near) => `${near.term} (${near.cohort}, ${near.similarity.toFixed(2)})`).join('; ')}
-        </p>
-      )}
+      <Why result={result} />
       {bars.length > SHOWN_SCORES_MAX && (
         <details>
           <summary>All {bars.length} scores</summary>
           <Bars bars={bars.slice(SHOWN_SCORES_MAX)} label={`Other scores of ${result.text}`} />
         </details>
       )}
+      <Neighbours interest={result.normalised ?? result.text} />
+      {may(session.value?.role ?? 'viewer', 'define') && <Correct result={result} />}
     </article>
+  )
+}
+
+/** The examples that are nearest are what the score rests on most. */
+function Why({ result }: { result: Classification }) {
+  const nearest = result.nearest ?? []
+  if (nearest.length === 0) return null
+  return (
+    <div>
+      <h3>Why: the examples nearest to it</h3>
+      <ul class="near" aria-label={`Examples nearest to ${result.text}`}>
+        {nearest.map((near) => (
+          <li key={near.term + near.cohort}>
+            {near.term} <span class="small">{near.cohort}, {near.similarity.toFixed(2)}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
   )
 }
 
