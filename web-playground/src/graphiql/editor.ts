@@ -46,9 +46,23 @@ const fetcher = createGraphiQLFetcher({
   }),
 })
 
+/** What is to be in the editor, when somebody brought something along. */
+export interface Brought {
+  query?: string | undefined
+  variables?: string | undefined
+}
+
 /** Shows GraphiQL in `place`, and returns how to take it away again. */
-export function mountEditor(place: Element): () => void {
+export function mountEditor(place: Element, { query, variables }: Brought = {}): () => void {
   const root = createRoot(place)
-  root.render(createElement(GraphiQL, { fetcher, defaultQuery: FIRST_QUERY, shouldPersistHeaders: false }))
+  root.render(
+    createElement(GraphiQL, {
+      fetcher,
+      defaultQuery: FIRST_QUERY,
+      shouldPersistHeaders: false,
+      ...(query ? { initialQuery: query } : {}),
+      ...(variables ? { initialVariables: variables } : {}),
+    }),
+  )
   return () => root.unmount()
 }

@@ -3,12 +3,14 @@
 import type { ComponentType } from 'preact'
 
 import type { Permission } from '../permissions'
+import { Api } from './api'
 import { Classify } from './classify'
 import { Cohorts } from './cohorts'
 import { Ingest } from './ingest'
 import { Overview } from './overview'
 import { People } from './people'
 import { Simulator } from './simulator'
+import { Webhooks } from './webhooks'
 
 export interface Screen {
   id: string
@@ -51,7 +53,7 @@ export const SCREENS: Screen[] = [
   {
     id: 'classify',
     title: 'Classify',
-    intro: 'Ask the language model which cohorts an interest belongs to. Nothing is stored.',
+    intro: 'Ask the language model which cohorts an interest belongs to and why, and correct it where it is wrong.',
     needs: ['classify'],
     View: Classify,
   },
@@ -61,5 +63,19 @@ export const SCREENS: Screen[] = [
     intro: 'A small shop in two browsers. Browse without a name, log in on both, and two visitors become one person.',
     needs: ['ingest', 'read'],
     View: Simulator,
+  },
+  {
+    id: 'webhooks',
+    title: 'Webhooks',
+    intro: 'Who is told when people enter and leave cohorts, and what became of each message.',
+    needs: ['activate'],
+    View: Webhooks,
+  },
+  {
+    id: 'api',
+    title: 'API',
+    intro: 'All that this page does, you can do: by REST, by GraphQL, or with the requests that it just made.',
+    needs: [],
+    View: Api,
   },
 ]
