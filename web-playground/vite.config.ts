@@ -1,7 +1,7 @@
 // Two pages: the playground, and GraphiQL with its editor, which alone weighs more than all the rest.
 import { defineConfig } from 'vitest/config'
 
-/** Where `npm run dev` and `npm run preview` find the API: a server, or `npm run fake`. */
+/** Where `npm run dev` and `npm run preview` find the API: any server, for example `make run`. */
 const API = process.env.API ?? 'http://127.0.0.1:8080'
 
 const proxy = {

@@ -15,6 +15,17 @@ export function App() {
   const who = session.value
   return (
     <>
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          // The address is the screen's; only the focus moves.
+          event.preventDefault()
+          document.querySelector<HTMLElement>('main')?.focus()
+        }}
+      >
+        Skip to the content
+      </a>
       <Header page="playground" />
       {who ? (
         <Screens role={who.role} />
@@ -55,7 +66,7 @@ function Screens({ role }: { role: Role }) {
           </a>
         ))}
       </nav>
-      <main>
+      <main tabIndex={-1}>
         {SCREENS.filter((screen) => seen.current.has(screen.id)).map((screen) => (
           <div key={screen.id} class="screen" hidden={screen !== current}>
             <h1>{screen.title}</h1>

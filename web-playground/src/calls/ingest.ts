@@ -10,7 +10,6 @@ export interface IngestOptions {
   map?: string[]
   /** The same request under the same key is stored once. */
   key?: string
-  fileName?: string
 }
 
 /** When every row is bad the status is 422, and the body still says what is wrong with each. */
@@ -27,7 +26,7 @@ export const ingest = (body: string | Blob, contentType: string, options: Ingest
     ...(options.key ? { headers: { 'Idempotency-Key': options.key } } : {}),
     contentType,
     body,
-    ...(options.fileName ? { fileName: options.fileName } : {}),
+    ...(body instanceof File ? { fileName: body.name } : {}),
     accepts: [422],
     ...(records ? { graphql: operation('ingest', { records }) } : {}),
   }

@@ -46,10 +46,7 @@ export function Ingest() {
     return { ...(source.value.trim() ? { source: source.value.trim() } : {}), ...(map.length > 0 ? { map } : {}) }
   })
   const call = useComputed(() =>
-    ingest(file.value ?? text.value, FORMATS[format.value].contentType, {
-      ...options.value,
-      ...(file.value ? { fileName: file.value.name } : {}),
-    }),
+    ingest(file.value ?? text.value, FORMATS[format.value].contentType, options.value),
   )
   useSignalEffect(() => {
     if (!file.value) sample.value = text.value.slice(0, PREVIEW_BYTES)
