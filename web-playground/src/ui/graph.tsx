@@ -98,7 +98,7 @@ export function Graph(props: { drawing: Drawing; label: string; height: number }
               class={`graph-node ${node.kind} ${hue(node)} ${fresh.value.has(node.id) ? 'fresh' : ''}`}
               transform={`translate(${spot.x ?? 0} ${spot.y ?? 0})`}
               role="img"
-              tabIndex={0}
+              tabindex={0}
               aria-label={node.says}
               {...tell(node.says)}
             >

@@ -77,7 +77,7 @@ export function InterestMap({ onChoose }: { onChoose: (interest: string) => void
                 class={index < NAMED ? '' : 'silent'}
                 transform={`translate(${point.x} ${point.y})`}
                 role="button"
-                tabIndex={0}
+                tabindex={0}
                 aria-label={`${point.interest}, ${point.cohort ?? 'no cohort'}, ${plural(point.people, 'person', 'people')}`}
                 onClick={() => onChoose(point.interest)}
                 onKeyDown={(event) => event.key === 'Enter' && onChoose(point.interest)}

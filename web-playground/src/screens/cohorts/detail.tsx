@@ -1,7 +1,7 @@
 // One cohort: how it is defined, how it grew, who is in it, and what it was before.
 
 import { useSignal } from '@preact/signals'
-import { useEffect, useMemo } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 
 import type { ApiError } from '../../api'
 import { series } from '../../calls/analytics'
@@ -26,6 +26,9 @@ import { Versions } from './versions'
 /** How often a backfill is asked how far it is, in milliseconds. */
 const POLL_MS = 400
 
+/** The size is asked for this long after somebody came or went, in milliseconds. */
+const LOOK_MS = 250
+
 /** Comings and goings that are shown as they happen. */
 const SHOWN_CHANGES = 5
 
@@ -46,9 +49,19 @@ export function Detail({ cohort, cohorts, filling, onDefined, onFilled }: Detail
   const round = useSignal(0)
   const size = fresh.answer.value?.size ?? cohort.size
 
+  // While a cohort fills, thousands enter at once: one look for many of them.
+  const due = useRef(false)
+  const look = () => {
+    if (due.current) return
+    due.current = true
+    setTimeout(() => {
+      due.current = false
+      void fresh.run(oneCohort(cohort.slug))
+    }, LOOK_MS)
+  }
   useSubscription<CohortChanged>(COHORT_CHANGED, { cohort: cohort.slug }, ({ cohortChanged }) => {
     changes.value = [cohortChanged, ...changes.peek()].slice(0, SHOWN_CHANGES)
-    void fresh.run(oneCohort(cohort.slug))
+    look()
   })
   const filled = async () => {
     await onFilled()
