@@ -1,6 +1,6 @@
 // The shell: header, navigation, and the screen that the address names.
 
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 
 import { mayAll, rolesThatMay } from './permissions'
 import { route, linkTo } from './route'
@@ -61,9 +61,7 @@ function Screens({ role }: { role: Role }) {
     <>
       <nav class="tabs" aria-label="Screens">
         {allowed.map((screen) => (
-          <a key={screen.id} href={linkTo(screen.id)} aria-current={screen === current ? 'page' : undefined}>
-            {screen.title}
-          </a>
+          <Tab key={screen.id} screen={screen} isCurrent={screen === current} />
         ))}
       </nav>
       <main tabIndex={-1}>
@@ -76,6 +74,19 @@ function Screens({ role }: { role: Role }) {
         ))}
       </main>
     </>
+  )
+}
+
+function Tab({ screen, isCurrent }: { screen: Screen; isCurrent: boolean }) {
+  const link = useRef<HTMLAnchorElement>(null)
+  // On a phone there are more tabs than fit.
+  useEffect(() => {
+    if (isCurrent) link.current?.scrollIntoView({ inline: 'center', block: 'nearest' })
+  }, [isCurrent])
+  return (
+    <a ref={link} href={linkTo(screen.id)} aria-current={isCurrent ? 'page' : undefined}>
+      {screen.title}
+    </a>
   )
 }
 

@@ -100,13 +100,16 @@ function around(index: number, of: number, { width, height }: Size): { x: number
   return { x: width / 2 + (width / 4) * Math.cos(angle), y: height / 2 + (height / 4) * Math.sin(angle) }
 }
 
+/** A sheet to lay things out on, before they are brought to the size that there is. */
+const SHEET: Size = { width: 1000, height: 480 }
+
 /** Points that are alike come near each other, by springs that are the shorter, the more alike two are. */
 export function placeByLikeness(
   ids: string[],
   pairs: { from: string; to: string; likeness: number }[],
-  { width, height }: Size,
 ): Map<string, { x: number; y: number }> {
-  const nodes: Placed[] = ids.map((id, index) => ({ id, group: 0, ...around(index, ids.length, { width, height }) }))
+  const nodes: Placed[] = ids.map((id, index) => ({ id, group: 0, ...around(index, ids.length, SHEET) }))
+  const { width, height } = SHEET
   const links = pairs.map(({ from, to, likeness }) => ({ source: from, target: to, likeness }))
   const simulation = forceSimulation<Placed>(nodes)
     .force('apart', forceManyBody<Placed>().strength(-70))
@@ -123,15 +126,15 @@ export function placeByLikeness(
     .stop()
     .tick(STEPS_TO_REST + 80)
   simulation.stop()
-  return fitted(nodes, { width, height })
+  return asShares(nodes)
 }
 
-/** The same places, as large as there is room. */
-function fitted(nodes: Placed[], { width, height }: Size): Map<string, { x: number; y: number }> {
+/** The same places as shares of the room between the outermost. */
+function asShares(nodes: Placed[]): Map<string, { x: number; y: number }> {
   const [xs, ys] = [nodes.map(({ x = 0 }) => x), nodes.map(({ y = 0 }) => y)]
-  const scale = (value: number, all: number[], room: number, margin: number) => {
+  const share = (value: number, all: number[]) => {
     const [low, high] = [Math.min(...all), Math.max(...all)]
-    return margin + ((value - low) / Math.max(high - low, 1)) * (room - 2 * margin)
+    return high > low ? (value - low) / (high - low) : 0.5
   }
-  return new Map(nodes.map(({ id, x = 0, y = 0 }) => [id, { x: scale(x, xs, width, 50), y: scale(y, ys, height, 24) }]))
+  return new Map(nodes.map(({ id, x = 0, y = 0 }) => [id, { x: share(x, xs), y: share(y, ys) }]))
 }

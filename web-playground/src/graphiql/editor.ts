@@ -60,9 +60,25 @@ export function mountEditor(place: Element, { query, variables }: Brought = {}):
       fetcher,
       defaultQuery: FIRST_QUERY,
       shouldPersistHeaders: false,
-      ...(query ? { initialQuery: query } : {}),
+      // What is brought along is for now: remembered, it would take the place of what somebody wrote.
+      ...(query ? { initialQuery: query, storage: forgetful() } : {}),
       ...(variables ? { initialVariables: variables } : {}),
     }),
   )
   return () => root.unmount()
+}
+
+/** A storage that keeps things for as long as the editor is on the page. */
+function forgetful(): Storage {
+  const kept = new Map<string, string>()
+  return {
+    get length() {
+      return kept.size
+    },
+    key: (index) => [...kept.keys()][index] ?? null,
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => void kept.set(key, value),
+    removeItem: (key) => void kept.delete(key),
+    clear: () => kept.clear(),
+  }
 }

@@ -113,7 +113,7 @@ function Search() {
         {interest && <Similar key={interest} interest={interest} onChoose={(chosen) => ask({ interest: chosen })} />}
         <Asked call={call.value} />
       </form>
-      <div class="split narrow-first answer">
+      <div class="split narrow-first results answer">
         <section class="card" aria-label="Narrow down">
           <h2>Narrow down</h2>
           {page ? (

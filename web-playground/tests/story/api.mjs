@@ -20,15 +20,15 @@ export async function opensRequestInGraphiQL(page) {
   const editor = page.getByRole('region', { name: 'Operation Editor' }).locator('.monaco-editor').first()
   await editor.waitFor({ timeout: EDITOR_TIMEOUT_MS })
   await page.getByRole('button', { name: /^Execute query/ }).click()
-  await page.getByRole('region', { name: 'Result Window' }).getByText('"Sports"').first().waitFor({ timeout: EDITOR_TIMEOUT_MS })
+  await page.getByRole('region', { name: 'Result Window' }).getByText('"automotive"').first().waitFor({ timeout: EDITOR_TIMEOUT_MS })
 }
 
 export async function triesSwagger(page) {
+  await openScreen(page, 'API')
   await page.getByRole('navigation', { name: 'Views of the API' }).getByRole('link', { name: 'REST' }).click()
   const swagger = page.frameLocator('iframe.swagger')
-  await swagger.locator('.opblock-summary', { hasText: 'List cohorts' }).or(swagger.locator('#operations-Cohorts-list')).first().waitFor()
   // It asks with the token of the page.
-  const route = swagger.locator('.opblock').filter({ has: swagger.locator('[data-path="/cohorts"]') }).filter({ hasText: 'GET' }).first()
+  const route = swagger.locator('#operations-Cohorts-cohorts')
   await route.locator('.opblock-summary').click()
   await route.getByRole('button', { name: 'Try it out' }).click()
   await route.getByRole('button', { name: 'Execute' }).click()

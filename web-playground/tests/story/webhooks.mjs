@@ -48,8 +48,8 @@ async function makes(page, url) {
   await openScreen(page, 'Webhooks')
   await page.getByRole('button', { name: 'New webhook' }).click()
   const form = page.getByRole('form', { name: 'New webhook' })
-  await form.getByLabel('Name').fill(`Story ${RUN}`)
-  await form.getByLabel('Address').fill(url)
-  await form.getByLabel('email').check()
+  await form.getByRole('textbox', { name: 'Name' }).fill(`Story ${RUN}`)
+  await form.getByRole('textbox', { name: 'Address' }).fill(url)
+  await form.getByRole('checkbox', { name: 'email' }).check()
   await form.getByRole('button', { name: 'Make it' }).click()
 }

@@ -83,7 +83,7 @@ describe('the layout', () => {
   it('puts what is alike nearer than what is not', () => {
     const ids = ['a', 'b', 'c', 'd', 'e', 'f']
     const pairs = [['a', 'b'], ['c', 'd'], ['e', 'f']].map(([from = '', to = '']) => ({ from, to, likeness: 0.95 }))
-    const places = placeByLikeness(ids, pairs, { width: 600, height: 400 })
+    const places = placeByLikeness(ids, pairs)
     const far = (one: string, other: string) => {
       const [p, q] = [places.get(one), places.get(other)]
       return Math.hypot((p?.x ?? 0) - (q?.x ?? 0), (p?.y ?? 0) - (q?.y ?? 0))

@@ -58,7 +58,7 @@ export function Classify() {
             <ErrorNote error={request.error.value} />
           </div>
         ) : results.length > 0 ? (
-          results.map((result, index) => <Result key={index} result={result} />)
+          results.map((result, index) => <Result key={`${index} ${result.text}`} result={result} />)
         ) : (
           <div class="card">
             <Empty title="Nothing classified yet">Write an interest, misspelt if you like, then press Classify.</Empty>

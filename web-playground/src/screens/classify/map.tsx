@@ -1,7 +1,7 @@
 // What people like, as a map: interests that mean nearly the same lie near each other.
 
 import { useSignal } from '@preact/signals'
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 
 import type { ApiError } from '../../api'
 import { frequentInterests } from '../../calls/analytics'
@@ -28,10 +28,14 @@ const NAMED = 26
 
 const HEIGHT = 460
 
+/** Room for names at the edges. */
+const MARGIN = 34
+
 interface Point {
   interest: string
   people: number
   cohort: string | undefined
+  /** Shares of the width and of the height. */
   x: number
   y: number
 }
@@ -41,11 +45,19 @@ export function InterestMap({ onChoose }: { onChoose: (interest: string) => void
   const busy = useSignal(false)
   const error = useSignal<ApiError | undefined>(undefined)
   const place = useRef<HTMLDivElement>(null)
+  const width = useSignal(0)
+  useEffect(() => {
+    const box = place.current
+    if (!box) return
+    const watch = new ResizeObserver(() => (width.value = box.clientWidth))
+    watch.observe(box)
+    return () => watch.disconnect()
+  }, [])
   const draw = async () => {
     busy.value = true
     error.value = undefined
     try {
-      points.value = await pointsOf(place.current?.clientWidth ?? 800)
+      points.value = await pointsOf()
     } catch (cause) {
       error.value = asApiError(cause)
     }
@@ -75,7 +87,7 @@ export function InterestMap({ onChoose }: { onChoose: (interest: string) => void
               <g
                 key={point.interest}
                 class={index < NAMED ? '' : 'silent'}
-                transform={`translate(${point.x} ${point.y})`}
+                transform={`translate(${MARGIN + point.x * (width.value - 2 * MARGIN)} ${MARGIN + point.y * (HEIGHT - 2 * MARGIN)})`}
                 role="button"
                 tabindex={0}
                 aria-label={`${point.interest}, ${point.cohort ?? 'no cohort'}, ${plural(point.people, 'person', 'people')}`}
@@ -118,14 +130,14 @@ export function InterestMap({ onChoose }: { onChoose: (interest: string) => void
   )
 }
 
-async function pointsOf(width: number): Promise<Point[]> {
+async function pointsOf(): Promise<Point[]> {
   const { interests } = await send(frequentInterests(POINTS_MAX))
   const names = interests.map(({ interest }) => interest)
   if (names.length === 0) return []
   const { results } = await send(classify(names))
   const pairs = await pairsAmong(names)
   const { placeByLikeness } = await import('../../graph/layout')
-  const places = placeByLikeness(names, pairs, { width, height: HEIGHT })
+  const places = placeByLikeness(names, pairs)
   return interests.map(({ interest, people }, index) => {
     const { x, y } = places.get(interest) ?? { x: 0, y: 0 }
     return { interest, people, cohort: results[index]?.cohorts?.[0], x, y }

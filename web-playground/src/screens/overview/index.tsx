@@ -23,9 +23,14 @@ const TOP = 12
 /** The figures are asked for again this long after something happened, in milliseconds. */
 const REFRESH_MS = 2_000
 
+/** The rest is asked for again no sooner than this. */
+const SLOW_REFRESH_MS = 10_000
+
 export function Overview() {
   const request = useRequest<Summary>()
   const due = useSignal(false)
+  /** When overlap and interests were asked for, which cost more than the figures. */
+  const slow = useSignal(Date.now())
   const load = () => void request.run(summary())
   useEffect(load, [])
   const happened = () => {
@@ -34,6 +39,7 @@ export function Overview() {
     setTimeout(() => {
       due.value = false
       load()
+      if (Date.now() - slow.peek() > SLOW_REFRESH_MS) slow.value = Date.now()
     }, REFRESH_MS)
   }
   const found = request.answer.value
@@ -49,10 +55,10 @@ export function Overview() {
       </div>
       <div class="stack">
         <GrowthCard people={found?.people} />
-        <InterestsCard />
+        <InterestsCard round={slow.value} />
         <QualityCard found={found} />
       </div>
-      <OverlapCard />
+      <OverlapCard round={slow.value} />
     </div>
   )
 }
@@ -155,9 +161,9 @@ function CohortsCard({ found }: { found: Summary | undefined }) {
   )
 }
 
-function InterestsCard() {
+function InterestsCard({ round }: { round: number }) {
   const request = useRequest<{ interests: FrequentInterest[] }>()
-  useEffect(() => void request.run(frequentInterests(TOP)), [])
+  useEffect(() => void request.run(frequentInterests(TOP)), [round])
   const interests = request.answer.value?.interests ?? []
   const most = Math.max(1, ...interests.map(({ people }) => people))
   return (

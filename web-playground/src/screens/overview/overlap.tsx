@@ -13,9 +13,9 @@ import { count } from '../../ui/words'
 /** A cell of this likeness has the strongest tint, in percent of the accent. Beyond it, text would be hard to read. */
 const TINT_MAX = 45
 
-export function OverlapCard() {
+export function OverlapCard({ round }: { round: number }) {
   const request = useRequest<{ overlaps: Overlap[] }>()
-  useEffect(() => void request.run(overlaps()), [])
+  useEffect(() => void request.run(overlaps()), [round])
   const found = request.answer.value?.overlaps ?? []
   const names = [...new Set(found.flatMap(({ cohorts }) => cohorts))].sort()
   const by = new Map(found.map((one) => [[...one.cohorts].sort().join('\n'), one]))
