@@ -129,12 +129,16 @@ export function placeByLikeness(
   return asShares(nodes)
 }
 
-/** The same places as shares of the room between the outermost. */
+/** The same places as shares of the room that they take; a thin row is not blown up to fill it. */
 function asShares(nodes: Placed[]): Map<string, { x: number; y: number }> {
-  const [xs, ys] = [nodes.map(({ x = 0 }) => x), nodes.map(({ y = 0 }) => y)]
-  const share = (value: number, all: number[]) => {
-    const [low, high] = [Math.min(...all), Math.max(...all)]
-    return high > low ? (value - low) / (high - low) : 0.5
-  }
-  return new Map(nodes.map(({ id, x = 0, y = 0 }) => [id, { x: share(x, xs), y: share(y, ys) }]))
+  const [xs, ys] = [rangeOf(nodes.map(({ x = 0 }) => x)), rangeOf(nodes.map(({ y = 0 }) => y))]
+  const room = { x: Math.max(xs.span, ys.span, 1), y: Math.max(ys.span, xs.span / 2, 1) }
+  return new Map(
+    nodes.map(({ id, x = 0, y = 0 }) => [id, { x: 0.5 + (x - xs.middle) / room.x, y: 0.5 + (y - ys.middle) / room.y }]),
+  )
+}
+
+function rangeOf(values: number[]): { middle: number; span: number } {
+  const [low, high] = [Math.min(...values), Math.max(...values)]
+  return { middle: (low + high) / 2, span: high - low }
 }

@@ -28,6 +28,9 @@ const NAMED = 26
 
 const HEIGHT = 460
 
+/** Narrower than this, in pixels, there is room for few names. */
+const NARROW = 600
+
 /** Room for names at the edges. */
 const MARGIN = 34
 
@@ -65,7 +68,8 @@ export function InterestMap({ onChoose }: { onChoose: (interest: string) => void
   }
   const cohorts = [...new Set(points.value.flatMap(({ cohort }) => cohort ?? []))].sort()
   const angle = (cohort: string) => String(Math.round((cohorts.indexOf(cohort) * 360) / cohorts.length))
-  const radius = (people: number) => 4 + Math.min(Math.sqrt(people), 8)
+  const isNarrow = width.value < NARROW
+  const radius = (people: number) => (4 + Math.min(Math.sqrt(people), 8)) * (isNarrow ? 0.65 : 1)
   return (
     <section class="card" aria-label="Map of interests" aria-busy={busy.value}>
       <div class="card-head">
@@ -86,7 +90,7 @@ export function InterestMap({ onChoose }: { onChoose: (interest: string) => void
             {points.value.map((point, index) => (
               <g
                 key={point.interest}
-                class={index < NAMED ? '' : 'silent'}
+                class={index < (isNarrow ? NAMED / 3 : NAMED) ? '' : 'silent'}
                 transform={`translate(${MARGIN + point.x * (width.value - 2 * MARGIN)} ${MARGIN + point.y * (HEIGHT - 2 * MARGIN)})`}
                 role="button"
                 tabindex={0}
