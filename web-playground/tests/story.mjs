@@ -116,8 +116,9 @@ async function told(sentence, act) {
 
 async function always(sentence, act) {
   step = sentence
+  const started = performance.now()
   await act()
-  console.log(`ok: ${sentence}`)
+  console.log(`ok: ${sentence} (${((performance.now() - started) / 1000).toFixed(1)} s)`)
 }
 
 function watch(watched) {
