@@ -32,47 +32,47 @@ export function Classify() {
   const results = request.answer.value?.results ?? []
   return (
     <div class="stack">
-    <div class="split narrow-first">
-      <form class="card" onSubmit={submit}>
-        <label class="field">
-          Interests, one on each line
-          <textarea
-            class="interests"
-            value={text.value}
-            spellcheck={false}
-            required
-            onInput={(event) => (text.value = event.currentTarget.value)}
-          />
-        </label>
-        <div class="actions">
-          <button type="submit" class="primary" disabled={request.busy.value}>
-            {request.busy.value ? 'Classifying…' : 'Classify'}
-          </button>
-          <span class="small">Up to {TEXTS_MAX} at a time.</span>
-        </div>
-        <Asked call={call.value} />
-      </form>
-      <section class="stack" aria-label="Classification" aria-busy={request.busy.value}>
-        {request.error.value ? (
-          <div class="card">
-            <ErrorNote error={request.error.value} />
+      <div class="split narrow-first">
+        <form class="card" onSubmit={submit}>
+          <label class="field">
+            Interests, one on each line
+            <textarea
+              class="interests"
+              value={text.value}
+              spellcheck={false}
+              required
+              onInput={(event) => (text.value = event.currentTarget.value)}
+            />
+          </label>
+          <div class="actions">
+            <button type="submit" class="primary" disabled={request.busy.value}>
+              {request.busy.value ? 'Classifying…' : 'Classify'}
+            </button>
+            <span class="small">Up to {TEXTS_MAX} at a time.</span>
           </div>
-        ) : results.length > 0 ? (
-          results.map((result, index) => <Result key={`${index} ${result.text}`} result={result} />)
-        ) : (
-          <div class="card">
-            <Empty title="Nothing classified yet">Write an interest, misspelt if you like, then press Classify.</Empty>
-          </div>
-        )}
-      </section>
-    </div>
-    <InterestMap
-      onChoose={(interest) => {
-        text.value = interest
-        void request.run(classify([interest]))
-      }}
-    />
-    <Corrections />
+          <Asked call={call.value} />
+        </form>
+        <section class="stack" aria-label="Classification" aria-busy={request.busy.value}>
+          {request.error.value ? (
+            <div class="card">
+              <ErrorNote error={request.error.value} />
+            </div>
+          ) : results.length > 0 ? (
+            results.map((result, index) => <Result key={`${index} ${result.text}`} result={result} />)
+          ) : (
+            <div class="card">
+              <Empty title="Nothing classified yet">Write an interest, misspelt if you like, then press Classify.</Empty>
+            </div>
+          )}
+        </section>
+      </div>
+      <InterestMap
+        onChoose={(interest) => {
+          text.value = interest
+          void request.run(classify([interest]))
+        }}
+      />
+      <Corrections />
     </div>
   )
 }
