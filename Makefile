@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web build run test check-format lint deny audit test-rust test-web test-remote fuzz fmt bench bench-ingest bench-classify clean
+.PHONY: help setup setup-test model web sdks build run demo test check-format lint deny audit test-rust test-clients test-web test-contract test-remote fuzz fmt bench bench-ingest bench-classify clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -38,13 +38,19 @@ model: setup ## Fetch the sentence model, once
 web: setup ## Build the web playground, if it changed
 	@scripts/build-web
 
+sdks: ## Install the tracking libraries that the tests drive, if they changed
+	@scripts/fetch-sdks
+
 build: setup web ## Build the one binary
 	cargo build --release --locked
 
 run: model build ## Build, seed demo data, serve; prints the address and who may log in
 	$(cdp) serve --demo --demo-people 2000
 
-test: setup-test model web check-format lint deny test-rust test-web ## Everything that CI asks for
+demo: model build ## The same in memory, as new at each start, and with calls to try
+	$(cdp) serve --demo --demo-people 2000 --store mem://
+
+test: setup-test model web sdks check-format lint deny test-rust test-clients test-web test-contract ## Everything that CI asks for
 
 check-format:
 	cargo fmt --check
@@ -61,8 +67,15 @@ audit: setup-test ## Known vulnerabilities; apart from `test`, since it fetches 
 test-rust:
 	cargo test --release --locked
 
+test-clients: model build ## Generate the client examples, check their types, run them against a server
+	@scripts/test-clients
+
 test-web:
 	cd web-playground && npm run check && npm test
+
+test-contract: setup model web ## The running server against its own description, with schemathesis, a few minutes
+	cargo build --release --locked
+	scripts/test-contract $(cdp)
 
 test-remote: setup model web ## Two servers over one SurrealDB; apart from `test`, since building that one takes half an hour
 	surreal="$$(scripts/surreal-server)" && CDP_TEST_SURREAL="$$surreal" cargo test --release --locked --test it -- --ignored --nocapture --test-threads 1 remote
@@ -85,4 +98,5 @@ bench-classify: model ## Measure the sentence models beside PyTorch and onnxrunt
 
 clean: ## Remove what was built; ./data stays, it may be someone's
 	rm -rf web-playground/dist web-playground/node_modules
+	rm -rf clients/typescript/{node_modules,build,src/generated} clients/python/cdp_client
 	cargo clean

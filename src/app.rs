@@ -14,20 +14,21 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::activation::{self, sender::SenderError};
 use crate::api;
-use crate::auth::{self, PasswordHasher, TokenIssuer};
+use crate::auth::{self, PasswordHasher};
 use crate::classify::lexicon::Lexicon;
 use crate::classify::{self, Classifier};
 use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
+use crate::services::accounts::{self, Accounts};
 use crate::services::seeds::{self, SeedError, parse_seeds};
-use crate::services::{self, Services, interests, search, transforms};
+use crate::services::{self, Services, interests, privacy, search, transforms};
 use crate::store::{self, Store, StoreError};
 
 /// The cohorts of a new platform.
 pub const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
 
-/// What signs tokens of a demo that was given no secret. Known to everybody, so production
+/// What seals the keys of a demo that was given no secret. Known to everybody, so production
 /// refuses it.
 const DEMO_SECRET: &str = "cdp-demo-secret-that-everybody-knows";
 
@@ -82,9 +83,12 @@ pub enum StartError {
     /// A transform can't be used.
     #[error(transparent)]
     Transform(#[from] transforms::LoadError),
-    /// Tokens can't be signed.
+    /// Nobody could call.
     #[error(transparent)]
-    Issuer(#[from] auth::IssuerError),
+    Accounts(#[from] accounts::StartError),
+    /// A proxy that is to be trusted is none.
+    #[error(transparent)]
+    Proxy(#[from] api::client::ProxyError),
     /// Passwords can't be checked.
     #[error(transparent)]
     Password(#[from] auth::password::PasswordError),
@@ -94,11 +98,16 @@ pub enum StartError {
     )]
     NoSecret,
     /// Production with a secret that everybody knows.
-    #[error("production refuses the demo's token secret; set CDP_AUTH__JWT_SECRET to one of your own")]
+    #[error("production refuses the demo's secret; set CDP_AUTH__JWT_SECRET to one of your own")]
     DemoSecret,
     /// Production over a store with test users.
     #[error("production refuses the test users in this store ({0}); use another store, or start with --demo")]
     DemoUsers(String),
+    /// Production over a store with a write key that everybody knows.
+    #[error(
+        "production refuses the demo's write keys in this store; use another store, or start with --demo and revoke them"
+    )]
+    DemoKeys,
     /// Production in which nobody can log in.
     #[error(
         "nobody could log in: this store has no user; set CDP_LOGIN__ADMIN_PASSWORD, 12 characters or more, and the user `admin` is made"
@@ -125,6 +134,9 @@ pub enum StartError {
     /// Webhooks can't be sent.
     #[error(transparent)]
     Sender(#[from] SenderError),
+    /// Pseudonyms can't be made.
+    #[error(transparent)]
+    Pseudonyms(#[from] privacy::PseudonymError),
     /// A thread ended before its work.
     #[error("a part of the start-up was cut short")]
     Stopped(#[from] tokio::task::JoinError),
@@ -149,7 +161,6 @@ impl App {
     ) -> Result<Self, StartError> {
         auth::install_crypto();
         let secret = secret(config)?;
-        let issuer = TokenIssuer::new(&secret, Duration::from_secs(config.auth.token_ttl_s))?;
         make_folder(&config.store)?;
         let store = Store::connect(&config.store).await?;
         // Once somebody has defined cohorts there are those that they want: one that was dropped
@@ -162,24 +173,30 @@ impl App {
             None => Arc::new(start_classifier(config, &store).await?),
         };
         let transforms = transforms::load(&config.ingest.transforms)?;
-        let pipeline = Pipeline::start(store.clone(), Arc::clone(&classifier), &config.identity)
+        let pseudonyms = Arc::new(privacy::pseudonyms(&config.privacy, &store).await?);
+        let (identity, known) = (&config.identity, Arc::clone(&classifier));
+        let pipeline = Pipeline::start(store.clone(), known, identity, Arc::clone(&pseudonyms))
             .await?
             .judging_by(&config.ingest)
+            .storing_for(config.privacy.storage_purpose.as_deref())
             .with_transforms(transforms);
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
+        let is_demo = config.mode == Mode::Demo;
+        let accounts = Accounts::start(&store, &secret, &config.auth, &config.login, hasher, is_demo).await?;
         let index = open_index(config).await?;
         let activation = activation_settings(config);
         let settings = services::Settings {
-            login: &config.login,
             ingest: &config.ingest,
             activation: &activation,
+            audit: &config.audit,
+            privacy: &config.privacy,
         };
-        let services = Services::new(&store, &pipeline, hasher, issuer, &settings, index)?;
+        let services = Services::new(&store, &pipeline, accounts, pseudonyms, &settings, index)?;
         set_up_users(config, &services).await?;
         if let Some(rules) = &config.cohorts.rules {
             services.definitions.seed(seeds::read_rules(rules)?).await?;
         }
-        let routes = api::routes(Arc::clone(&services), &config.api, metrics()?);
+        let routes = api::routes(Arc::clone(&services), &config.api, metrics()?)?;
         Ok(Self {
             services,
             classifier,
@@ -234,7 +251,7 @@ impl App {
     }
 }
 
-/// The secret that signs tokens.
+/// The secret that seals the keys.
 fn secret(config: &Config) -> Result<SecretString, StartError> {
     match (&config.auth.jwt_secret, config.mode) {
         (Some(secret), Mode::Production) if secret.expose_secret() == DEMO_SECRET => {
@@ -288,12 +305,19 @@ async fn open_index(config: &Config) -> Result<search::OpenIndex, StartError> {
 }
 
 async fn set_up_users(config: &Config, services: &Services) -> Result<(), StartError> {
+    services.write_keys.refresh().await?;
     match config.mode {
-        Mode::Demo => services.accounts.add_demo_users().await?,
+        Mode::Demo => {
+            services.accounts.add_demo_users().await?;
+            services.write_keys.add_demo_keys().await?;
+        }
         Mode::Production => {
             let demo = services.accounts.demo_users().await?;
             if !demo.is_empty() {
                 return Err(StartError::DemoUsers(demo.join(", ")));
+            }
+            if services.write_keys.has_demo_keys() {
+                return Err(StartError::DemoKeys);
             }
             match &config.login.admin_password {
                 Some(password) => services.accounts.add_first_admin(password).await?,

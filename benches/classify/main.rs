@@ -2,10 +2,11 @@
 //! same weights, the same phrases and as many threads. Contenders take turns within one run, since
 //! machines drift; read the ratios. All are first held to the same vectors.
 //!
-//! In reading order: [`contender`] is who takes part, the others by `benches/baseline/embed.py` in
+//! In reading order: [`contender`] is who takes part, and [`kept`] asks again what was asked before; the others by `benches/baseline/embed.py` in
 //! processes of their own. Without their Python (`make bench-classify` makes it), ours runs alone.
 
 mod contender;
+mod kept;
 #[expect(
     dead_code,
     reason = "shared with the benchmark of ingestion, which prints other tables by it"
@@ -162,6 +163,8 @@ fn measure(model: &Path, threads: usize, phrases: &[String], options: &Options) 
     print_latencies(latencies);
     let start = starts.median(OURS).unwrap_or_default();
     println!("\nStart-up of ours, from its files to the first embedding: {start:.2} s");
+    drop(contenders);
+    kept::measure(model, threads, phrases, options.seconds);
 }
 
 /// How long ours takes from files, which the system has in memory, to the first embedding.

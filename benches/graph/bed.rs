@@ -19,6 +19,7 @@ use cdp::domain::record::{Origin, RawId, RawRow};
 use cdp::identity::resolve;
 use cdp::ingest::decode::{Format, decode};
 use cdp::pipeline::{self, Chunk, Pipeline};
+use cdp::services::privacy;
 use cdp::store::commit::{BatchProgress, Commit};
 use cdp::store::raw::PackedBlock;
 use cdp::store::{self, Store};
@@ -136,7 +137,11 @@ impl Bed {
             };
             let classifier = Classifier::start(nothing, &classify::Settings::default())
                 .unwrap_or_else(|error| panic!("no classifier: {error}"));
-            let pipeline = Pipeline::start(store.clone(), Arc::new(classifier), &settings).await;
+            let pseudonyms = privacy::pseudonyms(&privacy::Settings::default(), &store)
+                .await
+                .unwrap_or_else(|error| panic!("no pseudonyms: {error}"));
+            let (classifier, pseudonyms) = (Arc::new(classifier), Arc::new(pseudonyms));
+            let pipeline = Pipeline::start(store.clone(), classifier, &settings, pseudonyms).await;
             Self {
                 store,
                 pipeline: pipeline.unwrap_or_else(|error| panic!("no road: {error}")),

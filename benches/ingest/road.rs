@@ -7,16 +7,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cdp::auth::{PasswordHasher, TokenIssuer};
+use cdp::auth::PasswordHasher;
 use cdp::classify::lexicon::Lexicon;
 use cdp::classify::{self, Classifier, Corrections};
 use cdp::config::Config;
 use cdp::domain::interest::{ClassifiedInterest, InterestKey};
 use cdp::pipeline::Pipeline;
+use cdp::services::accounts::Accounts;
 use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
-use cdp::services::{Services, Settings, search};
+use cdp::services::{Services, Settings, privacy, search};
 use cdp::store::{self, Store};
 use futures_util::{StreamExt, stream};
 
@@ -91,21 +92,28 @@ impl Road {
         let store = Store::connect(&settings).await?;
         store.add_cohorts(&known.cohorts()).await?;
         store.keep_interests(&known.interests).await?;
-        let pipeline = Pipeline::start(store.clone(), Arc::clone(&known.classifier), &config.identity)
-            .await?
-            .judging_by(&config.ingest);
+        let pseudonyms = privacy::pseudonyms(&privacy::Settings::default(), &store).await?;
+        let pseudonyms = Arc::new(pseudonyms);
+        let classifier = Arc::clone(&known.classifier);
+        let pipeline = Pipeline::start(
+            store.clone(),
+            classifier,
+            &config.identity,
+            Arc::clone(&pseudonyms),
+        )
+        .await?
+        .judging_by(&config.ingest);
         let hasher = PasswordHasher::new(config.auth.password_cost, 1)?;
-        let issuer = TokenIssuer::new(
-            &"a secret of nobody's, used nowhere".into(),
-            Duration::from_mins(1),
-        )?;
+        let secret = "a secret of nobody's, used nowhere".into();
+        let accounts = Accounts::start(&store, &secret, &config.auth, &config.login, hasher, false).await?;
         let index = search::open(&config.search, &settings)?;
         let settings = Settings {
-            login: &config.login,
             ingest: &config.ingest,
             activation: &config.activation,
+            audit: &config.audit,
+            privacy: &config.privacy,
         };
-        let services = Services::new(&store, &pipeline, hasher, issuer, &settings, index)?;
+        let services = Services::new(&store, &pipeline, accounts, pseudonyms, &settings, index)?;
         Ok(Self { store, services })
     }
 

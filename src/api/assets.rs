@@ -1,4 +1,5 @@
-//! The web pages, embedded in the binary: the playground, GraphiQL, and the files that both are made of.
+//! The web pages, embedded in the binary: the playground, GraphiQL, and the files that both are made of;
+//! and the snippet that websites load.
 //!
 //! Nothing on them comes from another host, and the browser is told to insist on that. The pages are built
 //! from `web-playground/` into `web-playground/dist`, which must stand before this file is compiled.
@@ -6,10 +7,12 @@
 use std::borrow::Cow;
 
 use poem::error::NotFoundError;
-use poem::http::{HeaderMap, StatusCode, header};
+use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::web::Path;
 use poem::{Body, Response, Result, handler};
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::tags::{is_known, weak_tag};
 
 /// What `npm run build` made.
 #[derive(RustEmbed)]
@@ -36,6 +39,8 @@ const SECURITY_HEADERS: [(&str, &str); 4] = [
 enum Caching {
     /// The name stays and the content changes: ask each time, and get 304 when nothing has changed.
     Revalidate,
+    /// Others load it again and again, and may be an hour behind.
+    Hour,
     /// The name carries a hash of the content: for good.
     Immutable,
 }
@@ -44,6 +49,7 @@ impl Caching {
     const fn header(self) -> &'static str {
         match self {
             Self::Revalidate => "no-cache",
+            Self::Hour => "public, max-age=3600",
             Self::Immutable => "public, max-age=31536000, immutable",
         }
     }
@@ -67,10 +73,22 @@ pub fn asset(Path(path): Path<String>, headers: &HeaderMap) -> Result<Response> 
     serve(&format!("assets/{path}"), Caching::Immutable, headers)
 }
 
+/// `GET /collect.js`: the snippet, which websites load from here.
+#[handler]
+pub fn snippet(headers: &HeaderMap) -> Result<Response> {
+    let mut response = serve("collect.js", Caching::Hour, headers)?;
+    // It is made to be loaded by pages of other hosts.
+    let anybody = HeaderValue::from_static("cross-origin");
+    response
+        .headers_mut()
+        .insert("cross-origin-resource-policy", anybody);
+    Ok(response)
+}
+
 /// The file with its headers, or 304 to a browser that has it, or poem's own 404.
 fn serve(path: &str, caching: Caching, request: &HeaderMap) -> Result<Response> {
     let file = Dist::get(path).ok_or(NotFoundError)?;
-    let tag = entity_tag(&file);
+    let tag = weak_tag(&file.metadata.sha256_hash());
     let mut response = Response::builder()
         .header(header::ETAG, &tag)
         .header(header::CACHE_CONTROL, caching.header());
@@ -81,22 +99,6 @@ fn serve(path: &str, caching: Caching, request: &HeaderMap) -> Result<Response> 
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     Ok(response.content_type(content_type(&file)).body(body(file.data)))
-}
-
-/// Weak, since compression on the way changes the bytes and not what they say.
-fn entity_tag(file: &EmbeddedFile) -> String {
-    format!("W/\"{}\"", hex::encode(file.metadata.sha256_hash()))
-}
-
-/// Whether the browser holds the content that `tag` names.
-fn is_known(request: &HeaderMap, tag: &str) -> bool {
-    request
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|known| known == "*" || known == tag)
 }
 
 fn content_type(file: &EmbeddedFile) -> String {

@@ -8,7 +8,9 @@ use poem::error::{MethodNotAllowedError, NotFoundError};
 use poem::http::StatusCode;
 use poem::web::Json as PlainJson;
 use poem::{IntoResponse, Response};
-use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError, ParseRequestPayloadError};
+use poem_openapi::error::{
+    AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
+};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
@@ -175,6 +177,13 @@ fn told(error: &poem::Error) -> (ErrorCode, String, Option<String>) {
         return (ErrorCode::Unauthorized, message, None);
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
+        return (
+            ErrorCode::BadRequest,
+            error.reason.clone(),
+            Some(error.name.to_owned()),
+        );
+    }
+    if let Some(error) = error.downcast_ref::<ParsePathError>() {
         return (
             ErrorCode::BadRequest,
             error.reason.clone(),

@@ -12,119 +12,75 @@ use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
 use poem_openapi::error::AuthorizationError;
 
+use super::audit::Note;
 use super::error::ApiError;
-use crate::domain::Timestamp;
+use super::rate::Rates;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
 use crate::services::Services;
 
-/// A caller who may read profiles and cohorts.
-#[derive(SecurityScheme)]
-#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_read")]
-pub struct MayRead(pub Caller);
+/// An argument type for a permission, and the check behind it.
+macro_rules! permission {
+    ($(#[$doc:meta])* $name:ident, $check:ident, $checker:literal, $permission:ident) => {
+        $(#[$doc])*
+        #[derive(SecurityScheme)]
+        #[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = $checker)]
+        pub struct $name(pub Caller);
 
-/// A caller who may ask the classifier.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_classify"
-)]
-pub struct MayClassify(pub Caller);
-
-/// A caller who may define cohorts.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_define"
-)]
-pub struct MayDefine(pub Caller);
-
-/// A caller who may send records.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_ingest"
-)]
-pub struct MayIngest(pub Caller);
-
-/// A caller who may judge who is who.
-#[derive(SecurityScheme)]
-#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "may_judge")]
-pub struct MayJudge(pub Caller);
-
-/// A caller who may take people out in files.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_export"
-)]
-pub struct MayExport(pub Caller);
-
-/// A caller who may say what is sent where.
-#[derive(SecurityScheme)]
-#[oai(
-    rename = "token",
-    ty = "bearer",
-    bearer_format = "JWT",
-    checker = "may_activate"
-)]
-pub struct MayActivate(pub Caller);
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_read(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Read)
+        async fn $check(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
+            permitted(request, &bearer.token, Permission::$permission).await
+        }
+    };
 }
 
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_classify(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Classify)
+permission! {
+    /// A caller who may read profiles and cohorts.
+    MayRead, may_read, "may_read", Read
+}
+permission! {
+    /// A caller who may ask the classifier.
+    MayClassify, may_classify, "may_classify", Classify
+}
+permission! {
+    /// A caller who may define cohorts.
+    MayDefine, may_define, "may_define", Define
+}
+permission! {
+    /// A caller who may send records.
+    MayIngest, may_ingest, "may_ingest", Ingest
+}
+permission! {
+    /// A caller who may judge who is who.
+    MayJudge, may_judge, "may_judge", Judge
+}
+permission! {
+    /// A caller who may take people out in files.
+    MayExport, may_export, "may_export", Export
+}
+permission! {
+    /// A caller who may say what is sent where.
+    MayActivate, may_activate, "may_activate", Activate
+}
+permission! {
+    /// A caller who may erase people, and see what is kept of whom.
+    MayErase, may_erase, "may_erase", Erase
+}
+permission! {
+    /// A caller who may say who may call: users, their sessions, and write keys.
+    MayAdminister, may_administer, "may_administer", Administer
+}
+permission! {
+    /// A caller who may read who did what.
+    MayAudit, may_audit, "may_audit", Audit
 }
 
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_define(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Define)
-}
+/// Anybody who is known, whatever they may do: for what is their own.
+#[derive(SecurityScheme)]
+#[oai(rename = "token", ty = "bearer", bearer_format = "JWT", checker = "known")]
+pub struct Known(pub Caller);
 
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_ingest(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Ingest)
-}
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_judge(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Judge)
-}
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_export(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Export)
-}
-
-#[expect(clippy::unused_async, reason = "the framework awaits a checker")]
-async fn may_activate(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
-    permit(verify(request, &bearer.token)?, Permission::Activate)
-}
-
-/// Until when a request's token is good: what goes on longer than a request ends then.
-///
-/// # Errors
-/// Unauthorized, as [`caller`].
-pub fn expires_at(request: &Request) -> Result<Timestamp, ApiError> {
-    let bearer = request.headers().typed_get::<Authorization<Token>>();
-    let missing = || Error::new(ErrorCode::Unauthorized, "a bearer token is needed");
-    let bearer = bearer.ok_or_else(missing)?;
-    let services = request.data::<Arc<Services>>();
-    let services = services.ok_or_else(|| Error::internal("no services are attached"))?;
-    let (_, expires_at) = services.accounts.caller_until(bearer.token())?;
-    Ok(expires_at)
+async fn known(request: &Request, bearer: Bearer) -> poem::Result<Caller> {
+    verify(request, &bearer.token).await
 }
 
 /// Who sends a request, by its token, which is read as the framework reads it for the types
@@ -132,25 +88,38 @@ pub fn expires_at(request: &Request) -> Result<Timestamp, ApiError> {
 ///
 /// # Errors
 /// Unauthorized without a token, and for one that proves nothing.
-pub fn caller(request: &Request) -> poem::Result<Caller> {
+pub async fn caller(request: &Request) -> poem::Result<Caller> {
     let bearer = request.headers().typed_get::<Authorization<Token>>();
-    verify(request, bearer.ok_or(AuthorizationError)?.token())
+    verify(request, bearer.ok_or(AuthorizationError)?.token()).await
 }
 
-/// The caller, if their role has the permission.
+/// The caller, if their role and their token's scopes have the permission.
 ///
 /// # Errors
-/// Forbidden for a role that may not.
+/// Forbidden where one has not.
 pub fn permit(caller: Caller, permission: Permission) -> poem::Result<Caller> {
-    if caller.role.may(permission) {
+    if caller.may(permission) {
         return Ok(caller);
     }
-    let message = format!("the role {} may not do this", caller.role);
+    let message = caller.refusal(permission);
     Err(ApiError::from(Error::new(ErrorCode::Forbidden, message)).into())
 }
 
-fn verify(request: &Request, token: &str) -> poem::Result<Caller> {
+async fn permitted(request: &Request, token: &str, permission: Permission) -> poem::Result<Caller> {
+    let caller = verify(request, token).await?;
+    if let Some(note) = request.data::<Note>() {
+        note.permission(permission);
+    }
+    permit(caller, permission)
+}
+
+async fn verify(request: &Request, token: &str) -> poem::Result<Caller> {
     let services = request.data::<Arc<Services>>();
     let services = services.ok_or_else(|| ApiError::from(Error::internal("no services are attached")))?;
-    Ok(services.accounts.caller(token).map_err(ApiError::from)?)
+    let caller = services.accounts.caller(token).await.map_err(ApiError::from)?;
+    let is_news = request.data::<Note>().is_some_and(|note| note.caller(&caller));
+    if let Some(rates) = request.data::<Arc<Rates>>().filter(|_| is_news) {
+        rates.count_caller(&caller).map_err(ApiError::from)?;
+    }
+    Ok(caller)
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use poem::http::StatusCode;
 use poem::web::{Data, Json};
-use poem::{IntoResponse, Request, Response, Result, handler};
+use poem::{Request, Response, Result, handler};
 use serde_json::json;
 
+use super::error::ApiError;
 use super::guard;
 use crate::domain::role::Permission;
 use crate::services::Services;
@@ -33,20 +33,16 @@ pub fn alive() -> Json<serde_json::Value> {
 
 /// `GET /readyz`: the store answers and the writer runs; without a model nothing would listen.
 #[handler]
-pub async fn ready(services: Data<&Arc<Services>>) -> Response {
-    match services.ready().await {
-        Ok(()) => Json(json!({ "status": "ready" })).into_response(),
-        Err(_) => Json(json!({ "status": "unavailable" }))
-            .with_status(StatusCode::SERVICE_UNAVAILABLE)
-            .into_response(),
-    }
+pub async fn ready(services: Data<&Arc<Services>>) -> Result<Json<serde_json::Value>> {
+    services.ready().await.map_err(ApiError::from)?;
+    Ok(Json(json!({ "status": "ready" })))
 }
 
 /// `GET /metrics`: counters and timings in Prometheus's text format.
 #[handler]
-pub fn metrics(request: &Request, Data(metrics): Data<&Metrics>) -> Result<Response> {
+pub async fn metrics(request: &Request, Data(metrics): Data<&Metrics>) -> Result<Response> {
     if !metrics.are_public {
-        guard::permit(guard::caller(request)?, Permission::Read)?;
+        guard::permit(guard::caller(request).await?, Permission::Read)?;
     }
     Ok(Response::builder()
         .content_type("text/plain; version=0.0.4")

@@ -8,16 +8,17 @@ use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::guard;
+use super::{guard, senders};
 use crate::domain::error::{Error, ErrorCode};
+use crate::services::ingest::events::BATCH_BYTES_MAX;
 
 /// The routes whose bodies are streamed; they count their own bytes as they come. The second is
 /// that of a batch.
 const STREAMED: &str = "/api/ingest";
 const STREAMED_OF_BATCH: (&str, &str) = ("/api/ingest/", "/replay");
 
-/// The route by which strangers become callers.
-const LOG_IN: &str = "/api/auth/token";
+/// The routes by which strangers become callers, and callers strangers.
+const FOR_STRANGERS: [&str; 3] = ["/api/auth/token", "/api/auth/refresh", "/api/auth/revoke"];
 
 /// The most bytes of a body that anybody may send: to log in, or to a route that takes none.
 /// The longest name and password, with every character escaped, have 14,400.
@@ -34,6 +35,10 @@ pub struct Limits {
     pub ingest_bytes_max: u64,
     /// The most bytes of any other body of a caller; strangers may send less.
     pub body_bytes_max: usize,
+    /// Requests a second of one address without a token; 0 for any number.
+    pub strangers_per_second: u32,
+    /// Requests a second of one caller; 0 for any number.
+    pub caller_per_second: u32,
 }
 
 impl Default for Limits {
@@ -41,6 +46,8 @@ impl Default for Limits {
         Self {
             ingest_bytes_max: 64 * 1024 * 1024,
             body_bytes_max: 4 * 1024 * 1024,
+            strangers_per_second: 50,
+            caller_per_second: 0,
         }
     }
 }
@@ -59,7 +66,7 @@ pub async fn bound<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem:
     let said = said_length(&request);
     let has_body = !body.is_empty() || said.is_some_and(|said| said > 0);
     if has_body && reading.needs_caller {
-        guard::caller(&request)?;
+        guard::caller(&request).await?;
     }
     check_encoding(&request)?;
     if said.is_some_and(|said| said > reading.bytes_max) {
@@ -91,8 +98,11 @@ impl Reading {
         let body_bytes_max = limits.body_bytes_max as u64;
         let (before, behind) = STREAMED_OF_BATCH;
         let is_streamed = path == STREAMED || (path.starts_with(before) && path.ends_with(behind));
-        let needs_caller = path != LOG_IN && (path.starts_with("/api/") || path == "/graphql");
+        let needs_caller =
+            !FOR_STRANGERS.contains(&path) && (path.starts_with("/api/") || path == "/graphql");
         let bytes_max = match (is_streamed, needs_caller) {
+            // Their keys may be in the body.
+            _ if senders::is_for_senders(path) => BATCH_BYTES_MAX as u64,
             (true, _) => limits.ingest_bytes_max,
             (false, true) => body_bytes_max,
             (false, false) => body_bytes_max.min(STRANGERS_BYTES_MAX),

@@ -2,28 +2,48 @@
 //! answer into a shape; they hold no logic of their own and never see the store.
 //!
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
-//! [`limits`] bounds what a request may cost; [`rest`] and [`graphql`] are the two skins,
-//! [`assets`] the pages, [`health`] the probes.
+//! [`limits`] bounds what a request may cost, [`rate`] how often it may ask, [`audit`] tells who did what; [`rest`] and [`graphql`]
+//! are the two skins, [`assets`] the pages, [`health`] the probes, [`well_known`] the keys;
+//! [`senders`] are programs and websites with a write key, which call [`segment`] and [`collect`];
+//! [`client`] says where a request comes from. Around all of them [`trace`] names each request,
+//! [`versions`] leads to the routes, [`cors`] and [`headers`] speak to browsers, [`tags`] to caches,
+//! and [`deprecation`] to those who must move on.
 
 pub mod assets;
+pub mod audit;
+pub mod client;
+pub mod collect;
+pub mod cors;
+pub mod deprecation;
 pub mod error;
 pub mod graphql;
 pub mod guard;
+pub mod headers;
 pub mod health;
 pub mod limits;
+pub mod rate;
 pub mod rest;
+pub mod segment;
+pub mod senders;
+pub mod tags;
+pub mod trace;
+pub mod versions;
+pub mod well_known;
 
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use poem::endpoint::BoxEndpoint;
+use poem::endpoint::{BoxEndpoint, make_sync};
 use poem::http::{HeaderValue, StatusCode, header};
-use poem::middleware::{CatchPanic, Compression, RequestId};
+use poem::middleware::{CatchPanic, Compression};
 use poem::{Endpoint, EndpointExt, IntoResponse as _, Request, Response, Route, get, post};
 use serde::Deserialize;
 
 use crate::services::Services;
+use client::{Proxies, ProxyError};
+use cors::Origin;
 use limits::Limits;
+use rate::Rates;
 
 /// How the web is served.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,8 +55,16 @@ pub struct Settings {
     pub limits: Limits,
     /// How long requests that are under way may take to end when the server stops.
     pub shutdown_grace_s: u64,
+    /// How visitors of websites are known, and what they decide.
+    pub collector: senders::Settings,
     /// Whether `/metrics` answers without a token; unset, a demo's does, and no other.
     pub metrics_are_public: Option<bool>,
+    /// Proxies that say who their clients are: addresses, and networks such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<String>,
+    /// The origins of pages elsewhere that may call.
+    pub cors_origins: Vec<Origin>,
+    /// What GraphQL shows and runs.
+    pub graphql: graphql::Settings,
 }
 
 impl Default for Settings {
@@ -45,15 +73,26 @@ impl Default for Settings {
             listen: "127.0.0.1:8080".to_owned(),
             limits: Limits::default(),
             shutdown_grace_s: 20,
+            collector: senders::Settings::default(),
             metrics_are_public: None,
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            graphql: graphql::Settings::default(),
         }
     }
 }
 
 /// The methods of the routes that are not read only; `*` stands for an id. All others have one
 /// method, and a test holds this list against the description.
-const METHODS: [(&str, &str); 24] = [
+const METHODS: &[(&str, &str)] = &[
+    ("/api/auth/keys/rotate", "POST"),
+    ("/api/auth/password", "PUT"),
+    ("/api/auth/refresh", "POST"),
+    ("/api/auth/revoke", "POST"),
+    ("/api/auth/sessions/*", "DELETE"),
     ("/api/auth/token", "POST"),
+    ("/api/auth/users", "GET, HEAD, POST"),
+    ("/api/auth/users/*", "DELETE, PUT"),
     ("/api/classify", "POST"),
     ("/api/cohorts", "GET, HEAD, POST"),
     ("/api/cohorts/combine", "POST"),
@@ -68,28 +107,74 @@ const METHODS: [(&str, &str); 24] = [
     ("/api/ingest/*/replay", "POST"),
     ("/api/merges/*/undo", "POST"),
     ("/api/profiles/*/cut", "POST"),
+    ("/api/retention/sweep", "POST"),
     ("/api/rules", "GET, HEAD, POST"),
     ("/api/rules/check", "POST"),
-    ("/api/rules/*", "DELETE, PUT"),
+    ("/api/rules/*", "DELETE, GET, HEAD, PUT"),
+    ("/api/suppressions", "DELETE, GET, HEAD, POST"),
+    ("/api/user", "DELETE, GET, HEAD"),
     ("/api/webhooks", "GET, HEAD, POST"),
     ("/api/webhooks/*", "DELETE, GET, HEAD, PUT"),
     ("/api/webhooks/*/replay", "POST"),
     ("/api/webhooks/*/rotate", "POST"),
     ("/api/webhooks/*/test", "POST"),
+    ("/api/write-keys", "GET, HEAD, POST"),
+    ("/api/write-keys/*", "DELETE"),
+    ("/collect", "POST"),
     ("/graphql", "POST"),
+    ("/v1/*", "POST"),
+];
+
+/// By whom a route may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// Anybody.
+    Anybody,
+    /// Callers with a token.
+    Callers,
+    /// Programs and websites with a write key.
+    Senders,
+}
+
+/// The routes beside those of the description, and by whom they may be asked; `*` stands for a part
+/// of the path, and at its end for all below it. A test asks each of them, and holds the list against
+/// the router.
+pub const UNDESCRIBED: &[(&str, &str, AskedBy)] = &[
+    ("GET", "/", AskedBy::Anybody),
+    ("GET", "/.well-known/jwks.json", AskedBy::Anybody),
+    ("GET", "/assets/*", AskedBy::Anybody),
+    ("GET", "/collect.js", AskedBy::Anybody),
+    ("GET", "/docs", AskedBy::Anybody),
+    ("GET", "/graphiql", AskedBy::Anybody),
+    // Opens a socket; who asks is said by its first message.
+    ("GET", "/graphql", AskedBy::Anybody),
+    ("GET", "/healthz", AskedBy::Anybody),
+    ("GET", "/metrics", AskedBy::Callers),
+    ("GET", "/openapi.json", AskedBy::Anybody),
+    ("GET", "/readyz", AskedBy::Anybody),
+    // Says the same for every key, also for one that is none.
+    ("GET", "/v1/projects/*/settings", AskedBy::Anybody),
+    ("POST", "/collect", AskedBy::Senders),
+    ("POST", "/graphql", AskedBy::Callers),
+    ("POST", "/v1/*", AskedBy::Senders),
 ];
 
 /// Every route.
+///
+/// # Errors
+/// When a proxy that is to be trusted is none.
 pub fn routes(
     services: Arc<Services>,
     settings: &Settings,
     metrics: PrometheusHandle,
-) -> BoxEndpoint<'static, Response> {
+) -> Result<BoxEndpoint<'static, Response>, ProxyError> {
+    let proxies = Arc::new(Proxies::new(&settings.trusted_proxies)?);
     let limits = settings.limits;
     let metrics_are_public = settings.metrics_are_public.unwrap_or_default();
     let api = rest::service();
-    Route::new()
+    let routes = Route::new()
         .at("/", get(assets::index))
+        .at("/.well-known/jwks.json", get(well_known::jwks))
         .at("/graphiql", get(assets::graphiql))
         .at("/assets/*path", get(assets::asset))
         .at("/healthz", get(health::alive))
@@ -98,22 +183,57 @@ pub fn routes(
             "/metrics",
             get(health::metrics).data(health::Metrics::new(metrics, metrics_are_public)),
         )
+        .at("/collect", post(collect::collect))
+        .at("/collect.js", get(assets::snippet))
+        .at("/v1/:call", post(segment::receive))
+        .at("/v1/projects/:key/settings", get(segment::project))
         .at("/graphql", post(graphql::endpoint).get(graphql::subscriptions))
-        .at("/openapi.json", api.spec_endpoint())
-        .nest("/docs", api.swagger_ui())
+        .at("/openapi.json", make_sync(|_| describe()))
+        .nest("/docs", rest::documentation(&api))
         .nest("/api", api)
-        .data(graphql::schema(Arc::clone(&services)))
+        .data(graphql::schema(Arc::clone(&services), settings.graphql))
+        .data(settings.collector.clone())
         .around(limits::bound)
+        .around(senders::answer)
+        .around(audit::tell)
+        .around(rate::limit)
+        .data(Arc::new(Rates::new(&limits)))
         .data(services)
+        .data(proxies)
         .data(limits)
         .catch_all_error(error::as_response)
+        .map_to_response()
+        .boxed();
+    Ok(surround(routes, settings))
+}
+
+/// What holds for every route. Boxed here and there, since each layer is of the type of all that
+/// it surrounds.
+fn surround(routes: BoxEndpoint<'static, Response>, settings: &Settings) -> BoxEndpoint<'static, Response> {
+    let answering = routes
+        .around(tags::tag)
+        .around(deprecation::announce)
         .around(name_methods)
         .with(CatchPanic::new().with_handler(error::after_panic))
-        .with(RequestId::default())
+        .map_to_response()
+        .boxed();
+    let speaking = answering
         .with(Compression::default())
         .around(leave_streams_alone)
+        .around(headers::complete)
+        .boxed();
+    cors::allow(speaking, settings.cors_origins.clone())
+        .around(versions::lead)
+        .around(trace::trace)
         .map_to_response()
         .boxed()
+}
+
+/// `GET /openapi.json`: the description.
+fn describe() -> Response {
+    Response::builder()
+        .content_type("application/json")
+        .body(rest::description::text())
 }
 
 /// A stream of events is not compressed: what is packed waits for more to pack with it. Neither is
@@ -138,7 +258,12 @@ async fn name_methods<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::
     Ok(response)
 }
 
+/// Whether a path is one of a route's: `*` and `{id}` stand for any part.
 fn is_of(path: &str, route: &str) -> bool {
     path.split('/').count() == route.split('/').count()
-        && (path.split('/').zip(route.split('/'))).all(|(part, known)| known == "*" || part == known)
+        && (path.split('/').zip(route.split('/'))).all(|(part, known)| is_any(known) || part == known)
+}
+
+fn is_any(known: &str) -> bool {
+    known == "*" || known.starts_with('{')
 }

@@ -10,6 +10,45 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+/// The shortest password that may be set, in characters. Long passwords are better than odd ones, so
+/// nothing else is asked of them (NIST SP 800-63B, section 3.1.1).
+pub const CHARS_MIN: usize = 12;
+
+/// The longest one, in bytes.
+pub const BYTES_MAX: usize = 1_000;
+
+/// A password that may not be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// It is guessed too soon.
+    #[error("needs {CHARS_MIN} characters or more")]
+    Short,
+    /// It is longer than any that is kept.
+    #[error("has more than {BYTES_MAX} bytes")]
+    Long,
+    /// It is the first that anybody tries.
+    #[error("must not be the user's name")]
+    Name,
+}
+
+/// Whether a password may be set for a user.
+///
+/// # Errors
+/// When it may not.
+pub fn check_new(name: &str, password: &SecretString) -> Result<(), Weakness> {
+    let password = password.expose_secret();
+    if password.len() > BYTES_MAX {
+        return Err(Weakness::Long);
+    }
+    if password.chars().count() < CHARS_MIN {
+        return Err(Weakness::Short);
+    }
+    if password.trim().to_lowercase() == name.trim().to_lowercase() {
+        return Err(Weakness::Name);
+    }
+    Ok(())
+}
+
 /// What one hash costs us, and an attacker per guess. The defaults are OWASP's for
 /// argon2id: 19 MiB, two passes, one lane; about 30 ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -171,6 +210,17 @@ mod tests {
 
     fn secret(text: &str) -> SecretString {
         SecretString::from(text)
+    }
+
+    #[test]
+    fn a_new_password_is_long_and_not_the_name() {
+        let check = |name, password: &str| check_new(name, &secret(password));
+        assert_eq!(check("ann", "twelve chars"), Ok(()));
+        assert_eq!(check("ann", "äöüäöüäöüäöü"), Ok(()));
+        assert_eq!(check("ann", "eleven char"), Err(Weakness::Short));
+        assert_eq!(check("ann", &"ä".repeat(501)), Err(Weakness::Long));
+        assert_eq!(check("ann", &"a".repeat(1_000)), Ok(()));
+        assert_eq!(check("Ann.Appleton", "ann.appleton "), Err(Weakness::Name));
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! The command line: one command, one file.
 
+pub mod backup;
+pub mod compact;
 pub mod demo;
 pub mod doctor;
 pub mod eval;
 pub mod import;
+pub mod keys;
 pub mod quality_table;
 pub mod reindex;
 pub mod serve;
+pub mod sweep;
 pub mod token;
 
 use std::error::Error as StdError;
@@ -31,12 +35,23 @@ enum Command {
     Import(import::ImportArgs),
     /// Log in to a running server and print a token
     Token(token::TokenArgs),
+    /// What a running server signs tokens with
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Invent visitors, and write their visits and the truth about them
     Demo(demo::DemoArgs),
     /// Check whether a store contradicts itself, and mend it; no server may have it open
     Doctor(doctor::DoctorArgs),
     /// Measure how right the classifier is
     Eval(eval::EvalArgs),
+    /// Copy all that a running server has stored into a file
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup
+    Restore(backup::RestoreArgs),
+    /// Write the store's files anew, without what was deleted; no server may have it open
+    Compact(compact::CompactArgs),
+    /// Let a running server sweep what is older than its settings allow
+    Sweep(sweep::SweepArgs),
     /// Build the search index anew; no server may have its store open
     Reindex(reindex::ReindexArgs),
 }
@@ -61,8 +76,13 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
         Command::Serve(args) => serve::run(args),
         Command::Import(args) => import::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Keys(command) => keys::run(&command),
         Command::Doctor(args) => doctor::run(args),
+        Command::Backup(args) => backup::back_up(&args),
+        Command::Restore(args) => backup::restore_file(args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compact(args) => compact::run(args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Reindex(args) => reindex::run(args),
         Command::Demo(args) => {
             let summary = demo::run(&args)?;

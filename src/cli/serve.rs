@@ -12,9 +12,10 @@ use crate::app::{App, say};
 use crate::config::{Config, Mode};
 use crate::domain::role::Role;
 use crate::services::Services;
-use crate::services::accounts::demo_password;
+use crate::services::accounts::users::demo_password;
 use crate::services::ingest::{Format, Payload, Renames, Report};
 use crate::services::seeds::{DEMO_RULES, parse_rules};
+use crate::services::write_keys::DEMO_KEYS;
 use crate::telemetry;
 
 /// Stack of each thread: the engine's parser and planner go deep.
@@ -146,8 +147,33 @@ fn announce(url: &str, is_demo: bool) {
         for role in Role::ALL {
             say(&format!("    {:<8} {}", role.name(), demo_password(role)));
         }
-        say("");
+        say("\n  Write keys (not for production):");
+        for (kind, text) in DEMO_KEYS {
+            say(&format!("    {:<8} {text}", kind.name()));
+        }
+        say(&format!("\n  Try:\n{}", example_calls(url)));
     }
+}
+
+/// Calls to begin with, as one pastes them into a shell.
+fn example_calls(url: &str) -> String {
+    let password = demo_password(Role::Admin);
+    let calls = [
+        format!(
+            r#"TOKEN=$(curl -s {url}/api/auth/token -H 'Content-Type: application/json' -d '{{"username":"admin","password":"{password}"}}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')"#
+        ),
+        format!(
+            r#"curl -s {url}/api/ingest -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"cookie":"me","email":"me@example.com","interests":["tom brady","nike shoes"]}}'"#
+        ),
+        format!(r#"curl -s "{url}/api/user?email=me@example.com" -H "Authorization: Bearer $TOKEN""#),
+        format!(
+            r#"curl -s "{url}/api/cohort/users?cohort=Sports&limit=3" -H "Authorization: Bearer $TOKEN""#
+        ),
+        format!(
+            r#"curl -s {url}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"query":"{{ profile(email: \"me@example.com\") {{ id interests }} }}"}}'"#
+        ),
+    ];
+    calls.map(|call| format!("    {call}\n")).concat()
 }
 
 /// Ends when the process is told to: by the terminal, or by whoever runs it.

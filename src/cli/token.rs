@@ -53,9 +53,13 @@ pub enum ServerError {
     },
 }
 
+/// What a log-in gives, and what it goes on with.
 #[derive(Deserialize)]
-struct Token {
-    access_token: String,
+pub struct Tokens {
+    /// The token of requests.
+    pub access_token: String,
+    /// What is exchanged for the next one.
+    refresh_token: String,
 }
 
 #[derive(Deserialize)]
@@ -76,27 +80,53 @@ pub fn run(args: &TokenArgs) -> Result<ExitCode, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let token = runtime.block_on(args.server.log_in(&reqwest::Client::new()))?;
-    say(&token);
+    let tokens = runtime.block_on(args.server.log_in(&reqwest::Client::new()))?;
+    say(&tokens.access_token);
     Ok(ExitCode::SUCCESS)
 }
 
 impl Server {
-    /// Logs in and returns the token.
+    /// Logs in.
     ///
     /// # Errors
     /// When the server can't be reached or refuses.
-    pub async fn log_in(&self, client: &reqwest::Client) -> Result<String, ServerError> {
+    pub async fn log_in(&self, client: &reqwest::Client) -> Result<Tokens, ServerError> {
         let credentials = json!({ "username": self.username, "password": self.password.expose_secret() });
-        let request = client
-            .post(format!("{}/api/auth/token", self.url))
-            .json(&credentials);
+        self.tokens(client, "/api/auth/token", &credentials).await
+    }
+
+    /// Goes on with what a log-in gave; where that is good no more, logs in again.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn renew(&self, client: &reqwest::Client, tokens: &Tokens) -> Result<Tokens, ServerError> {
+        let shown = json!({ "refresh_token": tokens.refresh_token });
+        match self.tokens(client, "/api/auth/refresh", &shown).await {
+            Err(ServerError::Refused { status: 401, .. }) => self.log_in(client).await,
+            renewed => renewed,
+        }
+    }
+
+    /// Logs out: what a log-in gave is good for nothing any more. Where that fails, it ends by
+    /// itself.
+    pub async fn log_out(&self, client: &reqwest::Client, tokens: &Tokens) {
+        let shown = json!({ "refresh_token": tokens.refresh_token });
+        let request = client.post(format!("{}/api/auth/revoke", self.url)).json(&shown);
+        drop(request.send().await);
+    }
+
+    async fn tokens(
+        &self,
+        client: &reqwest::Client,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<Tokens, ServerError> {
+        let request = client.post(format!("{}{path}", self.url)).json(body);
         let response = request.send().await.map_err(|source| self.unreachable(source))?;
         if !response.status().is_success() {
             return Err(refused(response).await);
         }
-        let token: Token = response.json().await.map_err(|source| self.unreachable(source))?;
-        Ok(token.access_token)
+        response.json().await.map_err(|source| self.unreachable(source))
     }
 
     /// The error for a server that does not answer.

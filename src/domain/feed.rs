@@ -99,15 +99,18 @@ pub enum EventKind {
     CohortEntered,
     /// Somebody left a cohort.
     CohortLeft,
+    /// Somebody was erased.
+    ProfileDeleted,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ProfileChanged,
         Self::ProfileMerged,
         Self::CohortEntered,
         Self::CohortLeft,
+        Self::ProfileDeleted,
     ];
 
     /// The word that programs match on.
@@ -118,6 +121,7 @@ impl EventKind {
             Self::ProfileMerged => "profile.merged",
             Self::CohortEntered => "cohort.entered",
             Self::CohortLeft => "cohort.left",
+            Self::ProfileDeleted => "profile.deleted",
         }
     }
 
@@ -164,6 +168,11 @@ pub enum Happening {
         /// What says so, or of somebody who left, what had said so.
         why: Option<Reason>,
     },
+    /// They were erased: whoever was told of them forgets them.
+    Deleted {
+        /// Who.
+        profile: ProfileId,
+    },
 }
 
 impl Happening {
@@ -175,6 +184,7 @@ impl Happening {
             Self::Merged { .. } => EventKind::ProfileMerged,
             Self::Moved { entered: true, .. } => EventKind::CohortEntered,
             Self::Moved { entered: false, .. } => EventKind::CohortLeft,
+            Self::Deleted { .. } => EventKind::ProfileDeleted,
         }
     }
 
@@ -182,7 +192,9 @@ impl Happening {
     #[must_use]
     pub const fn profile(&self) -> ProfileId {
         match self {
-            Self::Changed { profile, .. } | Self::Moved { profile, .. } => *profile,
+            Self::Changed { profile, .. } | Self::Moved { profile, .. } | Self::Deleted { profile } => {
+                *profile
+            }
             Self::Merged { absorbed, .. } => *absorbed,
         }
     }
@@ -192,8 +204,19 @@ impl Happening {
     pub const fn other(&self) -> Option<ProfileId> {
         match self {
             Self::Merged { survivor, .. } => Some(*survivor),
-            Self::Changed { .. } | Self::Moved { .. } => None,
+            Self::Changed { .. } | Self::Moved { .. } | Self::Deleted { .. } => None,
         }
+    }
+
+    /// What is left of it once these were erased: that they were, in its place, so that the
+    /// places of others stay. None where it tells of nobody among them.
+    #[must_use]
+    pub fn without(&self, erased: &BTreeSet<ProfileId>) -> Option<Self> {
+        let other = self.other().is_some_and(|other| erased.contains(&other));
+        let deleted = Self::Deleted {
+            profile: self.profile(),
+        };
+        ((other || erased.contains(&self.profile())) && *self != deleted).then_some(deleted)
     }
 
     /// The cohort that it is about, if it is about one.
@@ -201,7 +224,7 @@ impl Happening {
     pub const fn cohort(&self) -> Option<&CohortSlug> {
         match self {
             Self::Moved { cohort, .. } => Some(cohort),
-            Self::Changed { .. } | Self::Merged { .. } => None,
+            Self::Changed { .. } | Self::Merged { .. } | Self::Deleted { .. } => None,
         }
     }
 }

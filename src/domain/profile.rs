@@ -30,7 +30,9 @@ impl FromStr for ProfileId {
     type Err = ProfileIdError;
 
     fn from_str(text: &str) -> Result<Self, ProfileIdError> {
-        let number = text.strip_prefix('p').and_then(|digits| digits.parse().ok());
+        // A number may be read with a sign before it; an id has none.
+        let digits = text.strip_prefix('p').filter(|digits| !digits.starts_with('+'));
+        let number = digits.and_then(|digits| digits.parse().ok());
         number.map(Self).ok_or_else(|| ProfileIdError(text.to_owned()))
     }
 }

@@ -1,7 +1,12 @@
-//! Who a caller is, and what they may do.
+//! Who a caller is, and what they may do: what their role allows, as far as their token's scopes
+//! reach.
 
 use std::fmt;
 use std::str::FromStr;
+
+use ulid::Ulid;
+
+use super::Timestamp;
 
 /// A user's role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +38,135 @@ pub enum Permission {
     Export,
     /// Say what is sent where: webhooks.
     Activate,
+    /// Erase people, and see what is kept of whom.
+    Erase,
+    /// Say who may call: users, their sessions, and write keys.
+    Administer,
+    /// Read who did what.
+    Audit,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Classify,
+        Self::Define,
+        Self::Ingest,
+        Self::Judge,
+        Self::Export,
+        Self::Activate,
+        Self::Erase,
+        Self::Administer,
+        Self::Audit,
+    ];
+
+    /// The name by which a token carries it, and a log-in asks for it.
+    #[must_use]
+    pub const fn scope(self) -> &'static str {
+        match self {
+            Self::Read => "profiles:read",
+            Self::Classify => "interests:classify",
+            Self::Define => "cohorts:define",
+            Self::Ingest => "ingest:write",
+            Self::Judge => "identity:judge",
+            Self::Export => "profiles:export",
+            Self::Activate => "webhooks:manage",
+            Self::Erase => "people:erase",
+            Self::Administer => "users:manage",
+            Self::Audit => "audit:read",
+        }
+    }
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// A set of permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scopes(u16);
+
+impl Scopes {
+    /// No permission.
+    pub const NONE: Self = Self(0);
+
+    /// What a role allows.
+    #[must_use]
+    pub fn of(role: Role) -> Self {
+        let may = Permission::ALL.into_iter().filter(|some| role.may(*some));
+        may.collect()
+    }
+
+    /// The permissions that a text of names parted by spaces names, whatever else it names.
+    #[must_use]
+    pub fn known(text: &str) -> Self {
+        let named = |name: &str| Permission::ALL.into_iter().find(|some| some.scope() == name);
+        text.split(' ').filter_map(named).collect()
+    }
+
+    /// Whether a permission is among them.
+    #[must_use]
+    pub const fn has(self, permission: Permission) -> bool {
+        self.0 & permission.bit() != 0
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The names, in the order of [`Permission::ALL`].
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let among = Permission::ALL.into_iter().filter(move |some| self.has(*some));
+        among.map(Permission::scope)
+    }
+}
+
+impl FromIterator<Permission> for Scopes {
+    fn from_iter<T: IntoIterator<Item = Permission>>(permissions: T) -> Self {
+        Self(permissions.into_iter().fold(0, |bits, some| bits | some.bit()))
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// A text that names no scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a scope")]
+pub struct UnknownScope(String);
+
+impl FromStr for Scopes {
+    type Err = UnknownScope;
+
+    /// Names parted by spaces.
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        let unknown = text.split_whitespace().find(|name| Self::known(name).is_empty());
+        match unknown {
+            Some(name) => Err(UnknownScope(name.to_owned())),
+            None => Ok(text
+                .split_whitespace()
+                .flat_map(|name| Self::known(name).each())
+                .collect()),
+        }
+    }
+}
+
+impl Scopes {
+    fn each(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.into_iter().filter(move |some| self.has(*some))
+    }
 }
 
 impl Role {
@@ -91,10 +225,34 @@ impl FromStr for Role {
 /// Someone who proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The user's name.
+    /// The user's name; of somebody whom another issuer vouches for, with that issuer's name.
     pub name: String,
     /// The user's role.
     pub role: Role,
+    /// What of that their token reaches to.
+    pub scopes: Scopes,
+    /// The session that their token is of; none of a token that another issuer signed.
+    pub session: Option<Ulid>,
+    /// When their token ends.
+    pub expires_at: Timestamp,
+}
+
+impl Caller {
+    /// Whether role and scopes both allow it.
+    #[must_use]
+    pub const fn may(&self, permission: Permission) -> bool {
+        self.role.may(permission) && self.scopes.has(permission)
+    }
+
+    /// Why [`Caller::may`] says no.
+    #[must_use]
+    pub fn refusal(&self, permission: Permission) -> String {
+        if self.role.may(permission) {
+            format!("the token's scope does not reach to {}", permission.scope())
+        } else {
+            format!("the role {} may not do this", self.role)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -103,8 +261,8 @@ mod tests {
 
     #[test]
     fn nobody_may_more_than_the_table_says() {
-        use Permission::{Activate, Classify, Define, Export, Ingest, Judge, Read};
-        let all = [Read, Classify, Define, Ingest, Judge, Export, Activate];
+        use Permission::{Classify, Define, Export, Ingest, Read};
+        let all = Permission::ALL;
         let table: [(Role, &[Permission]); 4] = [
             (Role::Viewer, &[Read]),
             (Role::Analyst, &[Read, Classify, Define, Export]),
@@ -120,6 +278,46 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn scopes_read_back_and_each_permission_has_its_own() {
+        for role in Role::ALL {
+            let scopes = Scopes::of(role);
+            assert_eq!(scopes.to_string().parse(), Ok(scopes));
+            for permission in Permission::ALL {
+                assert_eq!(scopes.has(permission), role.may(permission));
+            }
+        }
+        let all = Scopes::of(Role::Admin);
+        assert_eq!(all.names().count(), Permission::ALL.len());
+        for permission in Permission::ALL {
+            assert_eq!(
+                Scopes::known(permission.scope()).each().collect::<Vec<_>>(),
+                [permission]
+            );
+        }
+        assert_eq!("".parse(), Ok(Scopes::NONE));
+        assert!("profiles:read profiles:write".parse::<Scopes>().is_err());
+        assert_eq!(Scopes::known("openid profiles:read").to_string(), "profiles:read");
+    }
+
+    #[test]
+    fn a_caller_may_what_role_and_scope_both_allow() {
+        let caller = |role, scope: &str| Caller {
+            name: "ann".to_owned(),
+            role,
+            scopes: scope.parse().unwrap(),
+            session: None,
+            expires_at: Timestamp::MAX_UTC,
+        };
+        let narrow = caller(Role::Admin, "profiles:read");
+        assert!(narrow.may(Permission::Read));
+        assert!(!narrow.may(Permission::Administer));
+        assert!(narrow.refusal(Permission::Administer).contains("users:manage"));
+        let wide = caller(Role::Viewer, "profiles:read users:manage");
+        assert!(!wide.may(Permission::Administer));
+        assert!(wide.refusal(Permission::Administer).contains("viewer"));
     }
 
     #[test]

@@ -159,6 +159,11 @@ impl Feed {
         });
     }
 
+    /// Forgets what was read: it was changed in the store.
+    pub fn forget(&self) {
+        *self.kept() = Kept::default();
+    }
+
     /// Behind all that has happened.
     #[must_use]
     pub fn end(&self) -> Cursor {

@@ -76,6 +76,12 @@ pub enum Objection {
     /// Nothing of what was merged is there any more.
     #[error("nothing of what this merge brought is left to take apart")]
     NothingLeft,
+    /// A cookie and an address that lead to different people.
+    #[error("the cookie and the email are those of different people")]
+    Different,
+    /// Somebody who was to be idle was seen.
+    #[error("this person was seen")]
+    Seen,
     /// Not a link that was refused.
     #[error("a placeholder is refused by the settings, and not to be judged")]
     NoLink,

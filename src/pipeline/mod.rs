@@ -11,10 +11,13 @@
 //! graph as it is, is done by the one [`writer`], which takes all chunks that wait into
 //! one transaction. After the commit, and before the answer, [`rosters`] follow, and who has
 //! [`changed`] is told to whoever follows later, and whoever follows the [`feed`] is woken. [`catalogue`] is which cohorts there are. What people decide by hand goes through the same
-//! writer: [`judge`].
+//! writer: [`judge`]. So does who is to be [`erase`]d, and of whoever is [`suppressed`] nothing more is
+//! taken in.
 
 pub mod catalogue;
 pub mod changed;
+mod consent;
+pub mod erase;
 pub mod feed;
 mod ids;
 pub mod judge;
@@ -25,6 +28,7 @@ pub mod rosters;
 pub mod segmented;
 pub mod settings;
 pub mod structured;
+pub mod suppressed;
 mod tally;
 mod writer;
 
@@ -32,8 +36,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use ulid::Ulid;
 
+use crate::auth::Pseudonyms;
 use crate::classify::{Classifier, ClassifyError};
+use crate::domain::placeholder::Placeholders;
+use crate::domain::policy::{self, Policy};
 use crate::domain::profile::ProfileId;
 use crate::domain::record::{Origin, Reject};
 use crate::ingest;
@@ -50,7 +58,8 @@ use judge::{Judged, Judgement};
 use raw::Received;
 use rosters::Rosters;
 use segmented::Scores;
-use structured::Structured;
+use structured::Judge;
+use suppressed::Suppressed;
 use writer::{Submission, Work, Writer};
 
 pub use settings::{PolicySetting, Settings};
@@ -110,8 +119,11 @@ pub struct Pipeline {
     rosters: Arc<Rosters>,
     changed: Arc<Changed>,
     feed: Arc<Feed>,
+    suppressed: Arc<Suppressed>,
+    storage_purpose: Option<Arc<str>>,
     transforms: Arc<Transforms>,
     rules: Arc<Rules>,
+    policies: Arc<policy::Rules>,
     queue: mpsc::Sender<Work>,
 }
 
@@ -124,6 +136,7 @@ impl Pipeline {
         store: Store,
         classifier: Arc<Classifier>,
         settings: &Settings,
+        pseudonyms: Arc<Pseudonyms>,
     ) -> Result<Self, PipelineError> {
         let definitions = store.definitions().await?;
         let rosters = Arc::new(Rosters::load(&store, &definitions).await?);
@@ -132,6 +145,7 @@ impl Pipeline {
         let (queue, work) = mpsc::channel(QUEUE_CHUNKS);
         let changed = Arc::new(Changed::default());
         let feed = Feed::start(&store).await?;
+        let suppressed = Suppressed::load(&store, pseudonyms).await?;
         let writer = Writer::new(
             store,
             settings.rules(),
@@ -139,6 +153,7 @@ impl Pipeline {
             Arc::clone(&rosters),
             Arc::clone(&changed),
             Arc::clone(&feed),
+            Arc::clone(&suppressed),
         );
         tokio::spawn(writer.run(work));
         Ok(Self {
@@ -146,11 +161,14 @@ impl Pipeline {
             rosters,
             changed,
             feed,
+            suppressed,
+            storage_purpose: None,
             transforms: Arc::default(),
             rules: Arc::new(Rules {
                 placeholders: settings.placeholders(),
                 ..Rules::default()
             }),
+            policies: Arc::new(settings.rules()),
             queue,
         })
     }
@@ -160,6 +178,16 @@ impl Pipeline {
     pub fn with_transforms(self, transforms: Transforms) -> Self {
         Self {
             transforms: Arc::new(transforms),
+            ..self
+        }
+    }
+
+    /// The same road, on which nothing but who somebody is is stored without their consent to a
+    /// purpose.
+    #[must_use]
+    pub fn storing_for(self, purpose: Option<&str>) -> Self {
+        Self {
+            storage_purpose: purpose.map(Arc::from),
             ..self
         }
     }
@@ -184,15 +212,35 @@ impl Pipeline {
             is_last,
         } = chunk;
         let received = measured("pack", || Received::new(origin, rows))?;
-        let structured = measured("validate", || {
-            Structured::validate(received, before, is_last, &self.rules, &self.transforms)
-        });
+        let judge = Judge {
+            rules: &self.rules,
+            transforms: &self.transforms,
+            suppressed: &self.suppressed,
+            storage_purpose: self.storage_purpose.as_ref(),
+        };
+        let structured = measured("validate", || judge.validate(received, before, is_last))?;
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;
         let (reply, outcome) = oneshot::channel();
-        let work = Work::Chunk(Submission { structured, reply });
+        let work = Work::Chunk(Box::new(Submission { structured, reply }));
         self.queue.send(work).await.map_err(|_| PipelineError::Stopped)?;
         outcome.await.map_err(|_| PipelineError::Stopped)?
+    }
+
+    /// Takes somebody out of the graph, and suppresses their identifiers; returns when it is
+    /// durable, with the id of the erasure. What is left of them elsewhere is noted, to be looked
+    /// for.
+    ///
+    /// # Errors
+    /// [`PipelineError::Objection`] when the order means two people, or when the store fails;
+    /// then nothing has changed.
+    pub async fn erase(&self, order: erase::Order) -> Result<Ulid, PipelineError> {
+        let (reply, erased) = oneshot::channel();
+        self.queue
+            .send(Work::Erase(order, reply))
+            .await
+            .map_err(|_| PipelineError::Stopped)?;
+        erased.await.map_err(|_| PipelineError::Stopped)?
     }
 
     /// Carries out what somebody judged about who is who; returns when it is durable.
@@ -270,6 +318,18 @@ impl Pipeline {
         &self.transforms
     }
 
+    /// What is no identifier.
+    #[must_use]
+    pub fn placeholders(&self) -> &Placeholders {
+        &self.rules.placeholders
+    }
+
+    /// What the records of a source say about who is who.
+    #[must_use]
+    pub fn policy_of(&self, source: &str) -> Policy {
+        self.policies.policy_of(source)
+    }
+
     /// Who is in which cohort, as of the last commit.
     #[must_use]
     pub fn rosters(&self) -> &Rosters {
@@ -286,6 +346,12 @@ impl Pipeline {
     #[must_use]
     pub const fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+
+    /// Of whom nothing is taken in.
+    #[must_use]
+    pub const fn suppressed(&self) -> &Arc<Suppressed> {
+        &self.suppressed
     }
 
     /// What interests mean.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::consent::NOT_GIVEN;
 use super::structured::Structured;
 use crate::domain::change::Transition;
 use crate::domain::graph::{Plan, Subgraph};
@@ -30,6 +31,16 @@ pub fn count_records(tally: &mut Tally, chunk: &Structured, duplicates: u64) {
         };
         tally.add(Subject::Finding(name), counts);
     }
+}
+
+/// Counts the rows of which nothing but who it was is stored.
+pub fn count_withheld(tally: &mut Tally, rows: usize) {
+    let counts = Counts {
+        found: number(rows),
+        ..Counts::default()
+    };
+    tally.add(Subject::Finding(format!("consent.{NOT_GIVEN}")), counts);
+    metrics::counter!("cdp_consent_withheld_total").increment(rows as u64);
 }
 
 /// Counts what becomes of people.

@@ -15,8 +15,11 @@ use std::sync::Arc;
 use chrono::Utc;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use ulid::Ulid;
 
 use super::changed::Changed;
+use super::consent::{NOT_GIVEN, withhold};
+use super::erase::Order;
 use super::feed::Feed;
 use super::ids::IdPool;
 use super::judge::{Judged, Judgement};
@@ -24,7 +27,8 @@ use super::retry::Retry;
 use super::rosters::Rosters;
 use super::segmented::Scores;
 use super::structured::Structured;
-use super::tally::{count_people, count_records};
+use super::suppressed::Suppressed;
+use super::tally::{count_people, count_records, count_withheld};
 use super::{Outcome, PipelineError, measured, timed};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
@@ -34,12 +38,14 @@ use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::policy::Rules;
 use crate::domain::profile::{Profile, ProfileId};
+use crate::domain::quality::Field;
 use crate::domain::record::{RawId, Reject};
 use crate::domain::trail::{MessageMark, Step};
 use crate::identity::ahead::advance;
 use crate::identity::{Incomplete, ids_needed, resolve, rows_of_emails};
 use crate::ingest::normalise::stored;
 use crate::store::commit::{BatchProgress, Commit};
+use crate::store::raw::PackedBlock;
 use crate::store::{Store, StoreError};
 
 /// How many rows go into one transaction, unless a single chunk holds more. Enough for
@@ -57,9 +63,10 @@ pub struct Submission {
 
 /// What waits for the writer.
 pub enum Work {
-    Chunk(Submission),
+    Chunk(Box<Submission>),
     Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
     Resegment(Vec<ProfileId>, oneshot::Sender<Result<u64, PipelineError>>),
+    Erase(Order, oneshot::Sender<Result<Ulid, PipelineError>>),
     /// Finish what is under way, take nothing more, and say so.
     Stop(oneshot::Sender<()>),
 }
@@ -82,8 +89,8 @@ pub(super) enum Keep {
 
 /// What is told once a commit is durable.
 pub(super) struct News {
-    changed: Vec<ProfileId>,
-    transitions: Vec<Transition>,
+    pub(super) changed: Vec<ProfileId>,
+    pub(super) transitions: Vec<Transition>,
     merges: u64,
     refused: Vec<&'static str>,
 }
@@ -107,6 +114,7 @@ pub struct Writer {
     rosters: Arc<Rosters>,
     changed: Arc<Changed>,
     feed: Arc<Feed>,
+    pub(super) suppressed: Arc<Suppressed>,
 }
 
 impl Drop for Writer {
@@ -123,6 +131,7 @@ impl Writer {
         rosters: Arc<Rosters>,
         changed: Arc<Changed>,
         feed: Arc<Feed>,
+        suppressed: Arc<Suppressed>,
     ) -> Self {
         Self {
             store,
@@ -132,6 +141,7 @@ impl Writer {
             rosters,
             changed,
             feed,
+            suppressed,
         }
     }
 
@@ -153,7 +163,7 @@ impl Writer {
             };
             match work {
                 Some(Work::Chunk(first)) => {
-                    let (group, next) = gather(first, &mut queue);
+                    let (group, next) = gather(*first, &mut queue);
                     ahead = next;
                     flight = self.take_off(group, flight).await;
                 }
@@ -165,6 +175,10 @@ impl Writer {
                 Some(Work::Resegment(ids, reply)) => {
                     self.land(&mut flight).await;
                     let _ = reply.send(self.resegment(&ids).await);
+                }
+                Some(Work::Erase(order, reply)) => {
+                    self.land(&mut flight).await;
+                    let _ = reply.send(self.erase(&order).await);
                 }
                 Some(Work::Stop(stopped)) => {
                     self.land(&mut flight).await;
@@ -264,6 +278,10 @@ impl Writer {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(failure) => retry.after(failure).await?,
             }
+            if self.store.is_shared() {
+                // Another server may have suppressed somebody, which is why the store refused.
+                self.suppressed.refresh(&self.store).await?;
+            }
         }
     }
 
@@ -281,6 +299,11 @@ impl Writer {
         chunks: &[&Structured],
         before: Option<&Flight>,
     ) -> Result<Option<Decided>, PipelineError> {
+        let looked_at = (chunks.iter())
+            .map(|chunk| chunk.looked_at_again(&self.suppressed))
+            .collect::<Result<Vec<_>, _>>()?;
+        let chunks: Vec<&Structured> = looked_at.iter().map(AsRef::as_ref).collect();
+        let chunks = &chunks[..];
         let named = Named::of(chunks);
         let mut graph = timed("read", self.store.touched(&named.cookies, &named.emails)).await?;
         if let Some(flight) = before {
@@ -296,7 +319,10 @@ impl Writer {
             let shed = before.iter().flat_map(|flight| flight.plan.shed.iter());
             known.extend(shed.flat_map(|(cookie, steps)| repeated(&doubtful, cookie, steps)));
         }
-        let (facts, duplicates) = without_duplicates(chunks, &graph, &known);
+        let (mut facts, duplicates) = without_duplicates(chunks, &graph, &known);
+        let purpose = chunks.iter().find_map(|chunk| chunk.storage_purpose.clone());
+        let withheld = purpose.map(|purpose| withhold(&mut facts, &graph, &purpose));
+        let withheld = withheld.unwrap_or_default();
         let now = stored(Utc::now());
         let rules = self.rules.clone();
         let Some(plan) = self
@@ -305,9 +331,17 @@ impl Writer {
         else {
             return Ok(None);
         };
-        let outcomes = outcomes(chunks, &duplicates);
+        let mut outcomes = outcomes(chunks, &duplicates);
+        let raw = without_withheld(chunks, &withheld, &mut outcomes)?;
+        // In a store of its own a process knows of every suppression.
+        let guarded = if self.store.is_shared() {
+            self.suppressed.new_in(&plan)
+        } else {
+            Vec::new()
+        };
         let mut commit = Commit {
-            raw: chunks.iter().map(|chunk| chunk.block.clone()).collect(),
+            guarded,
+            raw,
             rejects: chunks.iter().flat_map(|chunk| rejects_of(chunk)).collect(),
             conflicts: chunks.iter().flat_map(|chunk| chunk.refused.clone()).collect(),
             batches: (chunks.iter().zip(&outcomes))
@@ -318,6 +352,7 @@ impl Writer {
         for (chunk, duplicates) in chunks.iter().zip(&duplicates) {
             count_records(&mut commit.tally, chunk, *duplicates);
         }
+        count_withheld(&mut commit.tally, withheld.len());
         commit.note_sightings(&facts, &rows_of_emails(&graph, &facts, &rules, &plan));
         let (commit, news) = self.segmented(&graph, plan, commit, Keep::All, now).await?;
         Ok(Some(Decided {
@@ -451,9 +486,9 @@ fn gather(first: Submission, queue: &mut mpsc::Receiver<Work>) -> (Vec<Submissio
             Work::Chunk(next) => {
                 rows += next.structured.rows();
                 bytes += next.structured.bytes;
-                group.push(next);
+                group.push(*next);
             }
-            other @ (Work::Judgement(..) | Work::Resegment(..) | Work::Stop(_)) => {
+            other @ (Work::Judgement(..) | Work::Resegment(..) | Work::Erase(..) | Work::Stop(_)) => {
                 return (group, Some(other));
             }
         }
@@ -540,7 +575,31 @@ fn outcomes(chunks: &[&Structured], duplicates: &[u64]) -> Vec<Outcome> {
     chunks.iter().zip(duplicates).map(outcome).collect()
 }
 
-fn rejects_of(chunk: &Structured) -> impl Iterator<Item = (ulid::Ulid, Reject)> {
+/// The verbatim rows without those of which nothing but who it was is stored, which is noted with
+/// their batches.
+fn without_withheld(
+    chunks: &[&Structured],
+    withheld: &BTreeSet<RawId>,
+    outcomes: &mut [Outcome],
+) -> Result<Vec<PackedBlock>, StoreError> {
+    let mut blocks = Vec::with_capacity(chunks.len());
+    for (chunk, outcome) in chunks.iter().zip(outcomes) {
+        let own = chunk.facts.iter().filter(|fact| withheld.contains(&fact.raw));
+        let rows: BTreeSet<u16> = own.map(|fact| fact.raw.row).collect();
+        if rows.is_empty() {
+            blocks.push(chunk.block.clone());
+            continue;
+        }
+        blocks.push(chunk.block.without(&rows)?);
+        let quality = &mut outcome.progress.quality;
+        quality.warnings += rows.len() as u64;
+        let finding = (Field::Consent, NOT_GIVEN.into());
+        *quality.findings.entry(finding).or_default() += rows.len() as u64;
+    }
+    Ok(blocks)
+}
+
+fn rejects_of(chunk: &Structured) -> impl Iterator<Item = (Ulid, Reject)> {
     chunk
         .rejects
         .iter()

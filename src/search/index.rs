@@ -6,9 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use tantivy::collector::Count;
 use tantivy::directory::MmapDirectory;
+use tantivy::index::SegmentId;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, UserOperation};
-use tantivy::schema::Value;
+use tantivy::query::TermQuery;
+use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::{
     Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term,
 };
@@ -22,6 +25,9 @@ use crate::domain::profile::{Profile, ProfileId};
 /// A part of the index of which more than this is gone is written anew. The engine's own is all
 /// of it, and each change of a person leaves a document behind.
 const GONE_RATIO_MAX: f32 = 0.3;
+
+/// How often a purge looks for parts with something gone: more of it may go meanwhile.
+const PURGES_MAX: u32 = 10;
 
 /// The index can't do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -233,6 +239,60 @@ impl SearchIndex {
         prepared.set_payload(&mark.write());
         prepared.commit().map_err(engine("committed"))?;
         self.reader.reload().map_err(engine("committed"))
+    }
+
+    /// Whether there is a document of any of these people.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn has_any(&self, ids: &[ProfileId]) -> Result<bool, SearchError> {
+        let searcher = self.searcher();
+        for id in ids {
+            let key = Term::from_field_text(self.fields.key, &document::person_key(*id));
+            let query = TermQuery::new(key, IndexRecordOption::Basic);
+            let found = searcher
+                .search(&query, &Count)
+                .map_err(engine("looked for somebody"))?;
+            if found > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes anew all files that hold documents that are gone, and removes the old ones. Costs
+    /// what writing those parts of the index costs. Blocks.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn purge(&self) -> Result<(), SearchError> {
+        let failed = engine("wrote what is left anew");
+        for _ in 0..PURGES_MAX {
+            self.reader.reload().map_err(failed)?;
+            let parts: Vec<SegmentId> = (self.searcher().segment_readers().iter())
+                .filter(|segment| segment.has_deletes())
+                .map(tantivy::SegmentReader::segment_id)
+                .collect();
+            if parts.is_empty() {
+                break;
+            }
+            for part in parts {
+                let merging = {
+                    let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                    writer.merge(&[part])
+                };
+                // One that the engine is merging by itself is written anew by that.
+                if let Err(error) = merging.wait() {
+                    tracing::debug!(%error, "a part of the search index is merged already");
+                }
+            }
+        }
+        self.reader.reload().map_err(failed)?;
+        let collecting = {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.garbage_collect_files()
+        };
+        collecting.wait().map(drop).map_err(failed)
     }
 
     /// How many documents there are, of people and of interests.

@@ -43,7 +43,7 @@ impl SearchIndex {
 
     fn found(&self, text: &str, precision: Precision) -> Result<Vec<InterestFound>, SearchError> {
         let words = [(self.fields.text, 1.0)];
-        let Some(query) = of_text(text, &words, self.fields.whole, precision) else {
+        let Some(query) = of_text(text, &words, Some(self.fields.whole), precision) else {
             return Ok(Vec::new());
         };
         let searcher = self.searcher();

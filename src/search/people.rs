@@ -40,6 +40,8 @@ pub struct PeopleQuery {
     pub offset: usize,
     /// How many values of each facet to count; zero to count none.
     pub facets_max: usize,
+    /// Whether nobody is to be found by a part of an address or a cookie.
+    pub leaves_identifiers_out: bool,
 }
 
 /// How many of those found are where. A person counts in each of their cohorts.
@@ -232,7 +234,21 @@ fn query(fields: Fields, asked: &PeopleQuery, precision: Precision) -> Box<dyn Q
         (fields.likes, 2.0),
         (fields.place, 1.5),
     ];
-    let typed = of_text(&asked.text, &weights, fields.identifier, precision);
+    let typed = if asked.leaves_identifiers_out {
+        let others = weights.map(|(field, weight)| {
+            (
+                if field == fields.handle {
+                    fields.name
+                } else {
+                    field
+                },
+                weight,
+            )
+        });
+        of_text(&asked.text, &others, None, precision)
+    } else {
+        of_text(&asked.text, &weights, Some(fields.identifier), precision)
+    };
     all.push((Occur::Must, typed.unwrap_or_else(|| unscored(Box::new(AllQuery)))));
     Box::new(BooleanQuery::new(all))
 }

@@ -51,12 +51,12 @@ pub(super) enum Precision {
 pub(super) type Weights<'a> = &'a [(Field, f32)];
 
 /// Finds documents in which every word of a text stands, in any of the fields; `whole` is a field
-/// of uncut texts in lower case that the text may be the beginning of. None for a text in which
+/// of uncut texts in lower case that the text may be the beginning of, if there is one. None for a text in which
 /// there is nothing to look for.
 pub(super) fn of_text(
     text: &str,
     fields: Weights<'_>,
-    whole: Field,
+    whole: Option<Field>,
     precision: Precision,
 ) -> Option<Box<dyn Query>> {
     let exact = exact(text, fields, whole)?;
@@ -75,15 +75,15 @@ pub(super) fn of_text(
     ])))
 }
 
-fn exact(text: &str, fields: Weights<'_>, whole: Field) -> Option<Box<dyn Query>> {
+fn exact(text: &str, fields: Weights<'_>, whole: Option<Field>) -> Option<Box<dyn Query>> {
     let mut ways: Vec<Box<dyn Query>> = Vec::new();
     ways.extend(all_words(text, |word, is_last| exact_word(word, is_last, fields)));
     let typed = text.trim().to_lowercase();
-    if !typed.is_empty() {
+    if let Some(whole) = whole.filter(|_| !typed.is_empty()) {
         ways.push(scored(term(whole, &typed), IDENTIFIED));
-    }
-    if typed.chars().count() >= IDENTIFIER_CHARS_MIN {
-        ways.push(scored(beginning(whole, &typed, 0), AS_TYPED));
+        if typed.chars().count() >= IDENTIFIER_CHARS_MIN {
+            ways.push(scored(beginning(whole, &typed, 0), AS_TYPED));
+        }
     }
     (!ways.is_empty()).then(|| Box::new(DisjunctionMaxQuery::new(ways)) as Box<dyn Query>)
 }
@@ -188,10 +188,10 @@ mod tests {
     fn a_text_without_anything_to_look_for_is_no_query() {
         let field = Field::from_field_id(0);
         for text in ["", "  ", "\t\n"] {
-            assert!(of_text(text, &[(field, 1.0)], field, Precision::Lenient).is_none());
+            assert!(of_text(text, &[(field, 1.0)], Some(field), Precision::Lenient).is_none());
         }
         // No words, and yet a cookie may begin so.
-        assert!(of_text("+++", &[(field, 1.0)], field, Precision::Exact).is_some());
+        assert!(of_text("+++", &[(field, 1.0)], Some(field), Precision::Exact).is_some());
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::checked_limit;
+use super::sight::Sight;
 use super::view::UserProfile;
 use crate::domain::cohort::{CohortSlug, Definition, Membership, Reason};
 use crate::domain::error::Error;
-use crate::domain::profile::ProfileId;
+use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::Pipeline;
 use crate::pipeline::catalogue::Catalogue;
 use crate::pipeline::segmented::Scores;
@@ -96,6 +97,12 @@ pub struct SizedCohort {
     pub size: u64,
 }
 
+impl SizedCohort {
+    const fn is_by_rule(&self) -> bool {
+        matches!(self.cohort, Definition::Rule(_))
+    }
+}
+
 /// Where a page begins.
 #[derive(Debug, Clone)]
 pub enum From {
@@ -118,6 +125,35 @@ pub struct MemberPage {
     pub users: Vec<UserProfile>,
     /// Where the next page begins; none behind the last.
     pub next_cursor: Option<String>,
+}
+
+/// Who stands on a page of a cohort's members, by id only.
+#[derive(Debug)]
+pub struct MemberIds {
+    /// The cohort's name.
+    pub cohort: String,
+    /// How many members there are.
+    pub total: u64,
+    /// How many stand before the page.
+    pub offset: u64,
+    /// The members.
+    pub members: Vec<ProfileId>,
+    /// Where the next page begins; none behind the last.
+    pub next_cursor: Option<String>,
+}
+
+impl MemberIds {
+    /// The page with what is known of its members.
+    #[must_use]
+    pub fn with(self, users: Vec<UserProfile>) -> MemberPage {
+        MemberPage {
+            cohort: self.cohort,
+            total: self.total,
+            offset: self.offset,
+            users,
+            next_cursor: self.next_cursor,
+        }
+    }
 }
 
 /// Lists and pages cohorts.
@@ -158,12 +194,49 @@ impl Cohorts {
             .ok_or_else(|| Error::not_found("the cohort is gone"))
     }
 
+    /// Every cohort by rule, by name.
+    #[must_use]
+    pub fn rules(&self) -> Vec<SizedCohort> {
+        let mut all = self.all();
+        all.retain(SizedCohort::is_by_rule);
+        all
+    }
+
+    /// The cohort by rule of a name or slug in any case.
+    ///
+    /// # Errors
+    /// Not found, naming the cohorts there are, or saying that it is none by rule.
+    pub fn rule(&self, name_or_slug: &str) -> Result<SizedCohort, Error> {
+        let found = self.one(name_or_slug)?;
+        if found.is_by_rule() {
+            return Ok(found);
+        }
+        let message = format!("`{}` is no cohort by rule", found.cohort.name());
+        Err(Error::not_found(message).with_field("rule"))
+    }
+
     /// A page of the members of a cohort. Each costs the same, however far from the start.
     ///
     /// # Errors
     /// Not found for an unknown cohort; bad request for a limit out of range or a cursor
     /// that no page gave.
-    pub async fn members(&self, cohort: &str, from: &From, limit: u32) -> Result<MemberPage, Error> {
+    pub async fn members(
+        &self,
+        cohort: &str,
+        from: &From,
+        limit: u32,
+        sight: Sight,
+    ) -> Result<MemberPage, Error> {
+        let page = self.member_ids(cohort, from, limit)?;
+        let users = self.users(&page.members).await?;
+        Ok(page.with(users.into_iter().map(|(_, user)| sight.user(user)).collect()))
+    }
+
+    /// Who stands on such a page, without asking the store.
+    ///
+    /// # Errors
+    /// As [`Cohorts::members`].
+    pub fn member_ids(&self, cohort: &str, from: &From, limit: u32) -> Result<MemberIds, Error> {
         let names = self.names.now();
         let slug = names.find(cohort)?;
         checked_limit(limit, PAGE_MAX)?;
@@ -171,19 +244,27 @@ impl Cohorts {
             From::Offset(offset) => self.pipeline.rosters().page(&slug, *offset, limit),
             From::Cursor(cursor) => self.pipeline.rosters().page_after(&slug, after(cursor)?, limit),
         };
-        let profiles = self.store.profiles(&page.members).await?;
         let is_last = page.offset + page.members.len() as u64 >= page.total;
         let last = page.members.last().filter(|_| !is_last);
-        Ok(MemberPage {
+        Ok(MemberIds {
             cohort: names.name(&slug).to_owned(),
             total: page.total,
             offset: page.offset,
-            users: profiles
-                .iter()
-                .map(|profile| UserProfile::of(profile, &names))
-                .collect(),
             next_cursor: last.map(ToString::to_string),
+            members: page.members,
         })
+    }
+
+    /// What is known of people, in the order asked, by one question to the store; those who are
+    /// gone are left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn users(&self, ids: &[ProfileId]) -> Result<Vec<(ProfileId, UserProfile)>, Error> {
+        let names = self.names.now();
+        let profiles = self.store.profiles(ids).await?;
+        let user = |profile: &Profile| (profile.id, UserProfile::of(profile, &names));
+        Ok(profiles.iter().map(user).collect())
     }
 
     fn sized(&self, cohort: &Definition) -> SizedCohort {

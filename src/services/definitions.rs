@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::backfill::BackfillView;
 use super::checked_limit;
 use super::cohorts::{NameBook, SizedCohort};
+use super::sight::Sight;
 use super::view::UserProfile;
 use crate::domain::Timestamp;
 use crate::domain::cohort::{Cohort, CohortSlug, Definition, RuleCohort};
@@ -367,7 +368,7 @@ impl Definitions {
     ///
     /// # Errors
     /// Bad request for a rule that is wrong.
-    pub async fn preview(&self, expression: &str, limit: u32) -> Result<Preview, Error> {
+    pub async fn preview(&self, expression: &str, limit: u32, sight: Sight) -> Result<Preview, Error> {
         checked_limit(limit, SAMPLE_MAX)?;
         let catalogue = self.pipeline.catalogue();
         let rule = Expression::compile(expression, &catalogue.known()).map_err(|error| wrong_rule(&error))?;
@@ -395,7 +396,7 @@ impl Definitions {
                     Verdict::Member => {
                         seen.matched += 1;
                         if seen.sample.len() < limit as usize {
-                            seen.sample.push(UserProfile::of(&profile, &names));
+                            seen.sample.push(sight.user(UserProfile::of(&profile, &names)));
                         }
                     }
                     Verdict::Undecided => seen.undecided += 1,
@@ -422,7 +423,7 @@ impl Definitions {
     ///
     /// # Errors
     /// Not found for an unknown cohort; bad request where nobody is asked for.
-    pub async fn combine(&self, parts: &Parts, limit: u32) -> Result<Combined, Error> {
+    pub async fn combine(&self, parts: &Parts, limit: u32, sight: Sight) -> Result<Combined, Error> {
         checked_limit(limit, SAMPLE_MAX)?;
         let combination = self.combination(parts)?;
         let page = self.pipeline.rosters().combined(&combination, 0, limit);
@@ -433,7 +434,7 @@ impl Definitions {
             expression: expression_of(&combination),
             sample: profiles
                 .iter()
-                .map(|profile| UserProfile::of(profile, &names))
+                .map(|profile| sight.user(UserProfile::of(profile, &names)))
                 .collect(),
         })
     }

@@ -7,6 +7,7 @@ use ulid::Ulid;
 
 use super::Services;
 use super::history::{self, DecisionView, MergeView};
+use super::sight::Sight;
 use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::facet::{Seen, Statement, Statements};
@@ -147,7 +148,12 @@ impl Explain {
     ///
     /// # Errors
     /// Bad request when it is no id, not found when there is nobody.
-    pub async fn identity_graph(&self, services: &Services, id: &str) -> Result<IdentityGraph, Error> {
+    pub async fn identity_graph(
+        &self,
+        services: &Services,
+        id: &str,
+        sight: Sight,
+    ) -> Result<IdentityGraph, Error> {
         let profile = services.lookup.profile_by_id(id).await?;
         let whole = self.store.whole(&profile).await?;
         let edges = self.store.edges(whole.cookies.keys()).await?;
@@ -158,7 +164,7 @@ impl Explain {
         let (merges, profiles) = self.store.merges_of(profile.id).await?;
         let decisions = self.store.decisions_on(&profiles).await?;
         let parted = self.parted_cookies(&whole, &decisions).await?;
-        Ok(IdentityGraph {
+        Ok(sight.graph(IdentityGraph {
             id: profile.id.to_string(),
             identifiers: identifiers(&profile, &whole),
             edges: edges
@@ -168,14 +174,19 @@ impl Explain {
             cuts: cuts(&whole, &parted),
             merges: history::merges(&self.store, merges).await?,
             decisions: decisions.into_iter().map(DecisionView::from).collect(),
-        })
+        }))
     }
 
     /// Where each value of the person with an id comes from.
     ///
     /// # Errors
     /// Bad request when it is no id, not found when there is nobody.
-    pub async fn provenance(&self, services: &Services, id: &str) -> Result<Vec<FieldView>, Error> {
+    pub async fn provenance(
+        &self,
+        services: &Services,
+        id: &str,
+        sight: Sight,
+    ) -> Result<Vec<FieldView>, Error> {
         let profile = services.lookup.profile_by_id(id).await?;
         let whole = self.store.whole(&profile).await?;
         let stated = || profile.facet.attributes.values().flat_map(Statements::iter);
@@ -194,20 +205,21 @@ impl Explain {
                 survivor: show(stated.survivor()),
                 lost: stated.lost().iter().map(show).collect(),
             });
-        Ok(fields.collect())
+        Ok(fields.map(|field| sight.field(field)).collect())
     }
 
     /// The verbatim row at an address that provenance names.
     ///
     /// # Errors
     /// Bad request when it is no address, not found when there is no such row.
-    pub async fn raw_row(&self, id: &str) -> Result<StoredRow, Error> {
+    pub async fn raw_row(&self, id: &str, sight: Sight) -> Result<StoredRow, Error> {
         let id = id.parse().map_err(|error: crate::domain::record::RawIdError| {
             Error::bad_request("raw", error.to_string())
         })?;
         self.store
             .raw_row(id)
             .await?
+            .map(|stored| sight.raw(stored))
             .ok_or_else(|| Error::not_found("there is no such raw row"))
     }
 

@@ -4,6 +4,7 @@
 use ulid::Ulid;
 
 use super::history::{self, LinkView, MergeView};
+use super::sight::Sight;
 use super::{checked_limit, lookup};
 use crate::domain::Timestamp;
 use crate::domain::conflict::{Refused, Verdict as Became};
@@ -125,15 +126,16 @@ impl Judge {
     ///
     /// # Errors
     /// Bad request when `before` is no merge's id, or the limit is out of range.
-    pub async fn merges(&self, before: Option<&str>, limit: u32) -> Result<MergePage, Error> {
+    pub async fn merges(&self, before: Option<&str>, limit: u32, sight: Sight) -> Result<MergePage, Error> {
         let most = checked_limit(limit, PAGE_MAX)?;
         let before = before.map(|id| merge_id("before", id)).transpose()?;
         let mut merges = self.store.merges(before, limit + 1).await?;
         let has_more = merges.len() > most;
         merges.truncate(most);
         let last = merges.last().map(|merge| merge.id.clone());
+        let shown = history::merges(&self.store, merges).await?.into_iter();
         Ok(MergePage {
-            merges: history::merges(&self.store, merges).await?,
+            merges: shown.map(|merge| sight.merge(merge)).collect(),
             next_cursor: last.filter(|_| has_more),
         })
     }
@@ -148,6 +150,7 @@ impl Judge {
         verdict: &str,
         after: Option<&str>,
         limit: u32,
+        sight: Sight,
     ) -> Result<ConflictPage, Error> {
         let most = checked_limit(limit, PAGE_MAX)?;
         let verdict = parse_verdict(verdict)?;
@@ -158,7 +161,9 @@ impl Judge {
         found.truncate(most);
         let last = found.last().map(cursor);
         Ok(ConflictPage {
-            conflicts: found.into_iter().map(ConflictView::from).collect(),
+            conflicts: (found.into_iter())
+                .map(|stored| sight.conflict(stored.into()))
+                .collect(),
             next_cursor: last.filter(|_| has_more),
         })
     }

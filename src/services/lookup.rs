@@ -1,6 +1,7 @@
 //! Finds people by what they are known by.
 
 use super::cohorts::NameBook;
+use super::sight::Sight;
 use super::view::{self, UserProfile};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::identifier::{Cookie, Email};
@@ -35,28 +36,35 @@ impl Lookup {
     ///
     /// # Errors
     /// Bad request when neither is given or one is no identifier; conflict when both are
-    /// and lead to different people; not found when nobody is known by them.
-    pub async fn user(&self, cookie: Option<&str>, email: Option<&str>) -> Result<UserProfile, Error> {
+    /// and lead to different people; not found when nobody is known by them; forbidden where the
+    /// role may not look people up like this.
+    pub async fn user(
+        &self,
+        cookie: Option<&str>,
+        email: Option<&str>,
+        sight: Sight,
+    ) -> Result<UserProfile, Error> {
+        sight.check_identifier(true)?;
         self.profile(cookie, email)
             .await
-            .map(|profile| UserProfile::of(&profile, &self.names.now()))
+            .map(|profile| sight.user(UserProfile::of(&profile, &self.names.now())))
     }
 
     /// The person with an id, of today or from before a merge.
     ///
     /// # Errors
     /// Bad request when it is no id, not found when there is nobody.
-    pub async fn user_by_id(&self, id: &str) -> Result<UserProfile, Error> {
+    pub async fn user_by_id(&self, id: &str, sight: Sight) -> Result<UserProfile, Error> {
         self.profile_by_id(id)
             .await
-            .map(|profile| UserProfile::of(&profile, &self.names.now()))
+            .map(|profile| sight.user(UserProfile::of(&profile, &self.names.now())))
     }
 
     /// A page of all people, behind the one with the id `after`.
     ///
     /// # Errors
     /// Bad request when `after` is no id.
-    pub async fn users(&self, after: Option<&str>, limit: u32) -> Result<ProfilePage, Error> {
+    pub async fn users(&self, after: Option<&str>, limit: u32, sight: Sight) -> Result<ProfilePage, Error> {
         let after = after.map(|id| parse_id("after", id)).transpose()?;
         let limit = limit.clamp(1, PAGE_MAX);
         let mut profiles = self.store.profiles_after(after, limit + 1).await?;
@@ -65,7 +73,7 @@ impl Lookup {
         let names = self.names.now();
         let profiles = profiles
             .iter()
-            .map(|profile| UserProfile::of(profile, &names))
+            .map(|profile| sight.user(UserProfile::of(profile, &names)))
             .collect();
         Ok(ProfilePage { profiles, has_more })
     }
@@ -74,7 +82,7 @@ impl Lookup {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list_cookies(&self, user: &mut UserProfile) -> Result<(), Error> {
+    pub async fn list_cookies(&self, user: &mut UserProfile, sight: Sight) -> Result<(), Error> {
         if user.cookies.len() < user.cookie_count as usize {
             let profile = self.profile_by_id(&user.id).await?;
             let whole = self.store.whole(&profile).await?;
@@ -82,7 +90,7 @@ impl Lookup {
                 .cookies
                 .iter()
                 .map(|(cookie, node)| (cookie, node.facet.seen));
-            user.cookies = view::cookies(seen);
+            user.cookies = sight.cookies(view::cookies(seen));
         }
         Ok(())
     }

@@ -5,16 +5,18 @@
 //! [`explain`] says why they are one, [`timeline`] what happened to them, [`judgement`] takes
 //! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
-//! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] logs users in, within the [`attempts`] they have;
+//! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
-//! [`doctor`] checks what is stored and mends it, with no server beside it;
+//! [`audit`] keeps who did what; [`backup`] copies everything; [`write_keys`] are what senders prove themselves by; [`privacy`] is what people may ask of whoever keeps their data, [`sight`] how much of them a caller may see; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
 pub mod activation;
 pub mod analytics;
 mod attempts;
+pub mod audit;
 pub mod backfill;
+pub mod backup;
 pub mod classification;
 pub mod cohorts;
 pub mod corrections;
@@ -26,38 +28,49 @@ pub mod history;
 pub mod ingest;
 pub mod interests;
 pub mod judgement;
+pub mod limiter;
 pub mod lookup;
+pub mod privacy;
 pub mod quality;
 pub mod schedule;
 pub mod search;
 pub mod seeds;
+pub mod sight;
 pub mod timeline;
 pub mod transforms;
 pub mod view;
+pub mod write_keys;
 
 use std::sync::Arc;
 
 use crate::activation::sender::SenderError;
-use crate::auth::{PasswordHasher, TokenIssuer};
+use crate::auth::Pseudonyms;
 use crate::domain::error::{Error, ErrorCode};
 use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
+pub use crate::store::inherited;
 use crate::store::{Store, StoreError};
 
 /// What the services are told of the settings.
 pub struct Settings<'a> {
-    /// Logging in.
-    pub login: &'a accounts::Settings,
     /// How records are read.
     pub ingest: &'a crate::ingest::Settings,
     /// What leaves the platform.
     pub activation: &'a crate::activation::Settings,
+    /// Who did what.
+    pub audit: &'a audit::Settings,
+    /// What people may ask, and who may see what of them.
+    pub privacy: &'a privacy::Settings,
 }
 
 /// All services, as the skins hold them.
 pub struct Services {
     /// Takes payloads.
     pub ingest: Arc<ingest::Ingest>,
+    /// Takes events, a few at once.
+    pub events: ingest::events::Events,
+    /// What senders prove themselves by.
+    pub write_keys: write_keys::WriteKeys,
     /// Finds people.
     pub lookup: lookup::Lookup,
     /// Says why they are one.
@@ -76,14 +89,24 @@ pub struct Services {
     pub definitions: Arc<definitions::Definitions>,
     /// What becomes of people after a change.
     pub backfills: Arc<backfill::Backfills>,
-    /// Logs users in.
-    pub accounts: accounts::Accounts,
+    /// Knows who calls.
+    pub accounts: Arc<accounts::Accounts>,
     /// Finds by what is half typed, misspelt or alike.
     pub search: search::Search,
     /// What leaves the platform.
     pub activation: activation::Activation,
     /// Says how the platform fares.
     pub analytics: analytics::Analytics,
+    /// Makes backups.
+    pub backups: backup::Backups,
+    /// Keeps who did what.
+    pub audit: audit::Audit,
+    /// Does what people may ask of whoever keeps their data.
+    pub privacy: Arc<privacy::Privacy>,
+    /// How much of people each role may see.
+    pub sights: sight::Sights,
+    /// Stand for identifiers where these may not stand.
+    pub pseudonyms: Arc<Pseudonyms>,
     /// Runs as long as this does.
     _schedule: schedule::Schedule,
     store: Store,
@@ -99,8 +122,8 @@ impl Services {
     pub fn new(
         store: &Store,
         pipeline: &Pipeline,
-        hasher: PasswordHasher,
-        issuer: TokenIssuer,
+        accounts: Arc<accounts::Accounts>,
+        pseudonyms: Arc<Pseudonyms>,
         settings: &Settings<'_>,
         index: search::OpenIndex,
     ) -> Result<Arc<Self>, SenderError> {
@@ -108,8 +131,15 @@ impl Services {
         let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
         let backfills = backfill::Backfills::start(store, pipeline, &definitions);
         let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
+        let ingest = ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest);
+        let search = search::Search::new(store.clone(), pipeline, names.clone(), index);
+        let kept = settings.activation.deliveries_kept_max;
+        let retention = &settings.privacy.retention;
+        let privacy = privacy::Privacy::start(store, pipeline, &names, search.purger(), kept, retention);
         Ok(Arc::new(Self {
-            ingest: ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest),
+            events: ingest::events::Events::start(&ingest, &settings.ingest.segment),
+            ingest,
+            write_keys: write_keys::WriteKeys::start(store.clone()),
             lookup: lookup::Lookup::new(store.clone(), names.clone()),
             explain: explain::Explain::new(store.clone()),
             timeline: timeline::Timeline::new(store.clone()),
@@ -123,10 +153,15 @@ impl Services {
             ),
             backfills,
             definitions,
+            backups: backup::Backups::new(store.clone()),
+            audit: audit::Audit::start(store, Arc::clone(&pseudonyms), settings.audit),
+            privacy,
+            sights: sight::Sights::new(&settings.privacy.mask),
+            pseudonyms,
             _schedule: schedule::Schedule::start(store, pipeline),
-            search: search::Search::new(store.clone(), pipeline, names.clone(), index),
+            search,
             classification: classification::Classification::new(pipeline.clone(), names),
-            accounts: accounts::Accounts::new(store.clone(), hasher, issuer, settings.login),
+            accounts,
             activation,
             analytics: analytics::Analytics::new(store.clone(), pipeline.clone()),
             store: store.clone(),
@@ -137,7 +172,11 @@ impl Services {
     /// Takes no more records, notes how far each webhook is, and leaves the search index equal to
     /// the store.
     pub async fn stop(&self) {
+        if let Err(error) = self.write_keys.finish().await {
+            tracing::warn!(%error, "the last use of write keys was not noted");
+        }
         self.activation.finish().await;
+        self.audit.finish().await;
         self.pipeline.stop().await;
         self.search.finish().await;
     }
@@ -182,7 +221,11 @@ impl From<Objection> for Error {
     fn from(objection: Objection) -> Self {
         let code = match objection {
             Objection::Nobody | Objection::NotLinked => ErrorCode::NotFound,
-            Objection::Undone | Objection::NothingLeft | Objection::NoLink => ErrorCode::Conflict,
+            Objection::Undone
+            | Objection::NothingLeft
+            | Objection::NoLink
+            | Objection::Different
+            | Objection::Seen => ErrorCode::Conflict,
         };
         Self::new(code, objection.to_string())
     }

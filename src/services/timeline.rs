@@ -7,6 +7,7 @@ use ulid::Ulid;
 
 use super::Services;
 use super::history::{self, DecisionView, MergeView};
+use super::sight::Sight;
 use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::identifier::Cookie;
@@ -176,6 +177,7 @@ impl Timeline {
         id: &str,
         before: Option<&str>,
         limit: u32,
+        sight: Sight,
     ) -> Result<Page, Error> {
         let limit = super::checked_limit(limit, PAGE_MAX)?;
         let before: Option<Place> = before.map(str::parse).transpose()?;
@@ -190,8 +192,12 @@ impl Timeline {
         let has_more = known.len() > limit;
         known.truncate(limit);
         let last = known.last().map(|(place, _)| place.to_string());
+        let shown = self.read(known).await?.into_iter().map(|entry| Entry {
+            event: sight.event(entry.event),
+            ..entry
+        });
         Ok(Page {
-            entries: self.read(known).await?,
+            entries: shown.collect(),
             next_cursor: last.filter(|_| has_more),
         })
     }

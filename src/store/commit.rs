@@ -10,12 +10,14 @@ use super::batches::{BatchRow, MessageRow};
 use super::conflicts::{ConflictRow, conflict_id, conflict_of};
 use super::decisions::{DecisionRow, merge_id};
 use super::due::{DueRow, due_id};
+use super::erasures::Removal;
 use super::feed::{ADD_BLOCK, FeedRow};
 use super::journal::{Journal, KeyRow};
 use super::raw::PackedBlock;
 use super::rejects::Refusals;
 use super::rows::{self, CookieRow, EmailRow, ProfileRow};
 use super::sightings::{EmailSighting, EmailSightingRow, SightingRow};
+use super::suppressions::suppression_id;
 use super::tally::{self, TallyRow};
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
@@ -23,7 +25,7 @@ use crate::domain::change::Transition;
 use crate::domain::conflict::Conflict;
 use crate::domain::decision::{Decision, DecisionKind};
 use crate::domain::fact::Fact;
-use crate::domain::feed::happenings;
+use crate::domain::feed::{Happening, happenings};
 use crate::domain::graph::{Edge, Merge, Plan, Redirect};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
@@ -45,6 +47,13 @@ const NUMBER_TRIES: u32 = 5;
 const REVISIONS: &str = "
     IF array::sort((SELECT VALUE rev FROM $expected_profiles)) != $expected_revisions {
         THROW 'Transaction conflict: a profile has changed since it was read'
+    };
+";
+
+/// The same of somebody who must not be taken in.
+const UNSUPPRESSED: &str = "
+    IF array::len((SELECT VALUE id FROM $guarded)) > 0 {
+        THROW 'Transaction conflict: somebody was suppressed meanwhile'
     };
 ";
 
@@ -120,6 +129,10 @@ pub struct Commit {
     pub decision: Option<Decision>,
     /// The merges that it takes apart.
     pub undone_merges: Vec<String>,
+    /// Somebody whom it takes out.
+    pub removal: Option<Box<Removal>>,
+    /// Pseudonyms of identifiers that are new: none of them may have been suppressed meanwhile.
+    pub guarded: Vec<String>,
     /// The segmented stage.
     pub transitions: Vec<Transition>,
     /// Who is to be looked at again.
@@ -160,7 +173,9 @@ impl Store {
     /// [`StoreError::Conflict`] when another writer changed what the plan rests on, and
     /// [`StoreError::TooLarge`] when the engine could not hold it; then nothing was written.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let happenings = happenings(&commit.plan, &commit.transitions);
+        let mut happenings = happenings(&commit.plan, &commit.transitions);
+        let removed = commit.removal.as_ref().and_then(|removal| removal.profile);
+        happenings.extend(removed.map(|(profile, _)| Happening::Deleted { profile }));
         let block = (!happenings.is_empty())
             .then(|| FeedRow::new(commit.at, &happenings))
             .transpose()?;
@@ -181,7 +196,11 @@ impl Store {
             "INSERT INTO email_sighting $email_sightings RETURN NONE;",
             sightings,
         );
-        statements.write_plan(&commit.plan, commit.at)?;
+        statements.expect_unsuppressed(&commit.guarded);
+        statements.write_plan(&commit.plan, removed, commit.at)?;
+        if let Some(removal) = &commit.removal {
+            statements.write_removal(removal)?;
+        }
         let conflicts = commit.plan.conflicts.iter().chain(&commit.conflicts);
         statements.over(
             "conflicts",
@@ -248,8 +267,8 @@ impl Store {
 
 /// The statements of one transaction. Their texts are constants; whatever varies is bound.
 #[derive(Clone, Default)]
-struct Statements {
-    text: String,
+pub(super) struct Statements {
+    pub(super) text: String,
     parameters: Variables,
     /// Of the texts that can grow long: raw rows, rejects and documents.
     bytes: usize,
@@ -257,7 +276,12 @@ struct Statements {
 
 impl Statements {
     /// Adds a statement over `rows`, bound as `name`; nothing if there are none.
-    fn over<T: SurrealValue>(&mut self, name: &'static str, statement: &'static str, rows: Vec<T>) {
+    pub(super) fn over<T: SurrealValue>(
+        &mut self,
+        name: &'static str,
+        statement: &'static str,
+        rows: Vec<T>,
+    ) {
         if !rows.is_empty() {
             self.text.push_str(statement);
             self.parameters.insert(name, rows);
@@ -329,9 +353,18 @@ impl Statements {
         );
     }
 
+    /// Ends the transaction where somebody who is new was suppressed meanwhile, by another server.
+    fn expect_unsuppressed(&mut self, pseudonyms: &[String]) {
+        if !pseudonyms.is_empty() {
+            self.text.push_str(UNSUPPRESSED);
+            let ids: Vec<RecordId> = pseudonyms.iter().map(|text| suppression_id(text)).collect();
+            self.parameters.insert("guarded", ids);
+        }
+    }
+
     /// Ends the transaction where a profile is not as it was read. A revision only ever rises, so
     /// that one of many did is seen in their sorted list as well as in each by itself.
-    fn expect_revisions(&mut self, plan: &Plan) {
+    fn expect_revisions(&mut self, plan: &Plan, removed: Option<(ProfileId, u32)>) {
         let written = (plan.profiles.iter())
             .filter(|(_, write)| !write.new)
             .map(|(id, write)| (*id, write.record.rev - 1));
@@ -340,6 +373,7 @@ impl Statements {
         let (ids, mut revisions): (Vec<RecordId>, Vec<u32>) = written
             .chain(absorbed)
             .chain(led_elsewhere)
+            .chain(removed)
             .map(|(id, rev)| (rows::profile_id(id), rev))
             .unzip();
         if !ids.is_empty() {
@@ -350,8 +384,13 @@ impl Statements {
         }
     }
 
-    fn write_plan(&mut self, plan: &Plan, at: Timestamp) -> Result<(), StoreError> {
-        self.expect_revisions(plan);
+    fn write_plan(
+        &mut self,
+        plan: &Plan,
+        removed: Option<(ProfileId, u32)>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.expect_revisions(plan, removed);
         let (mut new, mut known) = (Vec::new(), Vec::new());
         for (cookie, write) in &plan.cookies {
             let rows = if write.new { &mut new } else { &mut known };

@@ -152,6 +152,19 @@ impl Store {
         found.into_iter().map(ConflictRow::into_domain).collect()
     }
 
+    /// The conflicts with these ids; those that are not there are left out.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn conflicts_with(&self, ids: &[String]) -> Result<Vec<StoredConflict>, StoreError> {
+        let ids: Vec<RecordId> = ids.iter().map(|id| conflict_id(id)).collect();
+        let parameters = bind([("ids", ids.into_value())]);
+        let found: Vec<ConflictRow> = self
+            .select("read conflicts", "SELECT * FROM $ids", parameters)
+            .await?;
+        found.into_iter().map(ConflictRow::into_domain).collect()
+    }
+
     /// One conflict; none if there is no such.
     ///
     /// # Errors

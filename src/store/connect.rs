@@ -15,7 +15,7 @@ use surrealdb_core::kvs::Datastore;
 use tokio::time::timeout;
 
 use super::transaction::{PAUSES, is_conflict};
-use super::{Store, StoreError, log, migrations};
+use super::{Store, StoreError, compact, log, migrations};
 
 /// Namespace and database that hold the platform's records.
 const NAMESPACE: &str = "cdp";
@@ -73,7 +73,8 @@ impl Default for Settings {
 
 /// One connection, shared: a clone of the SDK's client would open a session of its own.
 pub(super) enum Connection {
-    Embedded(Surreal<Db>),
+    /// The engine itself beside its client, for what no query can do.
+    Embedded(Surreal<Db>, Arc<Datastore>),
     Remote(Surreal<Any>),
 }
 
@@ -84,7 +85,7 @@ impl Connection {
         variables: Variables,
     ) -> Result<IndexedResults, surrealdb::Error> {
         match self {
-            Self::Embedded(client) => client.query(text).bind(variables).await,
+            Self::Embedded(client, _) => client.query(text).bind(variables).await,
             Self::Remote(client) => {
                 let answer = client.query(text).bind(variables).into_future();
                 timeout(ANSWER_MAX, answer)
@@ -119,7 +120,8 @@ impl Store {
         let connection = if is_remote {
             Connection::Remote(open_remote(settings).await.map_err(failed)?)
         } else {
-            Connection::Embedded(open_embedded(settings).await.map_err(failed)?)
+            let (client, engine) = open_embedded(settings).await.map_err(failed)?;
+            Connection::Embedded(client, engine)
         };
         // Half, since keys, links and the engine's own marks come on top of what is counted.
         let transaction_bytes_max =
@@ -168,10 +170,24 @@ async fn use_database(client: &Surreal<Any>) -> Result<(), surrealdb::Error> {
 /// Builds the engine here instead of letting the SDK do it, because only so can its memory
 /// be bounded: the SDK passes no configuration on, and an embedded engine reads no
 /// environment.
-async fn open_embedded(settings: &Settings) -> Result<Surreal<Db>, OpenError> {
+async fn open_embedded(settings: &Settings) -> Result<(Surreal<Db>, Arc<Datastore>), OpenError> {
     if let Some(folder) = settings.folder() {
+        compact::settle(folder)?;
         log::seal(folder)?;
     }
+    // The version must be stamped before anything else is written, so the maintenance
+    // tasks are started by hand, last.
+    let datastore = engine(settings).await?;
+    datastore.check_version().await?;
+    datastore.bootstrap().await?;
+    datastore.start_maintenance_tasks();
+    let client = Surreal::<Db>::unstable_from_datastore(Arc::clone(&datastore), None).await?;
+    client.use_ns(NAMESPACE).use_db(DATABASE).await?;
+    Ok((client, datastore))
+}
+
+/// The engine over a store's files, of which it has read nothing yet.
+pub(super) async fn engine(settings: &Settings) -> Result<Arc<Datastore>, OpenError> {
     let config = ConfigMap::empty()
         .with_key_value(
             "surrealkv_block_cache_capacity",
@@ -182,19 +198,12 @@ async fn open_embedded(settings: &Settings) -> Result<Surreal<Db>, OpenError> {
             "surrealkv_max_memtable_size",
             (settings.write_buffer_mib * MIB).to_string(),
         );
-    // The version must be stamped before anything else is written, so the maintenance
-    // tasks are started by hand, last.
     let datastore = Datastore::builder()
         .with_config(config)
         .without_maintenance_tasks()
         .build_with_path(&settings.url)
         .await?;
-    datastore.check_version().await?;
-    datastore.bootstrap().await?;
-    datastore.start_maintenance_tasks();
-    let client = Surreal::<Db>::unstable_from_datastore(datastore, None).await?;
-    client.use_ns(NAMESPACE).use_db(DATABASE).await?;
-    Ok(client)
+    Ok(datastore)
 }
 
 /// The connection string as it may be shown: whatever stands before an `@` is left out.

@@ -107,7 +107,7 @@ impl DecisionRow {
     pub(super) fn new(decision: &Decision, at: Timestamp) -> Self {
         let link = |(cookie, email): &(Cookie, Email)| vec![cookie.to_string(), email.to_string()];
         Self {
-            id: RecordId::new("decision", Ulid::new().to_string()),
+            id: decision_id(&Ulid::new().to_string()),
             kind: decision.kind.name().to_owned(),
             profiles: decision.profiles.iter().map(|id| rows::profile_id(*id)).collect(),
             links: decision.links.iter().map(link).collect(),
@@ -144,6 +144,10 @@ impl DecisionRow {
             at: self.at,
         })
     }
+}
+
+pub(super) fn decision_id(id: &str) -> RecordId {
+    RecordId::new("decision", id)
 }
 
 pub(super) fn merge_id(id: &str) -> RecordId {
@@ -270,6 +274,32 @@ impl Store {
         let mut merges = self.merges_where(ABSORBED, &[absorbed]).await?;
         merges.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(merges)
+    }
+
+    /// The decisions with these ids, in their order; those that are not there are left out.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn decisions(&self, ids: &[String]) -> Result<Vec<StoredDecision>, StoreError> {
+        let ids: Vec<RecordId> = ids.iter().map(|id| decision_id(id)).collect();
+        let parameters = bind([("ids", ids.into_value())]);
+        let found: Vec<DecisionRow> = self
+            .select("read decisions", "SELECT * FROM $ids", parameters)
+            .await?;
+        found.into_iter().map(DecisionRow::into_domain).collect()
+    }
+
+    /// The merges with these ids, in their order; those that are not there are left out.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn merges_with(&self, ids: &[String]) -> Result<Vec<StoredMerge>, StoreError> {
+        let ids: Vec<RecordId> = ids.iter().map(|id| merge_id(id)).collect();
+        let parameters = bind([("ids", ids.into_value())]);
+        let found: Vec<MergeRow> = self
+            .select("read merges", "SELECT * FROM $ids", parameters)
+            .await?;
+        found.into_iter().map(MergeRow::into_domain).collect()
     }
 
     /// The decisions that touched any of these profiles, oldest first. All decisions are looked

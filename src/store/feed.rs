@@ -2,6 +2,7 @@
 //! transaction, numbered without a gap. One record a commit and not one an event, so that a
 //! thousand rows cost one write.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,9 @@ enum HappeningDoc {
     /// The same.
     #[serde(rename = "l")]
     Left(String, u32, ReasonDoc),
+    /// Who was erased.
+    #[serde(rename = "d")]
+    Deleted(u32),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -206,6 +210,44 @@ impl Store {
         Ok(old == end - begin && end < newest)
     }
 
+    /// Says of these people, in some blocks from before a moment, no more than that they were
+    /// erased; in how many events.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another search changed one of them meanwhile.
+    pub async fn forget_in_feed(
+        &self,
+        from: u64,
+        to: u64,
+        erased: &BTreeSet<ProfileId>,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let parameters = bind([("from", from.into_value()), ("to", to.into_value())]);
+        let text = "SELECT * FROM type::record('feed', $from..$to)";
+        let found: Vec<FeedRow> = self
+            .select("looked for somebody in the feed", text, parameters)
+            .await?;
+        let mut events = 0;
+        for row in found.into_iter().filter(|row| row.at < before) {
+            let old = row.happenings.clone();
+            let mut block = row.into_domain()?;
+            let mut changed = 0;
+            for happening in &mut block.happenings {
+                if let Some(left) = happening.without(erased) {
+                    *happening = left;
+                    changed += 1;
+                }
+            }
+            if changed > 0 {
+                let new = FeedRow::new(block.at, &block.happenings)?.happenings;
+                let fields = (block_id(block.number), "happenings");
+                self.replace_bytes(fields, old, new).await?;
+                events += changed;
+            }
+        }
+        Ok(events)
+    }
+
     /// The number of the next block, by the store.
     pub(super) async fn next_feed_number(&self) -> Result<u64, StoreError> {
         Ok(self.feed_extent().await?.newest + 1)
@@ -241,6 +283,7 @@ impl From<&Happening> for HappeningDoc {
         match happening {
             Happening::Changed { profile, rev, is_new } => Self::Changed(profile.0, *rev, *is_new),
             Happening::Merged { absorbed, survivor } => Self::Merged(absorbed.0, survivor.0),
+            Happening::Deleted { profile } => Self::Deleted(profile.0),
             Happening::Moved {
                 cohort,
                 profile,
@@ -278,6 +321,9 @@ impl From<HappeningDoc> for Happening {
             },
             HappeningDoc::Entered(cohort, profile, why) => moved(&cohort, profile, true, why),
             HappeningDoc::Left(cohort, profile, why) => moved(&cohort, profile, false, why),
+            HappeningDoc::Deleted(profile) => Self::Deleted {
+                profile: ProfileId(profile),
+            },
         }
     }
 }
@@ -311,6 +357,9 @@ mod tests {
             moved(true, interests),
             moved(false, rule),
             moved(true, None),
+            Happening::Deleted {
+                profile: ProfileId(3),
+            },
         ] {
             assert_eq!(
                 read_happening(&write_happening(&happening).unwrap()).unwrap(),

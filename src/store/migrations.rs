@@ -39,6 +39,20 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../schema/store/008_activation.surql"),
     ),
     ("009_tally", include_str!("../../schema/store/009_tally.surql")),
+    (
+        "010_secrets",
+        include_str!("../../schema/store/010_secrets.surql"),
+    ),
+    ("011_auth", include_str!("../../schema/store/011_auth.surql")),
+    (
+        "012_privacy",
+        include_str!("../../schema/store/012_privacy.surql"),
+    ),
+    (
+        "013_write_keys",
+        include_str!("../../schema/store/013_write_keys.surql"),
+    ),
+    ("014_audit", include_str!("../../schema/store/014_audit.surql")),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

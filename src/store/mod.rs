@@ -2,25 +2,32 @@
 //! on and applies plans in one transaction; it never decides.
 //!
 //! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`]
-//! tells a conflict from a failure, [`commit`] writes what one chunk changes, [`journal`] says
+//! tells a conflict from a failure, [`compact`] writes its files anew, [`commit`] writes what one chunk changes, [`journal`] says
 //! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where
 //! that is sent, [`spool`] holds payloads that wait, [`graph`] reads the identity
 //! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
-//! record each. [`rows`] are the twins of the domain's types as records hold them.
+//! record each. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is
+//! taken in. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
+mod audit;
+pub mod backup;
 pub mod batches;
 pub mod cohorts;
 pub mod commit;
+pub mod compact;
 pub mod conflicts;
 pub mod connect;
 mod corrections;
+mod count;
 pub mod decisions;
 mod due;
+pub mod erasures;
 pub mod feed;
 pub mod graph;
 pub mod interests;
 pub mod journal;
+pub mod keys;
 mod log;
 pub mod members;
 mod migrations;
@@ -30,16 +37,21 @@ pub mod raw;
 pub mod rejects;
 pub mod repair;
 mod rows;
+mod secrets;
+pub mod sessions;
 pub mod sightings;
 pub mod spool;
+pub mod suppressions;
 pub mod survey;
 mod tally;
 mod transaction;
 pub mod webhooks;
+pub mod write_keys;
 
 use std::sync::Arc;
 
 pub use connect::Settings;
+pub use count::{counted, inherited};
 
 /// A handle to the store; clones share one connection.
 #[derive(Clone)]
@@ -104,6 +116,18 @@ pub enum StoreError {
         #[source]
         source: Box<surrealdb::Error>,
     },
+    /// The engine's keys can't be copied.
+    #[error("the store failed while it {doing}")]
+    Copy {
+        /// What was copied where.
+        doing: &'static str,
+        /// The engine's own words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What only an embedded store can do.
+    #[error("a SurrealDB server is backed up by its own means")]
+    NotEmbedded,
     /// A record does not hold what its table holds.
     #[error("a record can't be read: {0}")]
     Corrupt(String),

@@ -59,14 +59,6 @@ impl PackedBlock {
     /// # Errors
     /// When they can't be compressed, which no input is known to cause.
     pub fn pack(id: Ulid, origin: &Origin, rows: &[RawRow]) -> Result<Self, StoreError> {
-        let texts: Vec<(u64, u64, &str)> = rows
-            .iter()
-            .map(|row| (row.number, row.line, row.verbatim.as_str()))
-            .collect();
-        let corrupt =
-            |error: &dyn std::error::Error| StoreError::Corrupt(format!("rows can't be packed: {error}"));
-        let text = serde_json::to_vec(&texts).map_err(|error| corrupt(&error))?;
-        let packed = zstd::encode_all(text.as_slice(), COMPRESSION_LEVEL).map_err(|error| corrupt(&error))?;
         Ok(Self {
             id: block_id(id),
             batch: origin.batch.to_string(),
@@ -74,7 +66,7 @@ impl PackedBlock {
             content_type: origin.content_type.clone(),
             received_at: origin.received_at,
             count: u32::try_from(rows.len()).unwrap_or(u32::MAX),
-            rows: packed.into(),
+            rows: pack(rows)?,
         })
     }
 
@@ -82,6 +74,33 @@ impl PackedBlock {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.rows.len()
+    }
+
+    /// The same block with some of its rows emptied: their places stay, so that the addresses of
+    /// the others do.
+    ///
+    /// # Errors
+    /// When it can't be unpacked, or packed again.
+    pub fn without(&self, emptied: &BTreeSet<u16>) -> Result<Self, StoreError> {
+        let mut rows = self.unpack()?;
+        for (row, place) in rows.iter_mut().zip(0_u16..) {
+            if emptied.contains(&place) {
+                row.verbatim = String::new();
+            }
+        }
+        Ok(Self {
+            rows: pack(&rows)?,
+            ..self.clone()
+        })
+    }
+
+    /// The number and line of each row, in order.
+    ///
+    /// # Errors
+    /// When it can't be unpacked.
+    pub fn places(&self) -> Result<Vec<(u64, u64)>, StoreError> {
+        let rows = self.unpack()?;
+        Ok(rows.into_iter().map(|row| (row.number, row.line)).collect())
     }
 
     fn unpack(&self) -> Result<Vec<RawRow>, StoreError> {
@@ -96,6 +115,18 @@ impl PackedBlock {
         };
         Ok(rows.into_iter().map(row).collect())
     }
+}
+
+fn pack(rows: &[RawRow]) -> Result<Bytes, StoreError> {
+    let texts: Vec<(u64, u64, &str)> = rows
+        .iter()
+        .map(|row| (row.number, row.line, row.verbatim.as_str()))
+        .collect();
+    let corrupt =
+        |error: &dyn std::error::Error| StoreError::Corrupt(format!("rows can't be packed: {error}"));
+    let text = serde_json::to_vec(&texts).map_err(|error| corrupt(&error))?;
+    let packed = zstd::encode_all(text.as_slice(), COMPRESSION_LEVEL).map_err(|error| corrupt(&error))?;
+    Ok(packed.into())
 }
 
 impl Store {
@@ -168,6 +199,77 @@ impl Store {
             );
         }
         Ok(found)
+    }
+
+    /// The blocks that arrived in a stretch of time, from one millisecond up to before another;
+    /// none if there are more than `most`.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn raw_blocks_between(
+        &self,
+        from_ms: u64,
+        to_ms: u64,
+        most: usize,
+    ) -> Result<Option<Vec<Ulid>>, StoreError> {
+        let parameters = bind([
+            ("from", Ulid::from_parts(from_ms, 0).to_string().into_value()),
+            ("to", Ulid::from_parts(to_ms, 0).to_string().into_value()),
+            ("most", most.saturating_add(1).into_value()),
+        ]);
+        let text = "SELECT VALUE id FROM type::record('raw', $from..$to) LIMIT $most";
+        let found: Vec<RecordId> = self
+            .select("read the ids of raw blocks", text, parameters)
+            .await?;
+        if found.len() > most {
+            return Ok(None);
+        }
+        found
+            .iter()
+            .map(rows::ulid_key)
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    /// Empties rows of a block; how many of them were not empty before.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when another search changed the block meanwhile.
+    pub async fn empty_raw_rows(
+        &self,
+        block: Ulid,
+        is_to_go: impl Fn(RawId, &RawRow) -> bool,
+    ) -> Result<u64, StoreError> {
+        let parameters = bind([("id", block_id(block).into_value())]);
+        let found: Vec<PackedBlock> = self
+            .select("read a raw block", "SELECT * FROM $id", parameters)
+            .await?;
+        let Some(packed) = found.into_iter().next() else {
+            return Ok(0);
+        };
+        let rows = packed.unpack()?;
+        let emptied: BTreeSet<u16> = (0_u16..)
+            .zip(&rows)
+            .filter(|(place, row)| !row.verbatim.is_empty() && is_to_go(RawId { block, row: *place }, row))
+            .map(|(place, _)| place)
+            .collect();
+        if !emptied.is_empty() {
+            let new = packed.without(&emptied)?.rows;
+            self.replace_bytes((packed.id, "rows"), packed.rows, new).await?;
+        }
+        Ok(emptied.len() as u64)
+    }
+
+    /// The rows of a block that are wanted.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn raw_rows_of(
+        &self,
+        block: Ulid,
+        is_wanted: impl Fn(RawId, &RawRow) -> bool,
+    ) -> Result<BTreeMap<RawId, StoredRow>, StoreError> {
+        self.rows_of_blocks(vec![block_id(block)], is_wanted).await
     }
 
     /// Where the rows of these blocks come from; blocks that are not there are left out.

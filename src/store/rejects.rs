@@ -206,6 +206,49 @@ impl Store {
         found.into_iter().map(RejectRow::into_domain).collect()
     }
 
+    /// The rejects of batches that arrived in a stretch of time, from one millisecond up to before
+    /// another, each with its batch; none if there are more than `most`.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn rejects_between(
+        &self,
+        from_ms: u64,
+        to_ms: u64,
+        most: usize,
+    ) -> Result<Option<Vec<(Ulid, StoredReject)>>, StoreError> {
+        let parameters = bind([
+            ("from", Ulid::from_parts(from_ms, 0).to_string().into_value()),
+            ("to", Ulid::from_parts(to_ms, 0).to_string().into_value()),
+            ("most", most.saturating_add(1).into_value()),
+        ]);
+        let text = "SELECT * FROM reject:[$from]..[$to] LIMIT $most";
+        let found: Vec<RejectRow> = self.select("read rejects", text, parameters).await?;
+        if found.len() > most {
+            return Ok(None);
+        }
+        let read = |row: RejectRow| Ok((batch_of(&row.id)?, row.into_domain()?));
+        found
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, StoreError>>()
+            .map(Some)
+    }
+
+    /// Forgets refused rows, each by its batch and its number.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn drop_rejects(&self, rows: &[(Ulid, u64)]) -> Result<(), StoreError> {
+        let ids: Vec<RecordId> = rows
+            .iter()
+            .map(|(batch, number)| reject_id(*batch, *number))
+            .collect();
+        let parameters = bind([("ids", ids.into_value())]);
+        self.run_again("dropped rejects", "DELETE $ids RETURN NONE", parameters)
+            .await
+    }
+
     /// Forgets that a row was refused, since the batch is carried on from there.
     ///
     /// # Errors
@@ -215,6 +258,16 @@ impl Store {
         self.run_again("forgot a reject", "DELETE $id RETURN NONE", parameters)
             .await
     }
+}
+
+fn batch_of(id: &RecordId) -> Result<Ulid, StoreError> {
+    let batch = match &id.key {
+        RecordIdKey::Array(parts) => parts.first().cloned().map(String::from_value),
+        _ => None,
+    };
+    let batch = batch.and_then(Result::ok);
+    let batch = batch.and_then(|text| Ulid::from_string(&text).ok());
+    batch.ok_or_else(|| StoreError::Corrupt("a reject's key has no batch".to_owned()))
 }
 
 fn reject_id(batch: Ulid, row: u64) -> RecordId {

@@ -46,7 +46,7 @@ impl EmailSightingRow {
             .map(|(row, cookie)| (*row, cookie.to_string()))
             .unzip();
         Self {
-            id: RecordId::new("email_sighting", key(sighting.email.as_str(), sighting.block)),
+            id: email_sighting_id(sighting),
             rows,
             cookies,
         }
@@ -64,6 +64,10 @@ impl EmailSightingRow {
                 .collect::<Result<_, StoreError>>()?,
         })
     }
+}
+
+pub(super) fn email_sighting_id(sighting: &EmailSighting) -> RecordId {
+    RecordId::new("email_sighting", key(sighting.email.as_str(), sighting.block))
 }
 
 fn key(identifier: &str, block: Ulid) -> Array {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use surrealdb::IndexedResults;
-use surrealdb::types::{AlreadyExistsError, QueryError, SurrealValue, Value, Variables};
+use surrealdb::types::{AlreadyExistsError, Bytes, QueryError, RecordId, SurrealValue, Value, Variables};
 
 use super::connect::no_answer;
+use super::count;
 use super::{Store, StoreError};
 
 /// What is said when a write rests on a stale read: by the engine of a key that it found newer,
@@ -77,6 +78,7 @@ impl Store {
         text: &str,
         variables: Variables,
     ) -> Result<IndexedResults, StoreError> {
+        count::note();
         let mut results = self
             .connection
             .query(text, variables)
@@ -86,6 +88,30 @@ impl Store {
             None => Ok(results),
             Some(error) => Err(told(doing, error)),
         }
+    }
+
+    /// Writes a field of a record anew, if it still is as it was read: `rows` of a raw block, or
+    /// `happenings` of one of the feed.
+    pub(super) async fn replace_bytes(
+        &self,
+        (id, field): (RecordId, &'static str),
+        old: Bytes,
+        new: Bytes,
+    ) -> Result<(), StoreError> {
+        let text = match field {
+            "rows" => "UPDATE $id SET rows = $new WHERE rows = $old RETURN VALUE id",
+            _ => "UPDATE $id SET happenings = $new WHERE happenings = $old RETURN VALUE id",
+        };
+        let parameters = bind([
+            ("id", id.into_value()),
+            ("old", old.into_value()),
+            ("new", new.into_value()),
+        ]);
+        let written: Vec<RecordId> = self.select("emptied a part of a block", text, parameters).await?;
+        if written.is_empty() {
+            return Err(StoreError::Conflict);
+        }
+        Ok(())
     }
 
     /// Asks the engine for nothing, to see whether it answers.

@@ -2,6 +2,8 @@
 //! far it is together with what was delivered, in one transaction, and only while it is still
 //! theirs and as they know it.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
@@ -14,6 +16,7 @@ use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::cohort::CohortSlug;
 use crate::domain::feed::{Cursor, Event, EventKind, Filter};
+use crate::domain::profile::ProfileId;
 use crate::domain::webhook::{Definition, Delivery, SigningSecret, Standing, Webhook};
 
 /// For so long a webhook is nobody else's after its server last noted how far it is.
@@ -294,6 +297,36 @@ impl Store {
         let text = "SELECT * FROM delivery:[$webhook, $from]..[$webhook, $to]";
         let found: Vec<DeliveryRow> = self.select("read deliveries", text, parameters).await?;
         found.into_iter().map(DeliveryRow::into_domain).collect()
+    }
+
+    /// Says of these people, in some deliveries of a webhook from before a moment, no more than
+    /// that they were erased; in how many.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn forget_in_deliveries(
+        &self,
+        id: Ulid,
+        numbers: Range<u64>,
+        erased: &BTreeSet<ProfileId>,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let found = self.deliveries(id, numbers.start, numbers.end).await?;
+        let mut changed = 0;
+        for delivery in found.into_iter().filter(|delivery| delivery.event.at < before) {
+            let Some(left) = delivery.event.happening.without(erased) else {
+                continue;
+            };
+            let parameters = bind([
+                ("id", delivery_id(id, delivery.number).into_value()),
+                ("happening", write_happening(&left)?.into_value()),
+            ]);
+            let text = "UPDATE $id SET happening = $happening, error = NONE RETURN NONE";
+            self.run_again("forgot somebody in a delivery", text, parameters)
+                .await?;
+            changed += 1;
+        }
+        Ok(changed)
     }
 
     /// Drops some deliveries of a webhook by their numbers.

@@ -7,7 +7,7 @@ use cdp::api::error::{ApiError, after_panic, as_response};
 use cdp::domain::error::Error;
 use cdp::domain::role::Role;
 use chrono::Utc;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::Algorithm;
 use poem::endpoint::make;
 use poem::http::{Method, StatusCode};
 use poem::middleware::CatchPanic;
@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::answer::Answer;
 use crate::support::app::{TestApp, config};
+use crate::support::forger::{self, Forger};
 use crate::support::server;
 
 async fn send(app: &TestApp, media_type: &str, body: impl Into<Body>) -> Answer {
@@ -672,34 +673,20 @@ async fn a_body_of_the_wrong_shape_is_told_in_json() {
     }
 }
 
-/// A secret of the test's own, to forge with and without it.
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
-
 /// The header `{"alg":"none","typ":"JWT"}`.
 const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
 
-fn forged(secret: &str, algorithm: Algorithm, claims: &Value) -> String {
-    jsonwebtoken::encode(
-        &Header::new(algorithm),
-        claims,
-        &EncodingKey::from_secret(secret.as_bytes()),
-    )
-    .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_proves_nothing_opens_nothing() {
-    let mut config = config();
-    config.auth.jwt_secret = Some(SECRET.into());
-    let app = TestApp::with(&config).await;
-    let now = Utc::now().timestamp();
-    let good = json!({ "iss": "cdp", "aud": "cdp-api", "sub": "ann", "role": "admin", "iat": now, "exp": now + 600 });
+    let app = TestApp::with(&forger::config()).await;
+    let forger = Forger::of(&app).await;
+    let good = forger::claims("ann", Role::Admin);
     let but = |name: &str, value: Value| {
         let mut claims = good.clone();
         claims[name] = value;
-        forged(SECRET, Algorithm::HS256, &claims)
+        forger.sign(&claims)
     };
-    let control = forged(SECRET, Algorithm::HS256, &good);
+    let control = forger.sign(&good);
     assert_eq!(
         ask_with(&app, &format!("Bearer {control}")).await.status,
         200,
@@ -709,23 +696,27 @@ async fn a_token_that_proves_nothing_opens_nothing() {
     let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let (viewer, admin) = (parts(&app.token(Role::Viewer)), parts(&control));
     let ours = "not one of ours";
-    for (token, said) in [
-        (but("exp", json!(now - 600)), "expired"),
+    let public = forger.public_pem_and_numbers();
+    let shared = public.iter().flat_map(|secret| {
+        [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]
+            .map(|algorithm| (forger.sign_shared(algorithm, secret.as_bytes(), &good), ours))
+    });
+    let spoilt = [
+        (but("exp", json!(Utc::now().timestamp() - 600)), "expired"),
         (format!("{UNSIGNED}.{}.", admin[1]), ours),
         (format!("{UNSIGNED}.{}.{}", admin[1], admin[2]), ours),
         (format!("{}.{}.", admin[0], admin[1]), ours),
         (format!("{}.{}.{}", viewer[0], admin[1], viewer[2]), ours),
-        (
-            forged("another secret of thirty-two bytes", Algorithm::HS256, &good),
-            ours,
-        ),
-        (forged(SECRET, Algorithm::HS512, &good), ours),
+        (forger.sign_with_another_key(&good), ours),
+        (forger.sign_as("RS384", &good), ours),
         (but("aud", json!("another")), ours),
         (but("iss", json!("another")), ours),
         (but("role", json!("owner")), "role"),
         ("nonsense".to_owned(), ours),
+        ("a.".repeat(10_000), ours),
         (String::new(), ""),
-    ] {
+    ];
+    for (token, said) in spoilt.into_iter().chain(shared) {
         let answer = ask_with(&app, &format!("Bearer {token}")).await;
         let error = answer.error(401, "unauthorized");
         assert!(

@@ -19,6 +19,7 @@ use cdp::ingest::decode::{Format, decode};
 use cdp::pipeline::judge::{Judgement, Verdict};
 use cdp::pipeline::settings::PolicySetting;
 use cdp::pipeline::{self, Chunk, Pipeline, PipelineError};
+use cdp::services::privacy;
 use cdp::store::commit::BatchProgress;
 use cdp::store::{Settings, Store};
 use rand::{Rng as _, SeedableRng};
@@ -63,7 +64,10 @@ impl Road {
         settings
             .sources
             .insert(KIOSK.to_owned(), PolicySetting::EmailIsPerson);
-        let pipeline = Pipeline::start(store.clone(), classifier, &settings)
+        let settings_of_privacy = privacy::Settings::default();
+        let pseudonyms = privacy::pseudonyms(&settings_of_privacy, &store);
+        let pseudonyms = std::sync::Arc::new(pseudonyms.await.unwrap());
+        let pipeline = Pipeline::start(store.clone(), classifier, &settings, pseudonyms)
             .await
             .unwrap();
         Self { store, pipeline }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::app::TestApp;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
-const ROOT_FIELDS: [(&str, &str, Permission); 48] = [
+pub const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
     (
         "profile",
         r#"{ profile(cookie: "unknown-cookie") { id } }"#,
@@ -51,6 +51,11 @@ const ROOT_FIELDS: [(&str, &str, Permission); 48] = [
         "classify",
         r#"{ classify(texts: ["cricket"]) { cohorts } }"#,
         Permission::Classify,
+    ),
+    (
+        "auditLog",
+        "{ auditLog { entries { action } } }",
+        Permission::Audit,
     ),
     (
         "analyticsSummary",
@@ -124,6 +129,33 @@ const ROOT_FIELDS: [(&str, &str, Permission); 48] = [
         Permission::Read,
     ),
     ("merges", "{ merges { nextCursor } }", Permission::Read),
+    ("rules", "{ rules { slug } }", Permission::Read),
+    (
+        "checkRule",
+        r#"{ checkRule(expression: "true") }"#,
+        Permission::Define,
+    ),
+    (
+        "backfill",
+        r#"{ backfill(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { id } }"#,
+        Permission::Read,
+    ),
+    ("changes", "{ changes { nextCursor } }", Permission::Read),
+    (
+        "rejects",
+        r#"{ rejects(batch: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { row } }"#,
+        Permission::Ingest,
+    ),
+    (
+        "file",
+        r#"{ file(sha256: "0000000000000000000000000000000000000000000000000000000000000000") { parts } }"#,
+        Permission::Ingest,
+    ),
+    (
+        "fileParts",
+        r#"{ fileParts(sha256: "0000000000000000000000000000000000000000000000000000000000000000") { nextAfter } }"#,
+        Permission::Ingest,
+    ),
     ("corrections", "{ corrections { by } }", Permission::Read),
     ("backfills", "{ backfills { id } }", Permission::Read),
     (
@@ -137,6 +169,11 @@ const ROOT_FIELDS: [(&str, &str, Permission); 48] = [
         Permission::Classify,
     ),
     ("conflicts", "{ conflicts { nextCursor } }", Permission::Read),
+    (
+        "eraseUser",
+        r#"mutation { eraseUser(cookie: "whom-nobody-knows-by-this") { id } }"#,
+        Permission::Erase,
+    ),
     (
         "undoMerge",
         r#"mutation { undoMerge(id: "01ARZ3NDEKTSV4RRFFQ69G5FAV") { profiles } }"#,
@@ -220,6 +257,9 @@ const ROOT_FIELDS: [(&str, &str, Permission); 48] = [
     ),
 ];
 
+/// The one field that needs no permission: anybody may know who they are.
+const ME: &str = "{ me { role } }";
+
 #[test]
 fn the_committed_schema_is_the_exported_one() {
     let path = root().join("schema/schema.graphql");
@@ -244,7 +284,9 @@ async fn every_committed_query_runs() {
     let (_, report) = app.send("application/json", records.to_string()).await;
     let batch = report["batch_id"].clone();
     let pear = r#"mutation { correctInterest(interest: "pear", cohorts: []) { backfill { id } } }"#;
-    ask(&app, Role::Admin, pear, json!({})).await;
+    let corrected = ask(&app, Role::Admin, pear, json!({})).await;
+    let backfill = corrected["data"]["correctInterest"]["backfill"]["id"].clone();
+    send_file(&app).await;
     let young = r#"mutation { createCohort(cohort: { name: "Young Sports Fans", expression: "profile.age < 30" }) { backfill { id } } }"#;
     ask(&app, Role::Admin, young, json!({})).await;
     let made = r#"mutation { createWebhook(webhook: {name: "a", url: "http://127.0.0.1:9/", paused: true}) {
@@ -262,7 +304,8 @@ async fn every_committed_query_runs() {
             "identity_graph" | "provenance" | "timeline" => variables["id"] = john.clone(),
             "undo_merge" => variables["id"] = merge.clone(),
             "batch" => variables["id"] = batch.clone(),
-            "replay_rejects" => variables["batch"] = batch.clone(),
+            "backfill" => variables["id"] = backfill.clone(),
+            "rejects" | "replay_rejects" => variables["batch"] = batch.clone(),
             "review_conflict" => variables["id"] = conflict.clone(),
             "cut" => variables["profile"] = shared.clone(),
             "deliveries" => variables["webhook"] = webhook.clone(),
@@ -282,8 +325,11 @@ async fn every_committed_query_runs() {
         names.insert(name);
     }
     let expected = [
+        "backfill",
         "backfills",
         "batch",
+        "changes",
+        "check_rule",
         "change_webhook",
         "classify",
         "cohort_members",
@@ -294,6 +340,7 @@ async fn every_committed_query_runs() {
         "create_webhook",
         "cut",
         "deliveries",
+        "file",
         "identity_graph",
         "ingest",
         "merges",
@@ -301,10 +348,12 @@ async fn every_committed_query_runs() {
         "profile_by_email",
         "profiles",
         "provenance",
+        "rejects",
         "replay_rejects",
         "replay_webhook",
         "review_conflict",
         "rotate_webhook_secret",
+        "rules",
         "search_interests",
         "search_users",
         "similar_interests",
@@ -324,11 +373,13 @@ async fn every_committed_query_runs() {
 async fn each_role_may_ask_for_what_it_may_and_no_more() {
     let app = TestApp::start().await;
     for role in Role::ALL {
-        for (field, query, permission) in ROOT_FIELDS {
+        for &(field, query, permission) in ROOT_FIELDS {
             let answer = ask(&app, role, query, json!({})).await;
             let is_forbidden = code(&answer) == Some("forbidden");
             assert_eq!(is_forbidden, !role.may(permission), "{role}, {field}: {answer}");
         }
+        let who = ask(&app, role, ME, json!({})).await;
+        assert_eq!(who["data"]["me"]["role"], role.name(), "{who}");
     }
     let roots = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
     let answer = ask(&app, Role::Admin, roots, json!({})).await;
@@ -336,10 +387,11 @@ async fn each_role_may_ask_for_what_it_may_and_no_more() {
         .into_iter()
         .flat_map(|root| answer["data"]["__schema"][root]["fields"].as_array().unwrap())
         .map(|field| field["name"].as_str().unwrap().to_owned());
-    let tried = ROOT_FIELDS.map(|(field, ..)| field.to_owned());
+    let tried = ROOT_FIELDS.iter().map(|(field, ..)| (*field).to_owned());
+    let tried = tried.chain(["me".to_owned()]);
     assert_eq!(
         fields.collect::<BTreeSet<_>>(),
-        BTreeSet::from(tried),
+        tried.collect(),
         "every field must be tried here"
     );
 }
@@ -632,6 +684,18 @@ async fn ingest(app: &TestApp, records: Value) -> Value {
     let query = "mutation($records: [JSON!]!) { ingest(records: $records) {
         status recordsProcessed recordsRejected errors { row line field code message } } }";
     ask(app, Role::Ingest, query, json!({"records": records})).await
+}
+
+/// Stores a file of one part, as the admin who asks for it.
+async fn send_file(app: &TestApp) {
+    let key = format!("file:{}:000000000001", "0123456789abcdef".repeat(4));
+    let request = app
+        .client()
+        .post("/api/ingest")
+        .header("authorization", format!("Bearer {}", app.token(Role::Admin)))
+        .header("idempotency-key", key)
+        .body_json(&json!([{"cookie": "of-a-file"}]));
+    request.send().await.assert_status_is_ok();
 }
 
 /// Stores the example's person, and gives their id.

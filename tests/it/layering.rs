@@ -88,10 +88,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("candle_", &["classify/bert/", "classify/matrix.rs"]),
     ("pulp", &["classify/bert/panels.rs"]),
     ("tokenizers", &["classify/bert/"]),
-    ("jsonwebtoken", &["auth/token.rs"]),
+    // And the tests beside them, which forge.
+    (
+        "jsonwebtoken",
+        &["auth/token.rs", "auth/keyring.rs", "auth/issuers.rs"],
+    ),
+    ("aws_lc_rs", &["auth/keys.rs", "auth/seal.rs"]),
     ("argon2", &["auth/password.rs"]),
     ("poem", &["api/", "app.rs"]),
-    ("hmac", &["activation/signature.rs"]),
+    ("hmac", &["activation/signature.rs", "auth/pseudonym.rs"]),
     ("async_graphql", &["api/graphql/"]),
     ("clap", &["cli/"]),
 ];

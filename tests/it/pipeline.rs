@@ -17,6 +17,7 @@ use cdp::domain::record::RawId;
 use cdp::domain::role::Role;
 use cdp::identity::resolve;
 use cdp::services::ingest::{Format, Payload, Renames};
+use cdp::services::sight::Sight;
 use cdp::store::commit::Commit;
 use cdp::store::{Settings, Store, StoreError};
 use chrono::DateTime;
@@ -536,7 +537,15 @@ async fn a_batch_that_was_cut_off_can_be_sent_again_under_its_id() {
         assert_eq!((report.accepted(), report.rejected), (1, 1));
     }
     let batch = Ulid::from_parts(0, 7).to_string();
-    assert_eq!(services.ingest.rejects(&batch, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(
+        services
+            .ingest
+            .rejects(&batch, 0, 10, Sight::FULL)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cdp::app::App;
 use cdp::config::Mode;
-use cdp::domain::role::Role;
+use cdp::domain::role::{Role, Scopes};
 use futures_util::stream;
 use poem::Body;
 use poem::http::Method;
@@ -527,8 +527,12 @@ async fn a_password_is_exchanged_for_a_token_of_its_users_role() {
         let mut token = log_in(&app, role.name(), &format!("demo-{role}")).await.ok();
         let secret = token["access_token"].take();
         assert_eq!(secret.as_str().unwrap().split('.').count(), 3);
-        let expected =
-            json!({ "access_token": null, "token_type": "Bearer", "expires_in": 3_600, "role": role.name() });
+        let refresh = token["refresh_token"].take();
+        assert!(refresh.as_str().unwrap().starts_with("cdpr_"));
+        let expected = json!({
+            "access_token": null, "token_type": "Bearer", "expires_in": 900, "role": role.name(),
+            "scope": Scopes::of(role).to_string(), "refresh_token": null, "refresh_expires_in": 604_800,
+        });
         assert_eq!(token, expected);
     }
 }
@@ -596,6 +600,8 @@ async fn what_strangers_may_send_is_small() {
     let app = TestApp::start().await;
     for path in [
         "/api/auth/token",
+        "/api/auth/refresh",
+        "/api/auth/revoke",
         "/",
         "/healthz",
         "/assets/nowhere.js",
@@ -652,18 +658,23 @@ async fn a_wrong_method_is_told_which_are_right() {
             let allow = match sorted_keys(operations).as_slice() {
                 ["get"] => "GET, HEAD",
                 ["post"] => "POST",
+                ["put"] => "PUT",
+                ["delete"] => "DELETE",
                 ["get", "post"] => "GET, HEAD, POST",
                 ["delete", "put"] => "DELETE, PUT",
+                ["delete", "get", "post"] => "DELETE, GET, HEAD, POST",
+                ["delete", "get"] => "DELETE, GET, HEAD",
                 ["delete", "get", "put"] => "DELETE, GET, HEAD, PUT",
                 other => panic!("{path} has {other:?}, which is new here"),
             };
-            let names = ["{batch}", "{id}", "{cohort}", "{rule}"];
+            let names = ["{batch}", "{id}", "{cohort}", "{rule}", "{name}"];
             let path = (names.iter()).fold(format!("/api{path}"), |path, name| path.replace(name, "1"));
             (path, allow)
         });
-    let beside = ["/", "/healthz", "/metrics"].map(|path| (path.to_owned(), "GET, HEAD"));
-    let graphql = ("/graphql".to_owned(), "POST");
-    for (path, allow) in described.chain(beside).chain([graphql]) {
+    let beside =
+        ["/", "/healthz", "/metrics", "/.well-known/jwks.json"].map(|path| (path.to_owned(), "GET, HEAD"));
+    let posted = ["/graphql", "/collect", "/v1/track"].map(|path| (path.to_owned(), "POST"));
+    for (path, allow) in described.chain(beside).chain(posted) {
         let answer = Answer::of(app.client().request(Method::PATCH, &path).send().await).await;
         answer.error(405, "method_not_allowed");
         assert_eq!(answer.header("allow"), allow, "{path}");
@@ -697,6 +708,7 @@ async fn probes_and_pages_answer_without_a_token() {
         ("/healthz", "application/json"),
         ("/readyz", "application/json"),
         ("/openapi.json", "application/json"),
+        ("/.well-known/jwks.json", "application/jwk-set+json"),
         ("/docs", "text/html"),
         ("/", "text/html"),
         ("/graphiql", "text/html"),
@@ -762,8 +774,7 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
 #[test]
 fn the_committed_description_is_the_generated_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/openapi.json");
-    let spec: Value = serde_json::from_str(&cdp::api::rest::service().spec()).unwrap();
-    let generated = format!("{spec:#}\n");
+    let generated = cdp::api::rest::description::text();
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
         fs::write(path, &generated).unwrap();
     }

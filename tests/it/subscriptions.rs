@@ -1,15 +1,11 @@
 //! GraphQL subscriptions over a real socket: who may, what comes, and when it ends.
 
-use cdp::auth::{TokenIssuer, install_crypto};
-use cdp::domain::role::{Caller, Role};
+use cdp::domain::role::Role;
 use serde_json::{Value, json};
 
 use crate::support::app::{TestApp, config};
 use crate::support::server::{Client, token};
 use crate::support::socket::{Heard, Socket};
-
-/// The key that signs a demo's tokens, which everybody knows.
-const DEMO_SECRET: &str = "cdp-demo-secret-that-everybody-knows";
 
 async fn connect(url: &str, payload: Value) -> Socket {
     let mut socket = Socket::open(url).await.unwrap();
@@ -120,13 +116,10 @@ async fn who_is_not_known_hears_nothing_and_a_token_ends_the_connection_with_it(
         };
         assert_eq!(code, 1002, "{payload}");
     }
-    let issuer = TokenIssuer::new(&DEMO_SECRET.into(), std::time::Duration::from_secs(2)).unwrap();
-    install_crypto();
-    let caller = Caller {
-        name: "viewer".to_owned(),
-        role: Role::Viewer,
-    };
-    let token = issuer.issue(&caller, chrono::Utc::now()).unwrap().token;
+    let mut settings = config();
+    settings.auth.token_ttl_s = 2;
+    let app = TestApp::serve_with(settings).await;
+    let token = token(&reqwest::Client::new(), &app.url, Role::Viewer).await;
     let mut socket = connect(&app.url, json!({ "token": token })).await;
     socket.hear_of("connection_ack").await;
     assert_eq!(socket.hear().await, Heard::Closed(4401));
@@ -146,4 +139,11 @@ async fn so_many_connections_and_subscriptions_and_no_more() {
         "{refused}"
     );
     assert_eq!(Socket::open(&app.url).await.err(), Some(429));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_say_who_they_are_is_let_go() {
+    let app = TestApp::serve().await;
+    let mut silent = Socket::open(&app.url).await.unwrap();
+    assert_eq!(silent.hear().await, Heard::Closed(4408));
 }

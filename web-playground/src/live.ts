@@ -4,7 +4,7 @@ import { effect, signal } from '@preact/signals'
 import type { Client } from 'graphql-ws'
 import { useEffect } from 'preact/hooks'
 
-import { session } from './session'
+import { renewIfOver, session } from './session'
 
 export const PROFILE_MERGED =
   'subscription ProfileMerged($after: String) {\n  profileMerged(after: $after) {\n    cursor\n    at\n    absorbed\n    survivor\n  }\n}\n'
@@ -55,7 +55,10 @@ async function connect(): Promise<Client> {
   const { createClient } = await import('graphql-ws')
   return createClient({
     url: `${location.origin.replace(/^http/, 'ws')}/graphql`,
-    connectionParams: () => ({ Authorization: `Bearer ${session.peek()?.token ?? ''}` }),
+    connectionParams: async () => {
+      await renewIfOver()
+      return { Authorization: `Bearer ${session.peek()?.token ?? ''}` }
+    },
     retryAttempts: Number.POSITIVE_INFINITY,
     shouldRetry: () => session.peek() !== null,
     retryWait: (retries) => new Promise((done) => setTimeout(done, Math.min(500 * 2 ** retries, RETRY_MS_MAX))),

@@ -8,6 +8,9 @@ export interface Token {
   token_type: string
   expires_in: number
   role: Role
+  scope: string
+  refresh_token: string
+  refresh_expires_in: number
 }
 
 export interface RowError {

@@ -34,6 +34,9 @@ impl From<Failure> for async_graphql::Error {
             if let Some(field) = error.field {
                 extensions.set("field", field);
             }
+            if let Some(wait_s) = error.retry_after_s {
+                extensions.set("retryAfter", wait_s);
+            }
         })
     }
 }

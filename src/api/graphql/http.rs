@@ -9,6 +9,7 @@ use poem::web::Data;
 use poem::{FromRequest, Request, RequestBody, Result, handler};
 
 use super::{CdpSchema, error};
+use crate::api::audit::Note;
 use crate::api::error::ApiError;
 use crate::api::guard;
 use crate::domain::error::{Error, ErrorCode};
@@ -21,12 +22,13 @@ pub async fn endpoint(
     Authenticated(caller): Authenticated,
     Single(request): Single,
     Data(schema): Data<&CdpSchema>,
+    Data(note): Data<&Note>,
 ) -> GraphQLResponse {
     let mut request = request;
-    if !caller.role.may(Permission::Read) {
+    if !caller.may(Permission::Read) {
         request = request.disable_introspection();
     }
-    let mut response = schema.execute(request.data(caller)).await;
+    let mut response = schema.execute(request.data(caller).data(note.clone())).await;
     error::complete(&mut response);
     response.into()
 }
@@ -36,7 +38,7 @@ struct Authenticated(Caller);
 
 impl<'a> FromRequest<'a> for Authenticated {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
-        guard::caller(request).map(Self)
+        guard::caller(request).await.map(Self)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one request may cost. Refused before anything runs: what is nested too deep, asks for
 //! too much, or repeats its fragments without end. Stopped while it runs: what takes too long.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use async_graphql::extensions::{
     Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest, NextResolve, ResolveInfo,
 };
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{ErrorExtensionValues, Request, ServerError, ServerResult, Value};
+use async_graphql::{ErrorExtensionValues, Name, Request, ServerError, ServerResult, Value};
 use async_trait::async_trait;
 use tokio::time::timeout;
 
@@ -29,6 +30,21 @@ pub const DIRECTIVES_MAX: usize = 4;
 /// fragments multiplies what the other limits have to walk through before they can refuse;
 /// with so many in all, that stays below 3^11 steps.
 const SPREADS_MAX: usize = 32;
+
+/// The most bytes of a document; the longest of ours has a twentieth of that.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// How deep brackets may stand in each other. The parser calls itself for each, and would take the
+/// whole stack for some ten thousand.
+const BRACKETS_MAX: usize = 100;
+
+/// The most fields that a document may write down, wherever they stand, and so the most aliases.
+/// The introspection query has 60.
+const FIELDS_MAX: usize = 500;
+
+/// The most fields of the root that one request may ask for, however they are spelt: each is a
+/// question of its own to the store, or, in a mutation, a change of its own.
+const ROOT_FIELDS_MAX: usize = 20;
 
 /// How long a field of the query root may take, with all below it.
 const QUERY_TIME_MAX: Duration = Duration::from_secs(10);
@@ -63,10 +79,8 @@ impl Extension for Limits {
         mut request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
-        if spreads(request.parsed_query()?) > SPREADS_MAX {
-            let message = format!("the document spreads fragments more than {SPREADS_MAX} times");
-            return Err(refusal(ErrorCode::BadRequest, message));
-        }
+        check_text(&request.query)?;
+        check_document(request.parsed_query()?)?;
         next.run(ctx, request).await
     }
 
@@ -91,7 +105,8 @@ impl Extension for Limits {
     }
 }
 
-fn refusal(code: ErrorCode, message: String) -> ServerError {
+/// An error with a code, before there is anything to answer.
+pub fn refusal(code: ErrorCode, message: String) -> ServerError {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", code.as_str());
     let mut error = ServerError::new(message, None);
@@ -99,26 +114,122 @@ fn refusal(code: ErrorCode, message: String) -> ServerError {
     error
 }
 
-/// How often a document spreads a fragment, as it is written.
-fn spreads(document: &ExecutableDocument) -> usize {
-    let operations = document
-        .operations
-        .iter()
-        .map(|(_, operation)| &operation.node.selection_set.node);
-    let fragments = document
-        .fragments
-        .values()
-        .map(|fragment| &fragment.node.selection_set.node);
-    operations.chain(fragments).map(spreads_below).sum()
+fn bounded(found: usize, most: usize, what: &str) -> ServerResult<()> {
+    if found <= most {
+        return Ok(());
+    }
+    let message = format!("the document {what}, at most {most}");
+    Err(refusal(ErrorCode::BadRequest, message))
 }
 
-fn spreads_below(selection: &SelectionSet) -> usize {
-    let spreads = |item: &Selection| match item {
-        Selection::Field(field) => spreads_below(&field.node.selection_set.node),
-        Selection::InlineFragment(fragment) => spreads_below(&fragment.node.selection_set.node),
-        Selection::FragmentSpread(_) => 1,
-    };
-    selection.items.iter().map(|item| spreads(&item.node)).sum()
+/// What can be said before a document is parsed.
+fn check_text(text: &str) -> ServerResult<()> {
+    bounded(text.len(), DOCUMENT_BYTES_MAX, "may have so many bytes")?;
+    bounded(nesting(text), BRACKETS_MAX, "may nest brackets so deep")
+}
+
+/// How deep the brackets of a text stand in each other, those of its strings included.
+fn nesting(text: &str) -> usize {
+    let mut depth: usize = 0;
+    let mut deepest = 0;
+    for byte in text.bytes() {
+        match byte {
+            b'{' | b'[' | b'(' => depth += 1,
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// What can be said without following a spread.
+fn check_document(document: &ExecutableDocument) -> ServerResult<()> {
+    let written = Written::of(document);
+    bounded(written.spreads, SPREADS_MAX, "may spread fragments so often")?;
+    bounded(written.fields, FIELDS_MAX, "may have so many fields")?;
+    let roots = Roots::of(document);
+    bounded(roots, ROOT_FIELDS_MAX, "may ask for so many fields of the root")
+}
+
+/// How much a document has, as it is written.
+#[derive(Default)]
+struct Written {
+    /// Fields, under whatever alias.
+    fields: usize,
+    /// Spreads of fragments.
+    spreads: usize,
+}
+
+impl Written {
+    fn of(document: &ExecutableDocument) -> Self {
+        let mut written = Self::default();
+        for (_, operation) in document.operations.iter() {
+            written.count(&operation.node.selection_set.node);
+        }
+        for fragment in document.fragments.values() {
+            written.count(&fragment.node.selection_set.node);
+        }
+        written
+    }
+
+    fn count(&mut self, selection: &SelectionSet) {
+        for item in &selection.items {
+            match &item.node {
+                Selection::Field(field) => {
+                    self.fields += 1;
+                    self.count(&field.node.selection_set.node);
+                }
+                Selection::InlineFragment(fragment) => self.count(&fragment.node.selection_set.node),
+                Selection::FragmentSpread(_) => self.spreads += 1,
+            }
+        }
+    }
+}
+
+/// Counts what operations ask of the root, through fragments, each fragment once.
+struct Roots<'a> {
+    document: &'a ExecutableDocument,
+    /// What is known of fragments; of one that is being counted, nothing, so that cycles end.
+    counted: HashMap<Name, usize>,
+}
+
+impl<'a> Roots<'a> {
+    fn of(document: &'a ExecutableDocument) -> usize {
+        let mut roots = Self {
+            document,
+            counted: HashMap::new(),
+        };
+        let operations = document.operations.iter();
+        let counts = operations.map(|(_, operation)| roots.count(&operation.node.selection_set.node));
+        counts.max().unwrap_or_default()
+    }
+
+    fn count(&mut self, selection: &'a SelectionSet) -> usize {
+        let mut count: usize = 0;
+        for item in &selection.items {
+            count = count.saturating_add(match &item.node {
+                Selection::Field(field) if field.node.name.node.starts_with("__") => 0,
+                Selection::Field(_) => 1,
+                Selection::InlineFragment(fragment) => self.count(&fragment.node.selection_set.node),
+                Selection::FragmentSpread(spread) => self.count_fragment(&spread.node.fragment_name.node),
+            });
+        }
+        count
+    }
+
+    fn count_fragment(&mut self, name: &Name) -> usize {
+        if let Some(count) = self.counted.get(name) {
+            return *count;
+        }
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return 0;
+        };
+        self.counted.insert(name.clone(), 0);
+        let count = self.count(&fragment.node.selection_set.node);
+        self.counted.insert(name.clone(), count);
+        count
+    }
 }
 
 #[cfg(test)]
@@ -184,7 +295,57 @@ mod tests {
         }
         assert_eq!(
             errors(&bomb).await,
-            ["the document spreads fragments more than 32 times"]
+            ["the document may spread fragments so often, at most 32"]
         );
+    }
+
+    #[tokio::test]
+    async fn aliases_and_long_documents_are_refused() {
+        let aliases = |count: usize, field: &str| {
+            (0..count).fold(String::new(), |mut text, number| {
+                write!(text, " a{number}: {field}").unwrap();
+                text
+            })
+        };
+        let roots = "the document may ask for so many fields of the root, at most 20";
+        assert_eq!(errors(&format!("{{ {} }}", aliases(21, "slow"))).await, [roots]);
+        let fragment = format!(
+            "{{ ...f ...f }} fragment f on Query {{ {} }}",
+            aliases(11, "slow")
+        );
+        assert_eq!(errors(&fragment).await, [roots]);
+        let inline = format!(
+            "{{ ... on Query {{ {} }} ... {{ {} }} }}",
+            aliases(11, "slow"),
+            aliases(11, "slow")
+        );
+        assert_eq!(errors(&inline).await, [roots]);
+        let fields = "the document may have so many fields, at most 500";
+        assert_eq!(
+            errors(&format!("{{ {} }}", aliases(501, "__typename"))).await,
+            [fields]
+        );
+        let long = format!("{{ slow }} #{}", "x".repeat(DOCUMENT_BYTES_MAX));
+        let bytes = "the document may have so many bytes, at most 65536";
+        assert_eq!(errors(&long).await, [bytes]);
+    }
+
+    #[tokio::test]
+    async fn brackets_in_brackets_are_refused() {
+        let brackets = "the document may nest brackets so deep, at most 100";
+        for text in ["{ a ".repeat(101), format!("{{ slow(a: {}", "[".repeat(30_000))] {
+            assert_eq!(errors(&text).await, [brackets]);
+        }
+        assert_eq!(nesting("{ a(b: [1, 2]) { c } }"), 3);
+    }
+
+    #[tokio::test]
+    async fn fragments_in_a_circle_are_refused() {
+        for circle in [
+            "{ ...a } fragment a on Query { ...a }",
+            "{ ...a } fragment a on Query { slow ...b } fragment b on Query { ...a }",
+        ] {
+            assert_eq!(errors(circle).await.len(), 1, "{circle}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::types::correction::{Backfill, Corrected};
 use super::types::definition::{CohortInput, DefinedCohort};
 use super::types::ingest::{Batch, IngestReport, RejectsReplay};
 use super::types::judgement::Judged;
+use super::types::privacy::Erasure;
 use super::types::webhook::{Webhook, WebhookInput, WebhookTest, WebhookWithSecret};
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
@@ -57,6 +58,24 @@ impl Mutation {
     ) -> Result<Backfill> {
         let by = &caller(ctx)?.name;
         Ok(services(ctx)?.corrections.withdraw(&interest, by).await?.into())
+    }
+
+    /// Erases the person whom a cookie or an address leads to, from everywhere; keyed hashes of
+    /// their identifiers remain, so that nothing brings them back. What is not gone after ten
+    /// seconds is looked for in the background.
+    #[graphql(guard = "Needs(Permission::Erase)")]
+    async fn erase_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A cookie.")] cookie: Option<String>,
+        #[graphql(desc = "An address.")] email: Option<String>,
+        #[graphql(desc = "Why, without naming them; kept for good.")] reason: Option<String>,
+    ) -> Result<Erasure> {
+        let by = &caller(ctx)?.name;
+        let privacy = &services(ctx)?.privacy;
+        let (cookie, email) = (cookie.as_deref(), email.as_deref());
+        let erased = privacy.erase(cookie, email, reason.as_deref(), by).await?;
+        Ok(erased.into())
     }
 
     /// Defines a cohort. Its members are found in the background; who comes from now on is

@@ -3,12 +3,14 @@
 use async_graphql::{Context, ID, Object};
 
 use super::error::{Result, null_if_not_found};
-use super::guard::Needs;
+use super::guard::{Needs, NeedsLogin, caller};
 use super::page::{self, ProfileConnection};
-use super::services;
+use super::types::account::Me;
 use super::types::analytics::{
     AnalyticsPoint, AnalyticsStep, AnalyticsSubject, AnalyticsSummary, CohortHistory, FrequentInterest,
 };
+use super::types::audit::AuditLog;
+use super::types::change::{ChangeKind, ChangePage};
 use super::types::classification::Classification;
 use super::types::cohort::Cohort;
 use super::types::correction::{Backfill, Correction};
@@ -16,17 +18,19 @@ use super::types::definition::{
     CohortCombination, CohortOverlap, CohortPreview, CohortVersion, CombinationInput,
 };
 use super::types::identity::{FieldProvenance, IdentityGraph, RawRow};
-use super::types::ingest::Batch;
+use super::types::ingest::{Batch, File, FileParts, Reject};
 use super::types::judgement::{ConflictPage, MergePage};
 use super::types::profile::Profile;
 use super::types::search::{InterestSearch, ProfileSearch, SimilarProfiles, Suggestions};
 use super::types::timeline::Timeline;
 use super::types::webhook::{Deliveries, Webhook};
+use super::{services, sight};
 use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
 use crate::services::activation::webhooks::DELIVERIES_PAGE_MAX;
 use crate::services::analytics::HISTORY_MAX;
+use crate::services::audit::Asked;
 use crate::services::definitions::SAMPLE_MAX;
 use crate::services::search::HITS_MAX;
 use crate::services::search::interests::FREQUENT_MAX;
@@ -68,6 +72,13 @@ pub struct Query;
 /// Looks things up, and changes nothing.
 #[Object]
 impl Query {
+    /// Who asks, and what their token reaches to.
+    #[graphql(guard = "NeedsLogin")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn me(&self, ctx: &Context<'_>) -> Result<Me> {
+        Ok(caller(ctx)?.into())
+    }
+
     /// The person whom a cookie, an address or both lead to, or who has an id, of today or from
     /// before a merge; null when nobody is known by it.
     #[graphql(guard = "Needs(Permission::Read)")]
@@ -78,14 +89,14 @@ impl Query {
         #[graphql(desc = "An address in any case.")] email: Option<String>,
         #[graphql(desc = "A profile's id; give it without the others.")] id: Option<ID>,
     ) -> Result<Option<Profile>> {
-        let lookup = &services(ctx)?.lookup;
+        let (lookup, sight) = (&services(ctx)?.lookup, sight(ctx)?);
         let found = match id {
-            None => lookup.user(cookie.as_deref(), email.as_deref()).await,
+            None => lookup.user(cookie.as_deref(), email.as_deref(), sight).await,
             Some(_) if cookie.is_some() || email.is_some() => Err(Error::bad_request(
                 "id",
                 "give it without a `cookie` or an `email`",
             )),
-            Some(id) => lookup.user_by_id(&id).await,
+            Some(id) => lookup.user_by_id(&id, sight).await,
         };
         Ok(null_if_not_found(found)?.map(Profile::from))
     }
@@ -102,7 +113,8 @@ impl Query {
         #[graphql(desc = "A cursor of this list.")] after: Option<String>,
     ) -> Result<ProfileConnection> {
         let limit = page::limit(first)?;
-        let page = services(ctx)?.lookup.users(after.as_deref(), limit).await?;
+        let lookup = &services(ctx)?.lookup;
+        let page = lookup.users(after.as_deref(), limit, sight(ctx)?).await?;
         Ok(ProfileConnection::of(page, after.as_deref()))
     }
 
@@ -134,7 +146,7 @@ impl Query {
             limit: page::limit_of("first", first, HITS_MAX)?,
             offset,
         };
-        Ok(services(ctx)?.search.users(asked).await?.into())
+        Ok(services(ctx)?.search.users(asked, sight(ctx)?).await?.into())
     }
 
     /// Interests that somebody has, by what is typed: the last word may be half typed, and typos
@@ -186,7 +198,11 @@ impl Query {
         first: Option<i32>,
     ) -> Result<Suggestions> {
         let limit = page::limit_of("first", first, HITS_MAX)?;
-        Ok(services(ctx)?.search.suggest(&q, limit).await?.into())
+        Ok(services(ctx)?
+            .search
+            .suggest(&q, limit, sight(ctx)?)
+            .await?
+            .into())
     }
 
     /// People like the one whom a cookie, an address or both lead to, or who has an id, by what
@@ -206,10 +222,10 @@ impl Query {
         let limit = page::limit_of("first", first, HITS_MAX)?;
         let services = services(ctx)?;
         let id = id.as_ref().map(|id| id.as_str());
-        let asked =
-            services
-                .search
-                .users_like(&services.lookup, cookie.as_deref(), email.as_deref(), id, limit);
+        let (lookup, cookie, email) = (&services.lookup, cookie.as_deref(), email.as_deref());
+        let asked = services
+            .search
+            .users_like(lookup, cookie, email, id, limit, sight(ctx)?);
         Ok(null_if_not_found(asked.await)?.map(SimilarProfiles::from))
     }
 
@@ -237,6 +253,30 @@ impl Query {
             .into_iter()
             .map(Cohort::from)
             .collect())
+    }
+
+    /// Every cohort by rule, by name.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "COHORTS_RECKONED * child_complexity"
+    )]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn rules(&self, ctx: &Context<'_>) -> Result<Vec<Cohort>> {
+        let rules = services(ctx)?.cohorts.rules();
+        Ok(rules.into_iter().map(Cohort::from).collect())
+    }
+
+    /// Whether a rule may be saved: what is wrong is an error that says where, and what would be
+    /// right.
+    #[graphql(guard = "Needs(Permission::Define)")]
+    #[expect(clippy::unused_async, reason = "async-graphql takes no other resolvers")]
+    async fn check_rule(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The rule, in CEL.")] expression: String,
+    ) -> Result<bool> {
+        services(ctx)?.definitions.check(&expression)?;
+        Ok(true)
     }
 
     /// What the classifier says of each text, in the order asked.
@@ -267,7 +307,7 @@ impl Query {
         let limit = page::limit_of("first", first, SAMPLE_MAX)?;
         Ok(services(ctx)?
             .definitions
-            .preview(&expression, limit)
+            .preview(&expression, limit, sight(ctx)?)
             .await?
             .into())
     }
@@ -286,7 +326,7 @@ impl Query {
         let limit = page::limit_of("first", first, SAMPLE_MAX)?;
         Ok(services(ctx)?
             .definitions
-            .combine(&of.into(), limit)
+            .combine(&of.into(), limit, sight(ctx)?)
             .await?
             .into())
     }
@@ -393,6 +433,47 @@ impl Query {
         Ok(backfills.into_iter().map(Backfill::from).collect())
     }
 
+    /// A walk over all profiles; null when there is none of that id.
+    #[graphql(guard = "Needs(Permission::Read)")]
+    async fn backfill(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `id` of a backfill.")] id: ID,
+    ) -> Result<Option<Backfill>> {
+        let found = services(ctx)?.backfills.get(&id).await;
+        Ok(null_if_not_found(found)?.map(Backfill::from))
+    }
+
+    /// A page of what happened to people, in the order in which it happened; the subscriptions
+    /// tell it as it happens.
+    #[graphql(
+        guard = "Needs(Permission::Read)",
+        complexity = "BLOCK_COST + page::cost(first, child_complexity)"
+    )]
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "The cursor of the last change that was seen, or `0` for the first ever; without, from now on."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Only changes of these kinds.")] kinds: Option<Vec<ChangeKind>>,
+        #[graphql(desc = "The name or slug of a cohort: only who enters and leaves it.")] cohort: Option<
+            String,
+        >,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<ChangePage> {
+        let limit = page::limit(first)?;
+        let changes = &services(ctx)?.activation.changes;
+        let kinds = kinds.map(|kinds| {
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+            names.join(",")
+        });
+        let filter = changes.filter(kinds.as_deref(), cohort.as_deref())?;
+        let page = changes.page(after.as_deref(), &filter, limit).await;
+        Ok(page.map_err(page::blame_after)?.into())
+    }
+
     /// Why somebody is one person: which row tied each cookie to each address, which profiles
     /// merged, and what people decided; null when nobody has the id.
     #[graphql(
@@ -405,7 +486,7 @@ impl Query {
         #[graphql(desc = "A profile's id, of today or from before a merge.")] id: ID,
     ) -> Result<Option<IdentityGraph>> {
         let services = services(ctx)?;
-        let graph = services.explain.identity_graph(services, &id).await;
+        let graph = services.explain.identity_graph(services, &id, sight(ctx)?).await;
         Ok(null_if_not_found(graph)?.map(IdentityGraph::from))
     }
 
@@ -420,7 +501,8 @@ impl Query {
         #[graphql(desc = "A profile's id, of today or from before a merge.")] id: ID,
     ) -> Result<Option<Vec<FieldProvenance>>> {
         let services = services(ctx)?;
-        let fields = null_if_not_found(services.explain.provenance(services, &id).await)?;
+        let fields = services.explain.provenance(services, &id, sight(ctx)?).await;
+        let fields = null_if_not_found(fields)?;
         Ok(fields.map(|fields| fields.into_iter().map(FieldProvenance::from).collect()))
     }
 
@@ -441,7 +523,7 @@ impl Query {
         let services = services(ctx)?;
         let page = services
             .timeline
-            .page(services, &id, before.as_deref(), limit)
+            .page(services, &id, before.as_deref(), limit, sight(ctx)?)
             .await;
         Ok(null_if_not_found(page)?.map(Timeline::from))
     }
@@ -458,7 +540,8 @@ impl Query {
         #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
     ) -> Result<MergePage> {
         let limit = page::limit(first)?;
-        let page = services(ctx)?.judgement.merges(before.as_deref(), limit).await?;
+        let judgement = &services(ctx)?.judgement;
+        let page = judgement.merges(before.as_deref(), limit, sight(ctx)?).await?;
         Ok(page.into())
     }
 
@@ -480,7 +563,9 @@ impl Query {
     ) -> Result<ConflictPage> {
         let limit = page::limit(first)?;
         let judgement = &services(ctx)?.judgement;
-        let page = judgement.conflicts(&verdict, after.as_deref(), limit).await?;
+        let page = judgement
+            .conflicts(&verdict, after.as_deref(), limit, sight(ctx)?)
+            .await?;
         Ok(page.into())
     }
 
@@ -534,6 +619,56 @@ impl Query {
         Ok(null_if_not_found(found)?.map(Batch::from))
     }
 
+    /// The refused records of a batch, by their number; null when there is no batch of that id.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "page::cost(first, child_complexity)"
+    )]
+    async fn rejects(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The batch's id.")] batch: ID,
+        #[graphql(desc = "Only records behind this number.", default)] after: u64,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<Option<Vec<Reject>>> {
+        let limit = page::limit(first)?;
+        let ingest = &services(ctx)?.ingest;
+        let found = ingest.rejects(&batch, after, limit.into(), sight(ctx)?).await;
+        let rejects = null_if_not_found(found)?;
+        Ok(rejects.map(|rejects| rejects.into_iter().map(Reject::from).collect()))
+    }
+
+    /// What is stored of a file that the caller sent in parts; null when nothing of it is.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "BLOCK_COST + child_complexity"
+    )]
+    async fn file(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The file's sha256, in hex.")] sha256: ID,
+    ) -> Result<Option<File>> {
+        let found = services(ctx)?.ingest.file(&caller(ctx)?.name, &sha256).await;
+        Ok(null_if_not_found(found)?.map(|report| File::new(sha256, &report)))
+    }
+
+    /// Which parts of a file are stored.
+    #[graphql(
+        guard = "Needs(Permission::Ingest)",
+        complexity = "BLOCK_COST + 50 * child_complexity"
+    )]
+    async fn file_parts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The file's sha256, in hex.")] sha256: ID,
+        #[graphql(desc = "Only parts with first records behind this number.", default)] after: u64,
+    ) -> Result<FileParts> {
+        let found = services(ctx)?
+            .ingest
+            .file_parts(&caller(ctx)?.name, &sha256, after);
+        Ok(found.await?.into())
+    }
+
     /// A row exactly as it arrived; null when there is none at that address.
     #[graphql(
         guard = "Needs(Permission::Read)",
@@ -544,7 +679,7 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "The `raw` of a provenance, an edge or a merge.")] id: String,
     ) -> Result<Option<RawRow>> {
-        let found = services(ctx)?.explain.raw_row(&id).await;
+        let found = services(ctx)?.explain.raw_row(&id, sight(ctx)?).await;
         Ok(null_if_not_found(found)?.map(|stored| RawRow {
             id,
             source: stored.source,
@@ -554,5 +689,39 @@ impl Query {
             line: stored.row.line,
             verbatim: stored.row.verbatim,
         }))
+    }
+
+    /// Who read, changed, exported or erased what, the newest first. Nobody's cookie or address
+    /// stands in it: ask with one, and it is looked for by its pseudonym.
+    #[graphql(
+        guard = "Needs(Permission::Audit)",
+        complexity = "page::cost(first, child_complexity) + SEARCH_COST"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "one for each argument of the field")]
+    async fn audit_log(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The name of who called, or by which somebody tried to log in.")] user: Option<
+            String,
+        >,
+        #[graphql(desc = "What was asked for, for example `getUser` or `Query.profile`.")] action: Option<
+            String,
+        >,
+        #[graphql(desc = "A cookie about which was asked.")] cookie: Option<String>,
+        #[graphql(desc = "An address about which was asked.")] email: Option<String>,
+        #[graphql(desc = "From when on.")] from: Option<Timestamp>,
+        #[graphql(desc = "Before when.")] until: Option<Timestamp>,
+        #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
+    ) -> Result<AuditLog> {
+        let limit = page::limit(first)?;
+        let asked = Asked {
+            user,
+            action,
+            cookie,
+            email,
+            from,
+            until,
+        };
+        Ok(services(ctx)?.audit.find(&asked, limit).await?.into())
     }
 }

@@ -1,13 +1,12 @@
 //! `GET /graphql` as a WebSocket: the protocol `graphql-transport-ws`, for subscriptions. Who asks
 //! is said by the first message, since browsers let no page say it in a header; and the
-//! connection ends when the token does.
+//! connection ends when the token does, or its session.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::http::{WebSocket as Protocol, WebSocketProtocols, WsMessage};
 use async_graphql::{Data, Executor, Request as GraphRequest, Response as GraphResponse};
-use chrono::Utc;
 use futures_util::future::ready;
 use futures_util::stream::BoxStream;
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
@@ -20,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{CdpSchema, error};
+use crate::api::audit::{Note, tell_subscription};
 use crate::api::error::ApiError;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::role::{Caller, Permission};
@@ -84,25 +84,45 @@ fn bounds() -> WebSocketConfig {
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
 }
 
-/// Until when the connection may last, and what is said at its end.
-#[derive(Clone, Copy)]
-struct Term {
-    until: Instant,
-    close: u16,
+/// Until when the connection may last.
+#[derive(Clone)]
+enum Term {
+    /// Until then somebody must have said who they are.
+    Introduction(Instant),
+    /// As long as they are.
+    Caller(Arc<Services>, Caller),
+}
+
+impl Term {
+    /// Returns when it is over, with what is said then.
+    async fn over(&self) -> u16 {
+        match self {
+            Self::Introduction(until) => {
+                sleep_until(*until).await;
+                CLOSE_NOT_INTRODUCED
+            }
+            Self::Caller(services, caller) => {
+                services.accounts.over(caller).await;
+                CLOSE_EXPIRED
+            }
+        }
+    }
 }
 
 async fn serve(stream: WebSocketStream, services: Arc<Services>, schema: CdpSchema, mut open: Open) {
     let (sink, stream) = stream.split();
-    let (term, mut terms) = watch::channel(Term {
-        until: Instant::now() + INTRODUCTION_MAX,
-        close: CLOSE_NOT_INTRODUCED,
-    });
+    let introduction = Term::Introduction(Instant::now() + INTRODUCTION_MAX);
+    let (term, mut terms) = watch::channel(introduction);
     let messages = stream
         .take_while(|message| ready(message.is_ok()))
         .filter_map(|message| ready(message.ok().filter(Message::is_text)))
         .map(Message::into_bytes);
-    let answers = Protocol::new(Bounded(schema), Box::pin(messages), WebSocketProtocols::GraphQLWS)
-        .on_connection_init(move |payload| async move { introduce(&payload, &services, &term) });
+    let bounded = Bounded {
+        schema,
+        services: Arc::clone(&services),
+    };
+    let answers = Protocol::new(bounded, Box::pin(messages), WebSocketProtocols::GraphQLWS)
+        .on_connection_init(move |payload| async move { introduce(&payload, &services, &term).await });
     pass_on(answers, sink, &mut terms, &mut open).await;
 }
 
@@ -116,7 +136,7 @@ async fn pass_on(
     let mut answers = std::pin::pin!(answers);
     let mut has_more_terms = true;
     loop {
-        let term = *terms.borrow_and_update();
+        let term = terms.borrow_and_update().clone();
         let message = tokio::select! {
             answer = answers.next() => match answer {
                 Some(WsMessage::Text(text)) => Message::text(text),
@@ -128,7 +148,7 @@ async fn pass_on(
                 continue;
             }
             () = sleep(PING_EVERY) => Message::ping(Vec::new()),
-            () = sleep_until(term.until) => Message::close_with(term.close, "log in again"),
+            close = term.over() => Message::close_with(close, "log in again"),
             () = open.closed() => Message::close_with(CLOSE_GOING_AWAY, "the server stops"),
         };
         let is_last = message.is_close();
@@ -139,9 +159,9 @@ async fn pass_on(
 }
 
 /// Whom the first message names: `{"Authorization": "Bearer …"}` or `{"token": "…"}`.
-fn introduce(
+async fn introduce(
     payload: &Value,
-    services: &Services,
+    services: &Arc<Services>,
     term: &watch::Sender<Term>,
 ) -> async_graphql::Result<Data> {
     let named = |name: &str| payload[name].as_str();
@@ -151,17 +171,9 @@ fn introduce(
         _ => named("token"),
     };
     let token = token.ok_or("the connection's first message must bring a token")?;
-    let (caller, expires_at) = services
-        .accounts
-        .caller_until(token)
-        .map_err(|error| async_graphql::Error::new(error.message))?;
-    let left = (expires_at - Utc::now()).to_std().unwrap_or_default();
-    // The longest that a clock counts to here; a token is good for far less.
-    let left = left.min(Duration::from_hours(24 * 365));
-    term.send_replace(Term {
-        until: Instant::now() + left,
-        close: CLOSE_EXPIRED,
-    });
+    let caller = services.accounts.caller(token).await;
+    let caller = caller.map_err(|error| async_graphql::Error::new(error.message))?;
+    term.send_replace(Term::Caller(Arc::clone(services), caller.clone()));
     let mut data = Data::default();
     data.insert(caller);
     Ok(data)
@@ -170,11 +182,14 @@ fn introduce(
 /// The schema, with what the route over POST sees to: who may not read sees no schema, and every
 /// error has a code.
 #[derive(Clone)]
-struct Bounded(CdpSchema);
+struct Bounded {
+    schema: CdpSchema,
+    services: Arc<Services>,
+}
 
 impl Executor for Bounded {
     async fn execute(&self, request: GraphRequest) -> GraphResponse {
-        let mut response = self.0.execute(request).await;
+        let mut response = self.schema.execute(request).await;
         error::complete(&mut response);
         response
     }
@@ -185,14 +200,17 @@ impl Executor for Bounded {
         session: Option<Arc<Data>>,
     ) -> BoxStream<'static, GraphResponse> {
         let caller = session.as_ref().and_then(|session| caller_of(session));
-        let may_read = caller.is_some_and(|caller| caller.role.may(Permission::Read));
+        let may_read = caller.is_some_and(|caller| caller.may(Permission::Read));
         let request = if may_read {
             request
         } else {
             request.disable_introspection()
         };
-        let responses = Executor::execute_stream(&self.0, request, session);
-        let completed = responses.map(|mut response| {
+        let note = Note::default();
+        let responses = Executor::execute_stream(&self.schema, request.data(note.clone()), session);
+        let services = Arc::clone(&self.services);
+        let completed = responses.map(move |mut response| {
+            tell_subscription(&services, &note);
             error::complete(&mut response);
             response
         });

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::error::Result;
 use super::guard::Needs;
 use super::services;
-use super::types::change::{ChangeKind, CohortChange, ProfileChange, ProfileMerge};
+use super::types::change::{ChangeKind, CohortChange, ProfileChange, ProfileDeletion, ProfileMerge};
 use super::types::ingest::Batch;
 use crate::domain::error::Error;
 use crate::domain::role::Permission;
@@ -66,6 +66,19 @@ impl SubscriptionRoot {
     ) -> Result<impl Stream<Item = ProfileChange> + use<>> {
         let changes = followed(ctx, &[ChangeKind::ProfileChanged], None, after.as_deref()).await?;
         Ok(changes.filter_map(|change| ready(ProfileChange::of(change))))
+    }
+
+    /// Who is erased.
+    #[graphql(guard = "Needs(Permission::Read)")]
+    async fn profile_deleted(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The cursor of the last change that was seen; without, from now on.")] after: Option<
+            String,
+        >,
+    ) -> Result<impl Stream<Item = ProfileDeletion> + use<>> {
+        let changes = followed(ctx, &[ChangeKind::ProfileDeleted], None, after.as_deref()).await?;
+        Ok(changes.filter_map(|change| ready(ProfileDeletion::of(change))))
     }
 
     /// Where a batch stands, each time it gets on, until it is finished.

@@ -194,7 +194,7 @@ impl BatchesApi {
     #[expect(clippy::too_many_arguments, reason = "each is a part of the request")]
     async fn rejects(
         &self,
-        _caller: MayIngest,
+        caller: MayIngest,
         services: Data<&Arc<Services>>,
         request: &Request,
         batch: Path<String>,
@@ -210,9 +210,10 @@ impl BatchesApi {
         /// `json` or `csv`; without it, what the header `Accept` says.
         format: Query<Option<RejectsFormat>>,
     ) -> Result<RejectsResponse, ApiError> {
+        let sight = services.sights.of(caller.0.role);
         let is_csv = (format.0).map_or_else(|| accepts_csv(request), |format| format == RejectsFormat::Csv);
         if is_csv {
-            let table = Arc::clone(&services.ingest).rejects_csv(&batch.0).await?;
+            let table = Arc::clone(&services.ingest).rejects_csv(&batch.0, sight).await?;
             let body = Body::from_bytes_stream(table.map_err(std::io::Error::other));
             let name = format!("attachment; filename=\"rejects-{}.csv\"", batch.0);
             return Ok(RejectsResponse::Rejects(
@@ -220,7 +221,7 @@ impl BatchesApi {
                 Some(name),
             ));
         }
-        let rejects = services.ingest.rejects(&batch.0, after.0, limit.0).await?;
+        let rejects = services.ingest.rejects(&batch.0, after.0, limit.0, sight).await?;
         let page = RejectsBody {
             rejects: rejects.into_iter().map(RejectBody::from).collect(),
         };

@@ -1,7 +1,6 @@
 //! `GET /api/changes`: what happens to people, as a stream that goes on, or in pages.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -16,7 +15,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi, ResponseContent};
 
 use super::Tag;
 use crate::api::error::ApiError;
-use crate::api::guard::{self, MayRead};
+use crate::api::guard::MayRead;
 use crate::domain::Timestamp;
 use crate::services::Services;
 use crate::services::activation::changes::{Followed, PAGE_DEFAULT};
@@ -43,7 +42,7 @@ pub struct CohortNameBody {
 pub struct ChangeBody {
     /// Its place in the feed: give it to get what follows.
     cursor: String,
-    /// `profile.changed`, `profile.merged`, `cohort.entered` or `cohort.left`.
+    /// `profile.changed`, `profile.merged`, `profile.deleted`, `cohort.entered` or `cohort.left`.
     kind: String,
     /// When.
     at: Timestamp,
@@ -117,7 +116,7 @@ impl ChangesApi {
     ///
     /// With `Accept: text/event-stream` a stream of server-sent events that goes on as changes
     /// happen: the `id` of an event is its cursor, the `event` its kind, the `data` the change.
-    /// It ends when the token expires. Otherwise a page, and `next_cursor` is where the next one
+    /// It ends when the token expires, or its session is ended. Otherwise a page, and `next_cursor` is where the next one
     /// begins. Every change is told once for each cursor, in order; whoever repeats a cursor gets
     /// the same again.
     #[oai(
@@ -129,7 +128,7 @@ impl ChangesApi {
     #[expect(clippy::too_many_arguments, reason = "one for each argument of the route")]
     async fn changes(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         request: &Request,
         /// Behind which change to begin: the cursor of one, or `0` for the first ever. Without,
@@ -162,24 +161,24 @@ impl ChangesApi {
                 has_more: page.has_more,
             }))));
         }
-        let expires_at = guard::expires_at(request)?;
         let followed = changes.follow(after.as_deref(), filter).await?;
-        let left = (expires_at - chrono::Utc::now()).to_std().unwrap_or_default();
-        Ok(ChangesResponse::Ok(Changes::Stream(events(followed, left))))
+        let accounts = Arc::clone(&services.accounts);
+        let over = async move { accounts.over(&caller.0).await };
+        Ok(ChangesResponse::Ok(Changes::Stream(events(followed, over))))
     }
 }
 
-/// The stream, which begins with how soon to come again, and ends when its time is over.
+/// The stream, which begins with how soon to come again, and ends when its caller is one no more.
 fn events(
     followed: impl futures_util::Stream<Item = Followed> + Send + 'static,
-    left: Duration,
+    over: impl Future<Output = ()> + Send + 'static,
 ) -> EventStream<BoxStream<'static, ChangeBody>> {
     let told = followed
         .map(|followed| match followed {
             Followed::Change(change) => ChangeBody::from(*change),
             Followed::Mark(cursor) => ChangeBody::mark(cursor),
         })
-        .take_until(tokio::time::sleep(left));
+        .take_until(over);
     let opening = stream::iter([ChangeBody::mark(String::new())]);
     EventStream::new(opening.chain(told).boxed()).to_event(|change| match change.kind.as_str() {
         "" if change.cursor.is_empty() => Event::retry(RETRY_MS),

@@ -7,6 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::body::Body;
 use crate::api::error::ApiError;
 use crate::api::guard::MayClassify;
 use crate::services::Services;
@@ -81,7 +82,7 @@ impl ClassifyApi {
         &self,
         _caller: MayClassify,
         services: Data<&Arc<Services>>,
-        request: Json<ClassifyRequest>,
+        request: Body<ClassifyRequest>,
     ) -> Result<Json<ClassifyResponse>, ApiError> {
         let answers = services.classification.classify(&request.0.texts).await?;
         Ok(Json(ClassifyResponse {

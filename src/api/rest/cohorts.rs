@@ -83,7 +83,7 @@ impl CohortsApi {
     )]
     async fn users(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// The cohort's name or slug, in any case.
         cohort: Query<String>,
@@ -105,7 +105,8 @@ impl CohortsApi {
             (None, Some(cursor)) => PageFrom::Cursor(cursor),
             (offset, None) => PageFrom::Offset(offset.unwrap_or_default()),
         };
-        let page = services.cohorts.members(&cohort.0, &from, limit.0).await?;
+        let sight = services.sights.of(caller.0.role);
+        let page = services.cohorts.members(&cohort.0, &from, limit.0, sight).await?;
         let no_detail = BTreeSet::new();
         Ok(Json(CohortUsersBody {
             cohort: page.cohort,

@@ -9,6 +9,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::body::Body;
 use crate::api::error::ApiError;
 use crate::api::guard::{MayClassify, MayRead};
 use crate::domain::Timestamp;
@@ -149,9 +150,9 @@ impl CorrectionsApi {
         &self,
         caller: MayClassify,
         services: Data<&Arc<Services>>,
-        request: Json<CorrectionRequest>,
+        request: Body<CorrectionRequest>,
     ) -> Result<Json<Corrected>, ApiError> {
-        let Json(CorrectionRequest { interest, cohorts }) = request;
+        let Body(CorrectionRequest { interest, cohorts }) = request;
         let (correction, backfill) = services
             .corrections
             .put(&interest, &cohorts, &caller.0.name)

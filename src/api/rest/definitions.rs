@@ -9,6 +9,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use super::Tag;
+use super::body::Body;
 use super::cohorts::{CohortBody, CohortsBody};
 use super::corrections::BackfillBody;
 use super::users::UserProfileBody;
@@ -237,7 +238,7 @@ impl DefinitionsApi {
         &self,
         caller: MayDefine,
         services: Data<&Arc<Services>>,
-        request: Json<CohortRequest>,
+        request: Body<CohortRequest>,
     ) -> Result<Created, ApiError> {
         let defined = services
             .definitions
@@ -278,7 +279,7 @@ impl DefinitionsApi {
         services: Data<&Arc<Services>>,
         /// The cohort's name or slug, in any case.
         cohort: Path<String>,
-        request: Json<CohortRequest>,
+        request: Body<CohortRequest>,
     ) -> Result<Json<DefinedBody>, ApiError> {
         let defined = services
             .definitions
@@ -342,7 +343,7 @@ impl DefinitionsApi {
         services: Data<&Arc<Services>>,
         /// The cohort's name or slug; also of one that was dropped.
         cohort: Path<String>,
-        request: Json<RollbackRequest>,
+        request: Body<RollbackRequest>,
     ) -> Result<Json<DefinedBody>, ApiError> {
         let definitions = &services.definitions;
         let defined = definitions
@@ -363,13 +364,14 @@ impl DefinitionsApi {
     )]
     async fn preview(
         &self,
-        _caller: MayDefine,
+        caller: MayDefine,
         services: Data<&Arc<Services>>,
-        request: Json<PreviewRequest>,
+        request: Body<PreviewRequest>,
     ) -> Result<Json<PreviewBody>, ApiError> {
+        let sight = services.sights.of(caller.0.role);
         let preview = services
             .definitions
-            .preview(&request.expression, request.limit)
+            .preview(&request.expression, request.limit, sight)
             .await?;
         Ok(Json(preview.into()))
     }
@@ -386,9 +388,9 @@ impl DefinitionsApi {
     )]
     async fn combine(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
-        request: Json<CombineRequest>,
+        request: Body<CombineRequest>,
     ) -> Result<Json<CombinedBody>, ApiError> {
         let CombineRequest {
             all,
@@ -396,9 +398,10 @@ impl DefinitionsApi {
             none,
             limit,
         } = request.0;
+        let sight = services.sights.of(caller.0.role);
         let combined = services
             .definitions
-            .combine(&Parts { all, any, none }, limit)
+            .combine(&Parts { all, any, none }, limit, sight)
             .await?;
         Ok(Json(combined.into()))
     }
@@ -437,9 +440,7 @@ impl DefinitionsApi {
         _caller: MayRead,
         services: Data<&Arc<Services>>,
     ) -> Result<Json<CohortsBody>, ApiError> {
-        let all = services.cohorts.all().into_iter();
-        let rules = all.filter(|sized| matches!(sized.cohort, Definition::Rule(_)));
-        Ok(Json(CohortsBody::of(rules)))
+        Ok(Json(CohortsBody::of(services.cohorts.rules())))
     }
 
     /// Save a rule
@@ -455,13 +456,30 @@ impl DefinitionsApi {
         &self,
         caller: MayDefine,
         services: Data<&Arc<Services>>,
-        request: Json<RuleRequest>,
+        request: Body<RuleRequest>,
     ) -> Result<Created, ApiError> {
         let defined = services
             .definitions
             .create(request.0.into(), &caller.0.name)
             .await?;
         Ok(Created::Created(Json(defined.into())))
+    }
+
+    /// One cohort by rule
+    #[oai(
+        path = "/rules/:rule",
+        method = "get",
+        tag = "Tag::Cohorts",
+        operation_id = "rule"
+    )]
+    async fn rule(
+        &self,
+        _caller: MayRead,
+        services: Data<&Arc<Services>>,
+        /// The name or slug of its cohort, in any case.
+        rule: Path<String>,
+    ) -> Result<Json<CohortBody>, ApiError> {
+        Ok(Json(services.cohorts.rule(&rule)?.into()))
     }
 
     /// Change a rule
@@ -477,7 +495,7 @@ impl DefinitionsApi {
         services: Data<&Arc<Services>>,
         /// The name or slug of its cohort, in any case.
         rule: Path<String>,
-        request: Json<RuleRequest>,
+        request: Body<RuleRequest>,
     ) -> Result<Json<DefinedBody>, ApiError> {
         let defined = services
             .definitions
@@ -517,7 +535,7 @@ impl DefinitionsApi {
         &self,
         _caller: MayDefine,
         services: Data<&Arc<Services>>,
-        request: Json<PreviewRequest>,
+        request: Body<PreviewRequest>,
     ) -> Result<Json<CheckedBody>, ApiError> {
         services.definitions.check(&request.expression)?;
         Ok(Json(CheckedBody { ok: true }))

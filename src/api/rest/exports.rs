@@ -88,7 +88,7 @@ impl ExportsApi {
     )]
     async fn cohort(
         &self,
-        _caller: MayExport,
+        caller: MayExport,
         services: Data<&Arc<Services>>,
         /// The cohort's name or slug, in any case.
         cohort: Query<String>,
@@ -106,7 +106,8 @@ impl ExportsApi {
             fields: fields.0,
             purpose: purpose.0,
         };
-        Ok(services.activation.exports.begin(&order)?.into())
+        let sight = services.sights.of(caller.0.role);
+        Ok(services.activation.exports.begin(&order, sight)?.into())
     }
 
     /// Everybody in a file
@@ -120,7 +121,7 @@ impl ExportsApi {
     )]
     async fn profiles(
         &self,
-        _caller: MayExport,
+        caller: MayExport,
         services: Data<&Arc<Services>>,
         /// `csv`, `ndjson` or `parquet`.
         #[oai(default = "default_format")]
@@ -136,7 +137,8 @@ impl ExportsApi {
             fields: fields.0,
             purpose: purpose.0,
         };
-        Ok(services.activation.exports.begin(&order)?.into())
+        let sight = services.sights.of(caller.0.role);
+        Ok(services.activation.exports.begin(&order, sight)?.into())
     }
 }
 

@@ -8,6 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::body::Body;
 use crate::api::error::ApiError;
 use crate::api::guard::{MayJudge, MayRead};
 use crate::domain::Timestamp;
@@ -148,7 +149,7 @@ impl JudgementApi {
     )]
     async fn merges(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// Only merges before the one with this id; the `next_cursor` of the page before.
         before: Query<Option<String>>,
@@ -159,7 +160,9 @@ impl JudgementApi {
         )]
         limit: Query<u32>,
     ) -> Result<Json<MergesBody>, ApiError> {
-        let page = services.judgement.merges(before.0.as_deref(), limit.0).await?;
+        let sight = services.sights.of(caller.0.role);
+        let merges = services.judgement.merges(before.0.as_deref(), limit.0, sight);
+        let page = merges.await?;
         Ok(Json(page.into()))
     }
 
@@ -192,7 +195,7 @@ impl JudgementApi {
     )]
     async fn conflicts(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// Only those that are `open`, `allowed` or `kept_apart`, or `all`.
         #[oai(default = "default_verdict")]
@@ -206,9 +209,10 @@ impl JudgementApi {
         )]
         limit: Query<u32>,
     ) -> Result<Json<ConflictsBody>, ApiError> {
+        let sight = services.sights.of(caller.0.role);
         let page = services
             .judgement
-            .conflicts(&verdict.0, after.0.as_deref(), limit.0)
+            .conflicts(&verdict.0, after.0.as_deref(), limit.0, sight)
             .await?;
         Ok(Json(page.into()))
     }
@@ -226,7 +230,7 @@ impl JudgementApi {
         services: Data<&Arc<Services>>,
         /// The conflict's id.
         id: Path<String>,
-        request: Json<ReviewRequest>,
+        request: Body<ReviewRequest>,
     ) -> Result<Json<JudgedBody>, ApiError> {
         let judged = services
             .judgement

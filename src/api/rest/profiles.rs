@@ -9,6 +9,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::body::Body;
 use super::judgement::{DecisionBody, JudgedBody, MergeBody};
 use crate::api::error::ApiError;
 use crate::api::guard::{MayJudge, MayRead};
@@ -188,12 +189,13 @@ impl ProfilesApi {
     )]
     async fn graph(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// The profile's id.
         id: Path<String>,
     ) -> Result<Json<GraphBody>, ApiError> {
-        let graph = services.explain.identity_graph(&services, &id.0).await?;
+        let sight = services.sights.of(caller.0.role);
+        let graph = services.explain.identity_graph(&services, &id.0, sight).await?;
         Ok(Json(graph.into()))
     }
 
@@ -208,7 +210,7 @@ impl ProfilesApi {
     )]
     async fn timeline(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// The profile's id.
         id: Path<String>,
@@ -221,9 +223,10 @@ impl ProfilesApi {
         )]
         limit: Query<u32>,
     ) -> Result<Json<TimelineBody>, ApiError> {
+        let sight = services.sights.of(caller.0.role);
         let page = services
             .timeline
-            .page(&services, &id.0, before.0.as_deref(), limit.0)
+            .page(&services, &id.0, before.0.as_deref(), limit.0, sight)
             .await?;
         Ok(Json(page.into()))
     }
@@ -237,12 +240,13 @@ impl ProfilesApi {
     )]
     async fn provenance(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// The profile's id.
         id: Path<String>,
     ) -> Result<Json<ProvenanceBody>, ApiError> {
-        let fields = services.explain.provenance(&services, &id.0).await?;
+        let sight = services.sights.of(caller.0.role);
+        let fields = services.explain.provenance(&services, &id.0, sight).await?;
         Ok(Json(ProvenanceBody {
             fields: fields.into_iter().map(FieldBody::from).collect(),
         }))
@@ -264,7 +268,7 @@ impl ProfilesApi {
         services: Data<&Arc<Services>>,
         /// The profile's id.
         id: Path<String>,
-        request: Json<CutRequest>,
+        request: Body<CutRequest>,
     ) -> Result<Json<JudgedBody>, ApiError> {
         let CutRequest { cookie, email } = request.0;
         let judged = services

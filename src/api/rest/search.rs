@@ -153,7 +153,7 @@ impl SearchApi {
     #[expect(clippy::too_many_arguments, reason = "each is an argument of the route")]
     async fn users(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// What is typed, up to 256 characters; without it, whoever passes the filters.
         q: Query<Option<String>>,
@@ -184,7 +184,8 @@ impl SearchApi {
             limit: limit.0,
             offset: offset.0,
         };
-        let found = services.search.users(asked).await?;
+        let sight = services.sights.of(caller.0.role);
+        let found = services.search.users(asked, sight).await?;
         Ok(Json(UserHitsBody::of(found, limit.0, offset.0)))
     }
 
@@ -252,7 +253,7 @@ impl SearchApi {
     )]
     async fn suggest(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// What is typed, up to 256 characters.
         q: Query<String>,
@@ -263,7 +264,8 @@ impl SearchApi {
         )]
         limit: Query<u32>,
     ) -> Result<Json<SuggestionsBody>, ApiError> {
-        let found = services.search.suggest(&q.0, limit.0).await?;
+        let sight = services.sights.of(caller.0.role);
+        let found = services.search.suggest(&q.0, limit.0, sight).await?;
         Ok(Json(found.into()))
     }
 
@@ -278,7 +280,7 @@ impl SearchApi {
     )]
     async fn similar_users(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// A cookie of the person.
         cookie: Query<Option<String>>,
@@ -294,9 +296,10 @@ impl SearchApi {
         limit: Query<u32>,
     ) -> Result<Json<SimilarUsersBody>, ApiError> {
         let (cookie, email, id) = (cookie.0.as_deref(), email.0.as_deref(), id.0.as_deref());
+        let sight = services.sights.of(caller.0.role);
         let found = services
             .search
-            .users_like(&services.lookup, cookie, email, id, limit.0)
+            .users_like(&services.lookup, cookie, email, id, limit.0, sight)
             .await?;
         Ok(Json(found.into()))
     }

@@ -1,4 +1,4 @@
-//! `GET /api/user`: who is this?
+//! `GET /api/user`: who is this? And `DELETE`: nobody any more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::privacy::ErasureBody;
 use crate::api::error::ApiError;
-use crate::api::guard::MayRead;
+use crate::api::guard::{MayErase, MayRead};
 use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::services::Services;
@@ -164,7 +165,7 @@ impl UsersApi {
     #[oai(path = "/user", method = "get", tag = "Tag::Users", operation_id = "user")]
     async fn user(
         &self,
-        _caller: MayRead,
+        caller: MayRead,
         services: Data<&Arc<Services>>,
         /// A cookie.
         cookie: Query<Option<String>>,
@@ -174,16 +175,49 @@ impl UsersApi {
         include: Query<Option<String>>,
     ) -> Result<Json<UserBody>, ApiError> {
         let include = parse_include(include.0.as_deref().unwrap_or_default())?;
+        let sight = services.sights.of(caller.0.role);
         let mut found = services
             .lookup
-            .user(cookie.0.as_deref(), email.0.as_deref())
+            .user(cookie.0.as_deref(), email.0.as_deref(), sight)
             .await?;
         if include.contains(&Include::Identities) {
-            services.lookup.list_cookies(&mut found).await?;
+            services.lookup.list_cookies(&mut found, sight).await?;
         }
         Ok(Json(UserBody {
             user_profile: UserProfileBody::of(found, &include),
         }))
+    }
+
+    /// Erase the person whom a cookie or an address leads to
+    ///
+    /// From all stages, histories, the feed, deliveries and the search index. Keyed hashes of their
+    /// identifiers remain, so that neither a replay nor a late record brings them back. The answer
+    /// comes when nothing is left, or after ten seconds; what is left then is looked for in the
+    /// background. Where nobody is known by the identifier, it is suppressed and looked for all the
+    /// same. docs/PRIVACY.md says what the files on disk keep until they are written anew.
+    #[oai(
+        path = "/user",
+        method = "delete",
+        tag = "Tag::Privacy",
+        operation_id = "eraseUser"
+    )]
+    async fn erase(
+        &self,
+        caller: MayErase,
+        services: Data<&Arc<Services>>,
+        /// A cookie.
+        cookie: Query<Option<String>>,
+        /// An address.
+        email: Query<Option<String>>,
+        /// Why, without naming them; kept for good.
+        reason: Query<Option<String>>,
+    ) -> Result<Json<ErasureBody>, ApiError> {
+        let (cookie, email) = (cookie.0.as_deref(), email.0.as_deref());
+        let erased = services
+            .privacy
+            .erase(cookie, email, reason.0.as_deref(), &caller.0.name)
+            .await?;
+        Ok(Json(erased.into()))
     }
 }
 

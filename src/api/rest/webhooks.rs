@@ -8,6 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::body::Body;
 use super::changes::ChangeBody;
 use crate::api::error::ApiError;
 use crate::api::guard::MayActivate;
@@ -273,7 +274,7 @@ impl WebhooksApi {
         &self,
         caller: MayActivate,
         services: Data<&Arc<Services>>,
-        request: Json<WebhookRequest>,
+        request: Body<WebhookRequest>,
     ) -> Result<Json<WebhookWithSecret>, ApiError> {
         let (wish, cursor) = request.0.parts();
         let webhooks = &services.activation.webhooks;
@@ -314,7 +315,7 @@ impl WebhooksApi {
         services: Data<&Arc<Services>>,
         /// The webhook's id.
         id: Path<String>,
-        request: Json<WebhookRequest>,
+        request: Body<WebhookRequest>,
     ) -> Result<Json<WebhookBody>, ApiError> {
         let (wish, cursor) = request.0.parts();
         if cursor.is_some() {
@@ -391,7 +392,7 @@ impl WebhooksApi {
         services: Data<&Arc<Services>>,
         /// The webhook's id.
         id: Path<String>,
-        request: Json<ReplayRequest>,
+        request: Body<ReplayRequest>,
     ) -> Result<Json<WebhookBody>, ApiError> {
         let (webhooks, by) = (&services.activation.webhooks, &caller.0.name);
         let webhook = match (&request.cursor, request.dead_letters) {

@@ -103,11 +103,17 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode, CommandError> {
         let maps = args.maps.iter().map(String::as_str);
         let renames = Renames::parse(maps, '=').map_err(ImportError::from)?;
         let sender = Sender::log_in(args, &renames).await?;
-        for file in &args.files {
-            import(&sender, args, &renames, file).await?;
-        }
-        Ok(ExitCode::SUCCESS)
+        let imported = import_all(&sender, args, &renames).await;
+        sender.log_out().await;
+        imported.map(|()| ExitCode::SUCCESS)
     })
+}
+
+async fn import_all(sender: &Sender<'_>, args: &ImportArgs, renames: &Renames) -> Result<(), CommandError> {
+    for file in &args.files {
+        import(sender, args, renames, file).await?;
+    }
+    Ok(())
 }
 
 async fn import(

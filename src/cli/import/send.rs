@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::read::Part;
 use super::{ImportArgs, ServerError};
-use crate::cli::token::{refused, refused_with};
+use crate::cli::token::{Tokens, refused, refused_with};
 use crate::domain::record::{Finding, RawRow};
 use crate::ingest::fields::Renames;
 
@@ -48,26 +48,26 @@ impl RowError {
     }
 }
 
-/// Sends parts, and logs in again when the token expires half way.
+/// Sends parts, and renews its token when that expires half way.
 pub struct Sender<'a> {
     client: Client,
     args: &'a ImportArgs,
     /// The query of each request.
     query: Vec<(&'static str, String)>,
-    token: Mutex<String>,
+    tokens: Mutex<Tokens>,
 }
 
 impl<'a> Sender<'a> {
     pub async fn log_in(args: &'a ImportArgs, renames: &Renames) -> Result<Self, ServerError> {
         let client = Client::new();
-        let token = Mutex::new(args.server.log_in(&client).await?);
+        let tokens = Mutex::new(args.server.log_in(&client).await?);
         let mut query = vec![("source", args.source.clone())];
         query.extend(renames.pairs().into_iter().map(|pair| ("map", pair)));
         Ok(Self {
             client,
             args,
             query,
-            token,
+            tokens,
         })
     }
 
@@ -77,7 +77,8 @@ impl<'a> Sender<'a> {
     pub async fn send(&self, part: &Part, key: &str) -> Result<(Answer, bool), ServerError> {
         let mut pause = PAUSE_FIRST;
         for last in (0..TRIES_MAX).rev() {
-            let failure = match self.try_once(part, key).await {
+            let token = self.token().await;
+            let failure = match self.try_once(part, key, &token).await {
                 Ok(response) if is_answer(response.status()) => match self.answer(response).await? {
                     Some(answer) => return Ok(answer),
                     // The answer broke off; the part may be stored or not.
@@ -88,7 +89,7 @@ impl<'a> Sender<'a> {
                     let failure = refused(response).await;
                     match status {
                         StatusCode::UNAUTHORIZED => {
-                            *self.token.lock().await = self.args.server.log_in(&self.client).await?;
+                            self.renew(&token).await?;
                         }
                         // Of an import that was killed, a part may be under way still.
                         StatusCode::CONFLICT
@@ -140,10 +141,9 @@ impl<'a> Sender<'a> {
     ) -> Result<Option<T>, ServerError> {
         let mut pause = PAUSE_FIRST;
         for _ in 1..TRIES_MAX {
-            match self.get_once(path, arguments).await {
-                Err(ServerError::Refused { status: 401, .. }) => {
-                    *self.token.lock().await = self.args.server.log_in(&self.client).await?;
-                }
+            let token = self.token().await;
+            match self.get_once(path, arguments, &token).await {
+                Err(ServerError::Refused { status: 401, .. }) => self.renew(&token).await?,
                 Err(
                     ServerError::Unreachable { .. }
                     | ServerError::Refused {
@@ -155,15 +155,37 @@ impl<'a> Sender<'a> {
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2);
         }
-        self.get_once(path, arguments).await
+        let token = self.token().await;
+        self.get_once(path, arguments, &token).await
+    }
+
+    async fn token(&self) -> String {
+        self.tokens.lock().await.access_token.clone()
+    }
+
+    /// Gets another token in the place of one that was refused, unless that was done meanwhile: a
+    /// refresh token is good once.
+    async fn renew(&self, refused: &str) -> Result<(), ServerError> {
+        let mut tokens = self.tokens.lock().await;
+        if tokens.access_token == refused {
+            *tokens = self.args.server.renew(&self.client, &tokens).await?;
+        }
+        drop(tokens);
+        Ok(())
+    }
+
+    /// Logs out, when nothing is to be sent any more.
+    pub async fn log_out(&self) {
+        let tokens = self.tokens.lock().await;
+        self.args.server.log_out(&self.client, &tokens).await;
     }
 
     async fn get_once<T: DeserializeOwned>(
         &self,
         path: &str,
         arguments: &[(&str, &str)],
+        token: &str,
     ) -> Result<Option<T>, ServerError> {
-        let token = self.token.lock().await.clone();
         let request = self
             .client
             .get(format!("{}{path}", self.args.server.url))
@@ -180,8 +202,12 @@ impl<'a> Sender<'a> {
         response.json().await.map(Some).map_err(failed)
     }
 
-    async fn try_once(&self, part: &Part, key: &str) -> Result<reqwest::Response, reqwest::Error> {
-        let token = self.token.lock().await.clone();
+    async fn try_once(
+        &self,
+        part: &Part,
+        key: &str,
+        token: &str,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         self.client
             .post(format!("{}/api/ingest", self.args.server.url))
             .query(&self.query)

@@ -38,6 +38,7 @@ impl Deliverer {
             store: store.clone(),
             feed: Arc::clone(pipeline.feed()),
             post: Arc::clone(post),
+            suppressed: Arc::clone(pipeline.suppressed()),
             owner: Ulid::new().to_string(),
             backoff: Backoff {
                 first: Duration::from_millis(settings.retry_first_ms.max(1)),

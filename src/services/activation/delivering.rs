@@ -21,6 +21,7 @@ use crate::domain::feed::{Cursor, Event};
 use crate::domain::webhook::{Delivery, Webhook};
 use crate::ingest::normalise::stored;
 use crate::pipeline::feed::{Feed, FeedError, Picked};
+use crate::pipeline::suppressed::Suppressed;
 use crate::store::webhooks::{LEASE, Note};
 use crate::store::{Store, StoreError};
 
@@ -41,6 +42,7 @@ pub(super) struct Tools {
     pub(super) store: Store,
     pub(super) feed: Arc<Feed>,
     pub(super) post: Arc<Post>,
+    pub(super) suppressed: Arc<Suppressed>,
     /// What this process is called where several work on one store.
     pub(super) owner: String,
     pub(super) backoff: Backoff,
@@ -259,6 +261,7 @@ impl Held {
             store: &tools.store,
             post: &tools.post,
             webhook: &self.webhook,
+            suppressed: &tools.suppressed,
             closing,
         }
     }

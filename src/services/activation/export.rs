@@ -15,6 +15,7 @@ use crate::domain::error::{Error, ErrorCode};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::Pipeline;
 use crate::services::cohorts::NameBook;
+use crate::services::sight::Sight;
 use crate::services::view::UserProfile;
 use crate::store::{Store, StoreError};
 
@@ -98,7 +99,7 @@ impl Exports {
     /// # Errors
     /// Bad request for an unknown format or field, not found for an unknown cohort, rate limited
     /// when too many exports run.
-    pub fn begin(&self, order: &Order) -> Result<Export, Error> {
+    pub fn begin(&self, order: &Order, sight: Sight) -> Result<Export, Error> {
         let format = Format::named(&order.format)
             .ok_or_else(|| Error::bad_request("format", "must be csv, ndjson or parquet"))?;
         let cohort = order
@@ -125,6 +126,7 @@ impl Exports {
             cohort,
             fields,
             purpose: order.purpose.clone(),
+            sight,
             after: None,
             writer: TableWriter::new(format, columns),
             _place: place,
@@ -142,6 +144,8 @@ struct Walk {
     cohort: Option<CohortSlug>,
     fields: Vec<&'static Field>,
     purpose: Option<String>,
+    /// For whose eyes.
+    sight: Sight,
     /// Whoever was met last.
     after: Option<ProfileId>,
     writer: TableWriter,
@@ -201,13 +205,14 @@ impl Walk {
     }
 
     fn written(&mut self, people: &[Profile], is_end: bool) -> Result<Vec<u8>, WriteError> {
+        let suppressed = self.pipeline.suppressed();
         let consents = |person: &&Profile| {
             let purpose = self.purpose.as_deref();
-            purpose.is_none_or(|purpose| person.consents_to(purpose))
+            purpose.is_none_or(|purpose| person.consents_to(purpose)) && !suppressed.is_of(person)
         };
         let names = self.names.now();
         let row = |person: &Profile| -> Row {
-            let user = UserProfile::of(person, &names);
+            let user = self.sight.user(UserProfile::of(person, &names));
             self.fields.iter().map(|field| field.of(&user)).collect()
         };
         let rows: Vec<Row> = people.iter().filter(consents).map(row).collect();

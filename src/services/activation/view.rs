@@ -9,7 +9,7 @@ use crate::services::cohorts::Names;
 pub struct ChangeView {
     /// Its place in the feed: give it to get what follows.
     pub cursor: String,
-    /// `profile.changed`, `profile.merged`, `cohort.entered` or `cohort.left`.
+    /// `profile.changed`, `profile.merged`, `profile.deleted`, `cohort.entered` or `cohort.left`.
     pub kind: &'static str,
     /// When, by the clock of arrival.
     pub at: Timestamp,
@@ -58,6 +58,7 @@ impl ChangeView {
                 view.rev = Some(*rev);
                 view.created = Some(*is_new);
             }
+            Happening::Deleted { .. } => {}
             Happening::Merged { survivor, .. } => view.merged_into = Some(survivor.to_string()),
             Happening::Moved { cohort, why, .. } => {
                 view.reason = why

@@ -17,6 +17,7 @@ use crate::activation::verdict::Verdict;
 use crate::domain::feed::{Cursor, Event, Happening};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::domain::webhook::Webhook;
+use crate::pipeline::suppressed::Suppressed;
 use crate::services::view::UserProfile;
 use crate::store::{Store, StoreError};
 
@@ -28,7 +29,7 @@ const LANES_AT_ONCE: usize = 8;
 pub(super) enum Fate {
     /// It was sent.
     Sent(Sent),
-    /// The person does not consent, or is nobody any more.
+    /// The person does not consent, is suppressed, or is nobody any more.
     LeftOut,
 }
 
@@ -40,6 +41,7 @@ pub(super) struct Window<'a> {
     pub(super) store: &'a Store,
     pub(super) post: &'a Post,
     pub(super) webhook: &'a Webhook,
+    pub(super) suppressed: &'a Suppressed,
     pub(super) closing: &'a watch::Receiver<bool>,
 }
 
@@ -87,6 +89,14 @@ impl Window<'_> {
 
     async fn one(&self, event: &Event, people: &People, fields: &[&'static Field]) -> Fate {
         let person = people.get(&shown(&event.happening)).and_then(Option::as_ref);
+        // That somebody was erased is for everybody who was told of them.
+        if matches!(event.happening, Happening::Deleted { .. }) {
+            let sent = self.post.event(self.webhook, event, None, Utc::now());
+            return Fate::Sent(sent.await);
+        }
+        if person.is_some_and(|person| self.suppressed.is_of(person)) {
+            return Fate::LeftOut;
+        }
         let consents = |purpose: &String| person.is_some_and(|person| person.consents_to(purpose));
         if !self.webhook.definition.purpose.as_ref().is_none_or(consents) {
             return Fate::LeftOut;
@@ -111,7 +121,8 @@ impl Window<'_> {
     /// The people as they are now, in one read where nobody was merged meanwhile.
     async fn people(&self, events: &[Event], fields: &[&'static Field]) -> Result<People, StoreError> {
         let mut people = People::new();
-        if fields.is_empty() && self.webhook.definition.purpose.is_none() {
+        let asks_nothing = fields.is_empty() && self.webhook.definition.purpose.is_none();
+        if asks_nothing && self.suppressed.is_empty() {
             return Ok(people);
         }
         let ids: BTreeSet<ProfileId> = events.iter().map(|event| shown(&event.happening)).collect();

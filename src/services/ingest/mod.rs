@@ -5,13 +5,14 @@
 //! on where it broke off, and answered once: [`keyed`]. [`queue`] makes a payload durable before
 //! it is worked off, which [`worker`] does, and [`cancel`] ends. [`rejects`] lists what was
 //! refused, [`replay`] judges it again, [`files`] says what is stored of a file that came in
-//! parts; [`claims`] keeps two of one process from doing the same at once, and [`report`] is how
+//! parts; [`events`] takes what comes a few rows at a time from many; [`claims`] keeps two of one process from doing the same at once, and [`report`] is how
 //! all this is told.
 
 mod batch;
 mod cancel;
 mod chunks;
 mod claims;
+pub mod events;
 pub mod files;
 mod keyed;
 mod queue;
@@ -218,7 +219,8 @@ pub fn renames(pairs: &[String]) -> Result<Renames, Error> {
         .map_err(|error| Error::bad_request("map", error.to_string()))
 }
 
-fn check_source(source: &str) -> Result<(), Error> {
+/// Whether a source has a proper name.
+pub(super) fn check_source(source: &str) -> Result<(), Error> {
     let length = source.chars().count();
     if (1..=SOURCE_CHARS_MAX).contains(&length) && !source.chars().any(char::is_control) {
         return Ok(());

@@ -10,6 +10,7 @@ use crate::domain::error::Error;
 use crate::domain::fact::Attribute;
 use crate::ingest::fields::{self, Fields};
 use crate::ingest::keep;
+use crate::services::sight::Sight;
 use crate::store::commit::BatchProgress;
 use crate::store::rejects::StoredReject;
 
@@ -71,9 +72,16 @@ impl Ingest {
     ///
     /// # Errors
     /// Bad request when it is no batch id, not found when there is no such batch.
-    pub async fn rejects(&self, id: &str, after: u64, limit: u64) -> Result<Vec<StoredReject>, Error> {
+    pub async fn rejects(
+        &self,
+        id: &str,
+        after: u64,
+        limit: u64,
+        sight: Sight,
+    ) -> Result<Vec<StoredReject>, Error> {
         let (_, progress) = self.batch(id).await?;
-        self.rejects_page(&progress, after, limit).await
+        let page = self.rejects_page(&progress, after, limit).await?;
+        Ok(page.into_iter().map(|reject| sight.reject(reject)).collect())
     }
 
     pub(super) async fn rejects_page(
@@ -113,16 +121,17 @@ impl Ingest {
     pub async fn rejects_csv(
         self: std::sync::Arc<Self>,
         id: &str,
+        sight: Sight,
     ) -> Result<impl Stream<Item = Result<Vec<u8>, Error>> + Send + 'static, Error> {
         let (_, progress) = self.batch(id).await?;
         let columns: Vec<&'static str> = columns().collect();
         let header = line(&columns)?;
-        let state = (self, progress, 0, WINDOW_ROWS, Some(header));
+        let state = ((self, sight), progress, 0, WINDOW_ROWS, Some(header));
         Ok(stream::try_unfold(
             state,
-            async |(ingest, progress, after, rows, header)| {
+            async |((ingest, sight), progress, after, rows, header)| {
                 if let Some(header) = header {
-                    return Ok(Some((header, (ingest, progress, after, rows, None))));
+                    return Ok(Some((header, ((ingest, sight), progress, after, rows, None))));
                 }
                 let mut windows = Windows {
                     ingest: &ingest,
@@ -135,10 +144,10 @@ impl Ingest {
                 };
                 let (after, rows) = (windows.after, windows.rows);
                 let mut piece = Vec::new();
-                for reject in found.iter().filter(|reject| reject.replayed.is_none()) {
-                    piece.extend(line(&cells(reject))?);
+                for reject in found.into_iter().filter(|reject| reject.replayed.is_none()) {
+                    piece.extend(line(&cells(&sight.reject(reject)))?);
                 }
-                Ok(Some((piece, (ingest, progress, after, rows, None))))
+                Ok(Some((piece, ((ingest, sight), progress, after, rows, None))))
             },
         ))
     }

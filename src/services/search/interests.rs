@@ -7,6 +7,7 @@ use crate::domain::interest::{ClassifiedInterest, InterestKey};
 use crate::search::interests::InterestFound;
 use crate::search::neighbours::cosine;
 use crate::services::checked_limit;
+use crate::services::sight::Sight;
 
 /// So many more than asked are compared by their whole embeddings: rounding may have put one
 /// that is nearer behind them, and some may be nobody's any more.
@@ -120,7 +121,7 @@ impl Search {
     ///
     /// # Errors
     /// Bad request when an argument is too long or out of range.
-    pub async fn suggest(&self, text: &str, limit: u32) -> Result<Suggestions, Error> {
+    pub async fn suggest(&self, text: &str, limit: u32, sight: Sight) -> Result<Suggestions, Error> {
         if text.trim().is_empty() {
             checked_limit(limit, HITS_MAX)?;
             return Ok(Suggestions {
@@ -135,7 +136,7 @@ impl Search {
             limit,
             ..UserQuestion::default()
         };
-        let mut users = self.users(asked).await?;
+        let mut users = self.users(asked, sight).await?;
         users.hits.truncate(limit as usize);
         Ok(Suggestions {
             interests: interests.hits,

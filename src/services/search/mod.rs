@@ -22,6 +22,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::cohorts::NameBook;
 use crate::domain::error::Error;
 use crate::domain::interest::{ClassifiedInterest, InterestKey};
+use crate::domain::profile::ProfileId;
 use crate::pipeline::Pipeline;
 use crate::pipeline::segmented::Scores;
 use crate::search::{Found, SearchIndex, Settings};
@@ -44,6 +45,11 @@ pub const HITS_DEFAULT: u32 = 20;
 /// How long the index may take, when the server stops, to become equal to the store. A start
 /// after a stop that took longer compares the two.
 const FINISH_MAX: Duration = Duration::from_secs(5);
+
+/// How often, and how many times, it is looked whether the index has let go of somebody: it does
+/// within a second, unless it is being built.
+const PURGE_LOOK_EVERY: Duration = Duration::from_millis(50);
+const PURGE_LOOKS: u32 = 200;
 
 /// An index that was opened, for [`Search`] to follow with.
 pub struct OpenIndex {
@@ -95,6 +101,13 @@ impl Search {
         }
     }
 
+    /// What takes the last traces of somebody out of the index.
+    pub(super) fn purger(&self) -> Purger {
+        Purger {
+            index: Arc::clone(&self.index),
+        }
+    }
+
     /// Waits until the index equals the store, after the writer has ended.
     pub(super) async fn finish(&self) {
         let following = self
@@ -124,6 +137,32 @@ impl Search {
         let asking = spawn_blocking(move || ask(&index, &standing));
         let answer = crate::pipeline::timed("search", asking).await;
         Ok(answer.map_err(Error::internal)??)
+    }
+}
+
+/// Takes the last traces of people out of the index, whose files keep what is gone until they are
+/// written anew.
+pub struct Purger {
+    index: Arc<SearchIndex>,
+}
+
+impl Purger {
+    /// Waits until the index has let go of these people, for ten seconds at most, and writes anew
+    /// all of its files that hold something gone.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub async fn purge(&self, gone: Vec<ProfileId>) -> Result<(), IndexingError> {
+        for _ in 0..PURGE_LOOKS {
+            let (index, asked) = (Arc::clone(&self.index), gone.clone());
+            if !spawn_blocking(move || index.has_any(&asked)).await?? {
+                break;
+            }
+            tokio::time::sleep(PURGE_LOOK_EVERY).await;
+        }
+        let index = Arc::clone(&self.index);
+        spawn_blocking(move || index.purge()).await??;
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::profile::{Profile, ProfileId};
 use crate::search::people::PeopleQuery;
 use crate::services::checked_limit;
 use crate::services::lookup::{Lookup, parse_cookie, parse_email};
+use crate::services::sight::Sight;
 use crate::services::view::UserProfile;
 
 /// How deep an answer can be paged; whoever wants more can narrow the question down.
@@ -106,13 +107,14 @@ impl Search {
     ///
     /// # Errors
     /// Bad request when an argument is too long or out of range; not found for an unknown cohort.
-    pub async fn users(&self, asked: UserQuestion<'_>) -> Result<UserHits, Error> {
-        let query = self.query(&asked)?;
+    pub async fn users(&self, asked: UserQuestion<'_>, sight: Sight) -> Result<UserHits, Error> {
+        let query = self.query(&asked, sight)?;
         let is_complete = self.is_complete();
         let found = self.asked(move |index, _| index.people(&query)).await?;
-        let mut hits = self.hits(&found.people).await?;
+        let mut hits = self.hits(&found.people, sight).await?;
         let mut total = found.total as u64;
-        if let Some(named) = self.named(&asked).await?
+        if sight.finds_by_identifier()
+            && let Some(named) = self.named(&asked).await?
             && !found.people.iter().any(|(id, _)| *id == named.id)
         {
             let best = hits.first().map_or(1.0, |hit| hit.score);
@@ -120,7 +122,7 @@ impl Search {
                 0,
                 UserHit {
                     score: best,
-                    user: UserProfile::of(&named, &self.names.now()),
+                    user: sight.user(UserProfile::of(&named, &self.names.now())),
                 },
             );
             total += 1;
@@ -145,7 +147,7 @@ impl Search {
         })
     }
 
-    fn query(&self, asked: &UserQuestion<'_>) -> Result<PeopleQuery, Error> {
+    fn query(&self, asked: &UserQuestion<'_>, sight: Sight) -> Result<PeopleQuery, Error> {
         checked_limit(asked.limit, HITS_MAX)?;
         if asked.offset.saturating_add(u64::from(asked.limit)) > DEPTH_MAX {
             let message = format!("only the first {DEPTH_MAX} can be paged to; narrow the question down");
@@ -169,11 +171,12 @@ impl Search {
             limit: asked.limit as usize,
             offset: usize::try_from(asked.offset).unwrap_or(usize::MAX),
             facets_max: FACET_VALUES,
+            leaves_identifiers_out: sight.hides_identifiers(),
         })
     }
 
     /// The people of an answer as the store has them now; whoever is gone is left out.
-    async fn hits(&self, found: &[(ProfileId, f32)]) -> Result<Vec<UserHit>, Error> {
+    async fn hits(&self, found: &[(ProfileId, f32)], sight: Sight) -> Result<Vec<UserHit>, Error> {
         let ids: Vec<ProfileId> = found.iter().map(|(id, _)| *id).collect();
         let profiles = self.store.profiles(&ids).await?;
         let score = |id| {
@@ -185,7 +188,7 @@ impl Search {
         let names = self.names.now();
         let hit = |profile: &Profile| UserHit {
             score: score(profile.id),
-            user: UserProfile::of(profile, &names),
+            user: sight.user(UserProfile::of(profile, &names)),
         };
         Ok(profiles.iter().map(hit).collect())
     }
@@ -223,8 +226,10 @@ impl Search {
         email: Option<&str>,
         id: Option<&str>,
         limit: u32,
+        sight: Sight,
     ) -> Result<SimilarUsers, Error> {
         checked_limit(limit, HITS_MAX)?;
+        sight.check_identifier(id.is_none())?;
         let somebody = match id {
             None => lookup.profile(cookie, email).await?,
             Some(_) if cookie.is_some() || email.is_some() => {
@@ -247,7 +252,7 @@ impl Search {
         let profiles = self.store.profiles(&ids).await?;
         let mut users: Vec<SimilarUser> = profiles
             .iter()
-            .map(|profile| self.similar(profile, &weighed, all))
+            .map(|profile| self.similar(profile, &weighed, all, sight))
             .filter(|similar| !similar.shared.is_empty())
             .collect();
         // What is said of them is of now, and so is their order.
@@ -279,7 +284,13 @@ impl Search {
         Ok(weighed)
     }
 
-    fn similar(&self, profile: &Profile, weighed: &[(InterestKey, f32)], all: f32) -> SimilarUser {
+    fn similar(
+        &self,
+        profile: &Profile,
+        weighed: &[(InterestKey, f32)],
+        all: f32,
+        sight: Sight,
+    ) -> SimilarUser {
         let mut shared = Vec::new();
         let mut sum = 0.0;
         for (key, weight) in weighed {
@@ -291,7 +302,7 @@ impl Search {
         SimilarUser {
             score: (sum / all.max(f32::MIN_POSITIVE)).min(1.0),
             shared,
-            user: UserProfile::of(profile, &self.names.now()),
+            user: sight.user(UserProfile::of(profile, &self.names.now())),
         }
     }
 }

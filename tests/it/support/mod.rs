@@ -2,6 +2,8 @@
 
 pub mod answer;
 pub mod app;
+pub mod forger;
+pub mod issuer;
 pub mod people;
 pub mod receiver;
 pub mod server;

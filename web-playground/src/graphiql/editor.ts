@@ -6,15 +6,17 @@ import '@graphiql/plugin-doc-explorer/style.css'
 import '@graphiql/plugin-history/style.css'
 import 'graphiql/graphiql.css'
 
+import { HISTORY_PLUGIN } from '@graphiql/plugin-history'
 import { createGraphiQLFetcher } from '@graphiql/toolkit'
 import { GraphiQL } from 'graphiql'
 import { createClient } from 'graphql-ws'
 import { createElement } from 'react'
 import { createRoot } from 'react-dom/client'
 
-import { logOut, session } from '../session'
+import { renewIfOver, renewInPlaceOf, session } from '../session'
+import { OPERATIONS_PLUGIN } from './operations'
 
-const FIRST_QUERY = `# Ctrl+Enter runs the query; Ctrl+Space completes. The docs are at the left.
+const FIRST_QUERY = `# Ctrl+Enter runs the query; Ctrl+Space completes. The docs, and saved operations, are at the left.
 {
   cohorts {
     name
@@ -30,10 +32,11 @@ const authorization = (): Record<string, string> => {
 
 /** GraphQL over HTTP as whoever is logged in now; a header set in the editor wins. */
 const authorisedFetch: typeof fetch = async (input, init) => {
-  const headers = { ...authorization(), ...(init?.headers as Record<string, string>) }
-  const response = await fetch(input, { ...init, headers })
-  if (response.status === 401) logOut('Your session has expired. Log in again to go on.')
-  return response
+  await renewIfOver()
+  const asked = session.peek()?.token
+  const ask = () => fetch(input, { ...init, headers: { ...authorization(), ...(init?.headers as Record<string, string>) } })
+  const response = await ask()
+  return response.status === 401 && (await renewInPlaceOf(asked)) ? ask() : response
 }
 
 const fetcher = createGraphiQLFetcher({
@@ -42,7 +45,10 @@ const fetcher = createGraphiQLFetcher({
   enableIncrementalDelivery: false,
   wsClient: createClient({
     url: `${location.origin.replace(/^http/, 'ws')}/graphql`,
-    connectionParams: authorization,
+    connectionParams: async () => {
+      await renewIfOver()
+      return authorization()
+    },
   }),
 })
 
@@ -59,6 +65,7 @@ export function mountEditor(place: Element, { query, variables }: Brought = {}):
     createElement(GraphiQL, {
       fetcher,
       defaultQuery: FIRST_QUERY,
+      plugins: [HISTORY_PLUGIN, OPERATIONS_PLUGIN],
       shouldPersistHeaders: false,
       // What is brought along is for now: remembered, it would take the place of what somebody wrote.
       ...(query ? { initialQuery: query, storage: forgetful() } : {}),

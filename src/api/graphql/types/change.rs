@@ -1,8 +1,9 @@
-//! What happens to people, as subscriptions tell it.
+//! What happens to people, as subscriptions tell it and pages list it.
 
 use async_graphql::{Enum, ID, SimpleObject};
 
 use crate::domain::Timestamp;
+use crate::services::activation::changes;
 use crate::services::activation::view::{ChangeView, CohortName};
 
 /// A cohort's names.
@@ -45,6 +46,17 @@ pub struct ProfileMerge {
     survivor: ID,
 }
 
+/// Somebody was erased.
+#[derive(SimpleObject)]
+pub struct ProfileDeletion {
+    /// Its place in the feed: give it as `after` to get what follows.
+    cursor: String,
+    /// When.
+    at: Timestamp,
+    /// Who.
+    profile_id: ID,
+}
+
 /// Somebody came to be, or changed.
 #[derive(SimpleObject)]
 pub struct ProfileChange {
@@ -60,6 +72,44 @@ pub struct ProfileChange {
     created: bool,
 }
 
+/// What happened to somebody; ids only.
+#[derive(SimpleObject)]
+pub struct Change {
+    /// Its place in the feed: give it as `after` to get what follows.
+    cursor: String,
+    /// What happened.
+    kind: Option<ChangeKind>,
+    /// When.
+    at: Timestamp,
+    /// To whom.
+    profile_id: ID,
+    /// The revision of somebody who changed.
+    rev: Option<u32>,
+    /// Whether somebody who changed came to be.
+    created: Option<bool>,
+    /// To whom the id of somebody leads who was merged.
+    merged_into: Option<ID>,
+    /// The cohort that was entered or left.
+    cohort: Option<CohortRef>,
+    /// What says so, or of somebody who left, what had said so: for a cohort by interests, the
+    /// interests.
+    reason: Vec<String>,
+}
+
+/// A page of changes, in the order in which they happened.
+#[derive(SimpleObject)]
+pub struct ChangePage {
+    /// The changes.
+    #[graphql(complexity = "child_complexity")]
+    changes: Vec<Change>,
+    /// The `after` of the next page, now or later.
+    #[graphql(complexity = 0)]
+    next_cursor: String,
+    /// Whether there is more by now.
+    #[graphql(complexity = 0)]
+    has_more: bool,
+}
+
 /// A kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum ChangeKind {
@@ -71,6 +121,8 @@ pub enum ChangeKind {
     CohortEntered,
     /// Somebody left a cohort.
     CohortLeft,
+    /// Somebody was erased: whoever was told of them forgets them.
+    ProfileDeleted,
 }
 
 impl ChangeKind {
@@ -82,6 +134,7 @@ impl ChangeKind {
             Self::ProfileMerged => "profile.merged",
             Self::CohortEntered => "cohort.entered",
             Self::CohortLeft => "cohort.left",
+            Self::ProfileDeleted => "profile.deleted",
         }
     }
 
@@ -93,6 +146,7 @@ impl ChangeKind {
             Self::ProfileMerged,
             Self::CohortEntered,
             Self::CohortLeft,
+            Self::ProfileDeleted,
         ];
         all.into_iter().find(|kind| kind.name() == name)
     }
@@ -103,6 +157,32 @@ impl From<CohortName> for CohortRef {
         Self {
             slug: cohort.slug,
             name: cohort.name,
+        }
+    }
+}
+
+impl From<ChangeView> for Change {
+    fn from(view: ChangeView) -> Self {
+        Self {
+            cursor: view.cursor,
+            kind: ChangeKind::named(view.kind),
+            at: view.at,
+            profile_id: view.profile_id.into(),
+            rev: view.rev,
+            created: view.created,
+            merged_into: view.merged_into.map(ID::from),
+            cohort: view.cohort.map(CohortRef::from),
+            reason: view.reason,
+        }
+    }
+}
+
+impl From<changes::ChangePage> for ChangePage {
+    fn from(page: changes::ChangePage) -> Self {
+        Self {
+            changes: page.changes.into_iter().map(Change::from).collect(),
+            next_cursor: page.next_cursor,
+            has_more: page.has_more,
         }
     }
 }
@@ -131,6 +211,18 @@ impl ProfileMerge {
             cursor: view.cursor,
             at: view.at,
             absorbed: view.profile_id.into(),
+        })
+    }
+}
+
+impl ProfileDeletion {
+    /// A change, if it is one of this kind.
+    #[must_use]
+    pub fn of(view: ChangeView) -> Option<Self> {
+        (view.kind == ChangeKind::ProfileDeleted.name()).then(|| Self {
+            cursor: view.cursor,
+            at: view.at,
+            profile_id: view.profile_id.into(),
         })
     }
 }

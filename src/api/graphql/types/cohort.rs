@@ -5,7 +5,7 @@ use async_graphql::{Context, Object};
 use super::rounded;
 use crate::api::graphql::error::Result;
 use crate::api::graphql::page::{self, MemberConnection};
-use crate::api::graphql::services;
+use crate::api::graphql::{loader, people, services, sight};
 use crate::domain::cohort::Definition;
 use crate::services::cohorts::SizedCohort;
 
@@ -85,7 +85,9 @@ impl Cohort {
     ) -> Result<MemberConnection> {
         let (limit, start) = (page::limit(first)?, page::start(after));
         let slug = self.0.cohort.slug().as_str();
-        let members = services(ctx)?.cohorts.members(slug, &start, limit).await;
-        Ok(members.map_err(page::blame_after)?.into())
+        let page = services(ctx)?.cohorts.member_ids(slug, &start, limit);
+        let page = page.map_err(page::blame_after)?;
+        let users = loader::load(people(ctx)?, &page.members, sight(ctx)?).await?;
+        Ok(page.with(users).into())
     }
 }

@@ -1,10 +1,14 @@
 //! What became of records.
 
-use async_graphql::{Enum, ID, SimpleObject};
+use async_graphql::{Enum, ID, Json, SimpleObject};
 
 use super::quality::BatchQuality;
 use crate::domain::Timestamp;
-use crate::services::ingest::{ReplayReport, Report, RowError, Stage, Standing, Status};
+use crate::services::ingest::files::{FileReport, Part};
+use crate::services::ingest::report::stored_errors;
+use crate::services::ingest::{
+    ReplayReport, Report, RowError, Stage, Standing, Status, StoredReject, fields_of_reject,
+};
 use crate::services::quality::QualityReport;
 
 /// What became of the records of one ingest.
@@ -132,6 +136,127 @@ pub struct RejectsReplay {
     undecodable: u64,
     /// What is wrong: the first 1000 findings.
     errors: Vec<RecordError>,
+}
+
+/// A record that was refused.
+#[derive(SimpleObject)]
+pub struct Reject {
+    /// The record's number, from 1.
+    row: u64,
+    /// The line where it begins.
+    line: u64,
+    /// The record as it arrived.
+    verbatim: String,
+    /// Its fields by canonical name; null if it could not be decoded.
+    fields: Option<Json<serde_json::Value>>,
+    /// What is wrong with it, as of when it was judged last.
+    errors: Vec<RecordError>,
+    /// The batch as which it was replayed, if it was.
+    replayed_by: Option<ID>,
+    /// When it was.
+    replayed_at: Option<Timestamp>,
+}
+
+/// What is stored of a file that was sent in parts, all parts together.
+#[derive(SimpleObject)]
+pub struct File {
+    /// The file's sha256.
+    sha256: ID,
+    /// How many parts are stored.
+    parts: u64,
+    /// Records that were accepted, duplicates included.
+    records_processed: u64,
+    /// Records that were refused.
+    records_rejected: u64,
+    /// Records that had come before, by their `message_id`.
+    duplicates: u64,
+    /// When the first part came.
+    first_received_at: Option<Timestamp>,
+    /// When the last part came.
+    last_received_at: Option<Timestamp>,
+    /// How good its records are.
+    quality: BatchQuality,
+}
+
+/// A part of a file that is stored as a whole.
+#[derive(SimpleObject)]
+pub struct FilePart {
+    /// The number of its first record in the file, from 1.
+    first_row: u64,
+    /// Its batch.
+    batch_id: ID,
+    /// Records that were accepted, duplicates included.
+    records_processed: u64,
+    /// Records that were refused.
+    records_rejected: u64,
+    /// Records that had come before, by their `message_id`.
+    duplicates: u64,
+}
+
+/// Parts of a file.
+#[derive(SimpleObject)]
+pub struct FileParts {
+    /// The parts, in their order.
+    #[graphql(complexity = "child_complexity")]
+    parts: Vec<FilePart>,
+    /// The `after` of the next question; null when there are no more parts.
+    #[graphql(complexity = 0)]
+    next_after: Option<u64>,
+}
+
+impl From<StoredReject> for Reject {
+    fn from(reject: StoredReject) -> Self {
+        let errors = stored_errors(&reject);
+        let fields = fields_of_reject(&reject).map(|fields| Json(fields.into()));
+        let (replayed_by, replayed_at) = reject.replayed.unzip();
+        Self {
+            row: reject.row.number,
+            line: reject.row.line,
+            verbatim: reject.row.verbatim,
+            fields,
+            errors: errors.into_iter().map(RecordError::from).collect(),
+            replayed_by: replayed_by.map(ID),
+            replayed_at,
+        }
+    }
+}
+
+impl File {
+    /// What is stored of the file of this sha256.
+    #[must_use]
+    pub fn new(sha256: ID, report: &FileReport) -> Self {
+        Self {
+            sha256,
+            parts: report.parts,
+            records_processed: report.processed - report.rejected,
+            records_rejected: report.rejected,
+            duplicates: report.duplicates,
+            first_received_at: report.first_received_at,
+            last_received_at: report.last_received_at,
+            quality: QualityReport::of_file(report).into(),
+        }
+    }
+}
+
+impl From<(Vec<Part>, Option<u64>)> for FileParts {
+    fn from((parts, next_after): (Vec<Part>, Option<u64>)) -> Self {
+        Self {
+            parts: parts.into_iter().map(FilePart::from).collect(),
+            next_after,
+        }
+    }
+}
+
+impl From<Part> for FilePart {
+    fn from(part: Part) -> Self {
+        Self {
+            first_row: part.first_row,
+            batch_id: ID(part.progress.id.to_string()),
+            records_processed: part.progress.accepted(),
+            records_rejected: part.progress.rejected,
+            duplicates: part.progress.duplicates,
+        }
+    }
 }
 
 impl From<Report> for IngestReport {

@@ -1,6 +1,8 @@
 //! The shapes of the answers: each is made from a service's view, and knows nothing more.
 
+pub mod account;
 pub mod analytics;
+pub mod audit;
 pub mod change;
 pub mod classification;
 pub mod cohort;
@@ -9,6 +11,7 @@ pub mod definition;
 pub mod identity;
 pub mod ingest;
 pub mod judgement;
+pub mod privacy;
 pub mod profile;
 pub mod quality;
 pub mod search;

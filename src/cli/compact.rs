@@ -1,0 +1,46 @@
+//! `cdp compact`: writes the store's files anew, without what was deleted.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use super::CommandError;
+use super::serve::STACK_BYTES;
+use crate::app::say;
+use crate::config::Config;
+use crate::services::privacy::compact;
+
+/// Which store
+#[derive(Debug, clap::Args)]
+pub struct CompactArgs {
+    /// A file of settings
+    #[arg(long, env = "CDP_CONFIG")]
+    config: Option<PathBuf>,
+    /// The store's connection string
+    #[arg(long)]
+    store: Option<String>,
+}
+
+/// Writes a copy of the store, compares the two, and puts it in the old one's place; needs as much
+/// room again meanwhile. Whoever interrupts it can start it again, or the server.
+///
+/// # Errors
+/// When there is no store on this disk, a server has it open, or the copy can't be written.
+pub fn run(args: CompactArgs) -> Result<ExitCode, CommandError> {
+    let mut config = Config::load(args.config.as_deref())?;
+    config.store.url = args.store.unwrap_or(config.store.url);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()?;
+    let start = Instant::now();
+    let written = runtime.block_on(compact(&config.store))?;
+    say(&format!(
+        "wrote {} keys anew in {:.1} s: {} bytes were {}",
+        written.keys,
+        start.elapsed().as_secs_f64(),
+        written.after,
+        written.before,
+    ));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,266 @@
+//! What is older than it may be goes: rows as they came, refused rows, and people who were not seen
+//! for long. Looked for every hour, in bounded pieces with rests between them, and when somebody
+//! asks for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use ulid::Ulid;
+
+use crate::domain::Timestamp;
+use crate::domain::error::Error;
+use crate::domain::identifier::{Cookie, Email};
+use crate::domain::profile::{Profile, ProfileId};
+use crate::pipeline::erase::Order;
+use crate::pipeline::{Pipeline, PipelineError};
+use crate::store::{Store, StoreError};
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_hours(1);
+
+/// The first look is that long after the start.
+const FIRST_LOOK: Duration = Duration::from_mins(5);
+
+/// Between two pieces it rests as long as the last one took, at most so long.
+const REST_MAX: Duration = Duration::from_millis(500);
+
+/// How much time the first window spans, in milliseconds, and how much one may hold.
+const FIRST_WINDOW_MS: u64 = 60_000;
+const BLOCKS_MAX: usize = 256;
+const REJECTS_MAX: usize = 2_048;
+
+/// People that are looked at at once.
+const PAGE: u32 = 1_000;
+
+/// The names under which the store knows how far back there is nothing left.
+const RAW: &str = "raw_emptied";
+const REJECTS: &str = "rejects_dropped";
+
+/// Who is said to have ordered it.
+const BY: &str = "retention";
+
+/// How long what is kept. Unset, for good.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Rows as they came, in days since they did.
+    pub raw_days: Option<u32>,
+    /// Refused rows, the same.
+    pub rejects_days: Option<u32>,
+    /// People, in days since they were last seen.
+    pub profiles_idle_days: Option<u32>,
+}
+
+/// What went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Verbatim rows that were emptied.
+    pub raw_rows: u64,
+    /// Refused rows.
+    pub rejects: u64,
+    /// People.
+    pub profiles: u64,
+}
+
+/// Sees to it that nothing is kept for too long.
+pub struct Retention {
+    store: Store,
+    pipeline: Pipeline,
+    settings: Settings,
+    /// One sweep at a time.
+    sweeping: Mutex<()>,
+}
+
+impl Retention {
+    /// Starts to look, until this is dropped.
+    pub(super) fn start(store: &Store, pipeline: &Pipeline, settings: &Settings) -> Arc<Self> {
+        let retention = Arc::new(Self {
+            store: store.clone(),
+            pipeline: pipeline.clone(),
+            settings: settings.clone(),
+            sweeping: Mutex::default(),
+        });
+        if *settings != Settings::default() {
+            let wanted = Arc::downgrade(&retention);
+            tokio::spawn(async move {
+                tokio::time::sleep(FIRST_LOOK).await;
+                while let Some(retention) = wanted.upgrade() {
+                    if let Err(error) = retention.sweep().await {
+                        tracing::warn!(%error, "what is too old could not be swept; it is tried again");
+                    }
+                    drop(retention);
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            });
+        }
+        retention
+    }
+
+    /// Sweeps what is older than it may be.
+    ///
+    /// # Errors
+    /// When the store fails; what went is gone, and the next sweep goes on.
+    pub async fn sweep(&self) -> Result<Swept, Error> {
+        let _one_at_a_time = self.sweeping.lock().await;
+        let mut swept = Swept::default();
+        if let Some(moment) = before(self.settings.raw_days) {
+            swept.raw_rows = self.empty_raw(moment).await?;
+        }
+        if let Some(moment) = before(self.settings.rejects_days) {
+            swept.rejects = self.drop_rejects(moment).await?;
+        }
+        if let Some(moment) = before(self.settings.profiles_idle_days) {
+            swept.profiles = self.expire_people(moment).await?;
+        }
+        for (stage, count) in [
+            ("raw", swept.raw_rows),
+            ("rejects", swept.rejects),
+            ("profiles", swept.profiles),
+        ] {
+            metrics::counter!("cdp_retention_total", "stage" => stage).increment(count);
+        }
+        Ok(swept)
+    }
+
+    /// Empties rows; the blocks stay, so that what they stated still has an origin.
+    async fn empty_raw(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        let mut way = Way::begin(&self.store, RAW, moment).await?;
+        let mut emptied = 0;
+        while let Some((from, to, is_narrowest)) = way.next() {
+            let started = Instant::now();
+            let most = if is_narrowest {
+                u32::MAX as usize
+            } else {
+                BLOCKS_MAX
+            };
+            let Some(blocks) = self.store.raw_blocks_between(from, to, most).await? else {
+                way.narrow();
+                continue;
+            };
+            for block in &blocks {
+                emptied += self.store.empty_raw_rows(*block, |_, _| true).await?;
+            }
+            way.pass(&self.store, blocks.len(), BLOCKS_MAX).await?;
+            tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
+        }
+        Ok(emptied)
+    }
+
+    async fn drop_rejects(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        let mut way = Way::begin(&self.store, REJECTS, moment).await?;
+        let mut dropped = 0;
+        while let Some((from, to, is_narrowest)) = way.next() {
+            let started = Instant::now();
+            let most = if is_narrowest {
+                u32::MAX as usize
+            } else {
+                REJECTS_MAX
+            };
+            let Some(found) = self.store.rejects_between(from, to, most).await? else {
+                way.narrow();
+                continue;
+            };
+            let rows: Vec<(Ulid, u64)> = found
+                .iter()
+                .map(|(batch, reject)| (*batch, reject.row.number))
+                .collect();
+            if !rows.is_empty() {
+                self.store.drop_rejects(&rows).await?;
+            }
+            dropped += rows.len() as u64;
+            way.pass(&self.store, rows.len(), REJECTS_MAX).await?;
+            tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
+        }
+        Ok(dropped)
+    }
+
+    /// Takes out whoever was not seen since. They are not suppressed: who comes back is new.
+    async fn expire_people(&self, moment: Timestamp) -> Result<u64, PipelineError> {
+        let mut expired = 0;
+        let mut after: Option<ProfileId> = None;
+        loop {
+            let started = Instant::now();
+            let page = self.store.profiles_after(after, PAGE).await?;
+            for profile in page.iter().filter(|profile| profile.facet.seen.last < moment) {
+                expired += u64::from(self.expire(profile, moment).await?);
+            }
+            after = page.last().map(|profile| profile.id);
+            if page.len() < PAGE as usize {
+                return Ok(expired);
+            }
+            tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
+        }
+    }
+
+    async fn expire(&self, profile: &Profile, moment: Timestamp) -> Result<bool, PipelineError> {
+        let (cookie, email) = key_of(profile);
+        if cookie.is_none() && email.is_none() {
+            return Ok(false);
+        }
+        let order = Order {
+            cookie,
+            email,
+            reason: BY.to_owned(),
+            by: BY.to_owned(),
+            if_idle_since: Some(moment),
+        };
+        match self.pipeline.erase(order).await {
+            Ok(_) => Ok(true),
+            // They were seen, or are somebody else by now.
+            Err(PipelineError::Objection(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn key_of(profile: &Profile) -> (Option<Cookie>, Option<Email>) {
+    let email = profile.facet.emails.keys().next().cloned();
+    if email.is_some() {
+        return (None, email);
+    }
+    (profile.cookies.listed.keys().next().cloned(), None)
+}
+
+/// What is older than this is too old.
+fn before(days: Option<u32>) -> Option<Timestamp> {
+    days.map(|days| Utc::now() - TimeDelta::days(i64::from(days)))
+}
+
+/// A way forward in time, from where there is nothing left, by windows.
+struct Way {
+    name: &'static str,
+    from: u64,
+    until: u64,
+    width: u64,
+}
+
+impl Way {
+    async fn begin(store: &Store, name: &'static str, moment: Timestamp) -> Result<Self, StoreError> {
+        Ok(Self {
+            name,
+            from: store.swept_until(name).await?,
+            until: u64::try_from(moment.timestamp_millis()).unwrap_or_default(),
+            width: FIRST_WINDOW_MS,
+        })
+    }
+
+    fn next(&self) -> Option<(u64, u64, bool)> {
+        let to = self.from.saturating_add(self.width).min(self.until);
+        (self.from < self.until).then_some((self.from, to, self.width == 1))
+    }
+
+    const fn narrow(&mut self) {
+        self.width = if self.width > 1 { self.width / 2 } else { 1 };
+    }
+
+    async fn pass(&mut self, store: &Store, held: usize, most: usize) -> Result<(), StoreError> {
+        self.from = self.from.saturating_add(self.width).min(self.until);
+        if held <= most / 4 {
+            self.width = self.width.saturating_mul(4);
+        }
+        store.note_swept(self.name, self.from).await
+    }
+}
