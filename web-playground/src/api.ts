@@ -27,8 +27,10 @@ export interface Call<T> {
   fileName?: string
   /** Statuses beside 2xx whose body is an answer and not an error. */
   accepts?: number[]
-  /** Sent without a token: how one is got. */
+  /** Sent without a token: how one is got, and what has a key of its own. */
   anonymous?: boolean
+  /** Sent as by the page of a website: with its origin, and without this browser's cookies. */
+  ofWebsite?: boolean
   /** The same asked in GraphQL, to be shown and copied. */
   graphql?: GraphqlText
   /** Only for the compiler: keeps `T` from being forgotten. */
@@ -83,6 +85,7 @@ export function createClient(options: ClientOptions): Send {
         method: call.method,
         headers: headersOf(call, options.token()),
         ...(call.body === undefined ? {} : { body: call.body }),
+        ...(call.ofWebsite ? { credentials: 'omit' as const } : {}),
         ...(signal ? { signal } : {}),
       })
     } catch (cause) {

@@ -9,6 +9,7 @@ export function toCurl(call: Call<unknown>, origin: string): string {
   const parts = [`curl ${call.method === 'GET' ? '' : `-X ${call.method} `}${quote(origin + pathAndQuery(call))}`]
   // Double quotes, so that the shell fills the token in.
   if (!call.anonymous) parts.push('-H "Authorization: Bearer $TOKEN"')
+  if (call.ofWebsite) parts.push(`-H ${quote(`Origin: ${origin}`)}`)
   for (const [name, value] of Object.entries(call.headers ?? {})) parts.push(`-H ${quote(`${name}: ${value}`)}`)
   if (call.contentType) parts.push(`-H ${quote(`Content-Type: ${call.contentType}`)}`)
   if (typeof call.body === 'string') parts.push(`--data-binary ${quote(call.body)}`)

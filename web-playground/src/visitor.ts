@@ -1,9 +1,8 @@
-// A visitor of the simulated shop, and what their browser tells the platform of them. This is the one place
-// that knows how: today as records for `POST /api/ingest`, sent as whoever is logged in.
+// A visitor of the simulated shop, and what their browser tells the collector of them, as the snippet of a
+// website would. Each simulated browser has a cookie of its own, which stands in the body of what it sends.
 
 import type { Call } from './api'
-import { ingest } from './calls/ingest'
-import type { IngestReport } from './shapes'
+import { collect, type Collected, type Event } from './calls/collect'
 
 export interface Visitor {
   /** The first-party cookie of this browser. */
@@ -18,26 +17,28 @@ export interface PageView {
   interests: string[]
 }
 
-/** Who sends what the simulator sends. */
-const SOURCE = 'simulator'
+/** The public write key of every demo. Other servers refuse it. */
+const DEMO_KEY = 'cdp_pk_demo_everybody_knows_this_one'
 
-const COOKIE_BYTES = 10
+const ID_BYTES = 10
 
 /** Somebody whom no browser has seen before. */
-export function newVisitor(): Visitor {
-  const bytes = crypto.getRandomValues(new Uint8Array(COOKIE_BYTES))
-  return { cookie: `sim${[...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')}` }
-}
+export const newVisitor = (): Visitor => ({ cookie: `sim${random()}` })
 
-/** They look at a page. Once they are logged in, their address comes along. */
-export const see = (visitor: Visitor, { page, interests }: PageView): Call<IngestReport> =>
-  send(visitor, { interests, properties: { page } })
+/** They look at a page. */
+export const see = (visitor: Visitor, { page, interests }: PageView): Call<Collected> =>
+  tell(visitor, { type: 'page', properties: { path: page, interests } })
 
 /** They log in: this is what ties the cookie to the address. */
-export const logIn = (visitor: Visitor, email: string): Call<IngestReport> =>
-  send({ ...visitor, email }, { properties: { page: '/log-in' } })
+export const logIn = (visitor: Visitor, email: string): Call<Collected> =>
+  tell(visitor, { type: 'identify', userId: email, traits: { email } })
 
-function send({ cookie, email }: Visitor, seen: Record<string, unknown>): Call<IngestReport> {
-  const record = { cookie, ...(email ? { email } : {}), timestamp: new Date().toISOString(), ...seen }
-  return ingest(JSON.stringify(record), 'application/json', { source: SOURCE })
+function tell({ cookie }: Visitor, event: Pick<Event, 'type' | 'userId' | 'traits' | 'properties'>): Call<Collected> {
+  const timestamp = new Date().toISOString()
+  return collect(DEMO_KEY, cookie, [{ ...event, messageId: `sim-${random()}`, timestamp }])
+}
+
+function random(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(ID_BYTES))
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }

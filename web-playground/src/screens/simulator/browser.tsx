@@ -3,11 +3,11 @@
 import { useSignal } from '@preact/signals'
 
 import type { Call } from '../../api'
+import type { Collected } from '../../calls/collect'
 import { useRequest } from '../../request'
-import type { IngestReport } from '../../shapes'
 import { Asked } from '../../ui/asked'
-import { ErrorNote } from '../../ui/error-note'
 import { logIn, see, type Visitor } from '../../visitor'
+import { NotCollected } from './not-collected'
 import { Art, type Product, PRODUCTS } from './products'
 
 export interface BrowserProps {
@@ -21,11 +21,11 @@ export interface BrowserProps {
 }
 
 export function Browser({ name, visitor, seen, email, onChange, onNewVisitor }: BrowserProps) {
-  const request = useRequest<IngestReport>()
-  const sent = useSignal<Call<IngestReport> | undefined>(undefined)
+  const request = useRequest<Collected>()
+  const sent = useSignal<Call<Collected> | undefined>(undefined)
   const page = seen.at(-1)
 
-  const send = (call: Call<IngestReport>) => {
+  const send = (call: Call<Collected>) => {
     sent.value = call
     return request.run(call)
   }
@@ -78,7 +78,7 @@ export function Browser({ name, visitor, seen, email, onChange, onNewVisitor }: 
             <button type="submit">Log in</button>
           </form>
         )}
-        {request.error.value && <ErrorNote error={request.error.value} />}
+        <NotCollected answer={request.answer.value} error={request.error.value} />
         {sent.value && <Asked call={sent.value} what="What it sent" />}
       </div>
     </section>

@@ -10,11 +10,11 @@ import { PROFILE_MERGED, type ProfileMerged, useSubscription } from '../../live'
 import { asApiError } from '../../request'
 import { send } from '../../session'
 import type { UserProfile } from '../../shapes'
-import { ErrorNote } from '../../ui/error-note'
 import { LiveMark } from '../../ui/live-mark'
 import { logIn, newVisitor, see, type Visitor } from '../../visitor'
 import { Browser } from './browser'
 import { Known } from './known'
+import { NotCollected } from './not-collected'
 import { PRODUCTS } from './products'
 
 const NAMES = ['Laptop', 'Phone'] as const
@@ -135,7 +135,7 @@ export function Simulator() {
             {news.value}
           </p>
         )}
-        {error.value && <ErrorNote error={error.value} />}
+        <NotCollected error={error.value} />
       </section>
       <div class="browsers">
         {sides.value.map(({ visitor, seen }, index) => (

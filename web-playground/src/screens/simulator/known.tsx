@@ -1,10 +1,10 @@
 // What the platform knows of the two visitors: two profiles, until they are one.
 
 import type { Drawing } from '../../graph/identities'
-import { linkTo } from '../../route'
 import type { UserProfile } from '../../shapes'
 import { Empty } from '../../ui/empty'
 import { Graph } from '../../ui/graph'
+import { PersonLink } from '../../ui/person-row'
 
 const HEIGHT = 300
 
@@ -34,11 +34,10 @@ export function Known({ people, drawing }: { people: UserProfile[]; drawing: Dra
 }
 
 function One({ person, isOne }: { person: UserProfile; isOne: boolean }) {
-  const key: Record<string, string> = person.email ? { email: person.email } : { cookie: person.cookie ?? '' }
   return (
     <article class={isOne ? 'one' : ''} aria-label={`Profile ${person.identities?.id}`}>
       <p>
-        <a href={linkTo('people', key)}>{person.email ?? 'Somebody without a name'}</a>{' '}
+        <PersonLink user={person} nameless="Somebody without a name" />{' '}
         <span class="small">
           <code>{person.identities?.id}</code>
         </span>
