@@ -39,6 +39,12 @@ export type LiveState = 'off' | 'connecting' | 'live' | 'lost'
 /** How the connection fares, for a small mark on the screens that live by it. */
 export const liveState = signal<LiveState>('off')
 
+/** How the server closes a connection whose token has ended. */
+const CLOSE_EXPIRED = 4401
+
+/** A pause before another connection with a renewed token, in milliseconds. */
+const RENEWED_PAUSE_MS = 1_000
+
 /** The longest pause before another try, in milliseconds. */
 const RETRY_MS_MAX = 15_000
 
@@ -78,24 +84,34 @@ export function subscribe<T extends object>(
 ): () => void {
   let stop: (() => void) | undefined
   let stopped = false
+  let pause: ReturnType<typeof setTimeout> | undefined
   // After a break the same object is sent again: with the last cursor in it nothing is missed.
   const payload = { query, variables: { ...variables } }
-  client ??= connect()
-  void client.then((connected) => {
-    if (stopped) return
-    stop = connected.subscribe<T>(payload, {
-      next: ({ data }) => {
-        if (!data) return
-        const [event] = Object.values(data) as { cursor?: string }[]
-        if (event?.cursor) payload.variables.after = event.cursor
-        onNext(data)
-      },
-      error: () => (liveState.value = 'lost'),
-      complete: () => {},
+  const begin = () => {
+    client ??= connect()
+    void client.then((connected) => {
+      if (stopped) return
+      stop = connected.subscribe<T>(payload, {
+        next: ({ data }) => {
+          if (!data) return
+          const [event] = Object.values(data) as { cursor?: string }[]
+          if (event?.cursor) payload.variables.after = event.cursor
+          onNext(data)
+        },
+        error: (cause) => {
+          liveState.value = 'lost'
+          // A connection lasts as long as the token that it began with; the session goes on with another.
+          const isOver = (cause as Partial<CloseEvent> | undefined)?.code === CLOSE_EXPIRED
+          if (isOver && !stopped && session.peek()) pause = setTimeout(begin, RENEWED_PAUSE_MS)
+        },
+        complete: () => {},
+      })
     })
-  })
+  }
+  begin()
   return () => {
     stopped = true
+    clearTimeout(pause)
     stop?.()
   }
 }
