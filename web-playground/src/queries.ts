@@ -3,7 +3,8 @@
 
 import type { GraphqlText } from './api'
 
-const TEXTS: Record<string, string> = import.meta.glob('../../queries/*.graphql', {
+/** Each by the path of its file. */
+export const QUERIES: Record<string, string> = import.meta.glob('../../queries/*.graphql', {
   eager: true,
   query: '?raw',
   import: 'default',
@@ -11,7 +12,7 @@ const TEXTS: Record<string, string> = import.meta.glob('../../queries/*.graphql'
 
 /** The operation of that file, with its variables. */
 export function operation(file: string, variables: Record<string, unknown> = {}): GraphqlText {
-  const query = TEXTS[`../../queries/${file}.graphql`]
+  const query = QUERIES[`../../queries/${file}.graphql`]
   if (query === undefined) throw new Error(`there is no operation ${file}`)
   return { query, variables }
 }
