@@ -171,6 +171,15 @@ export interface Judged {
   links: { cookie: string; email: string }[]
 }
 
+/** What of somebody is gone, and what is still looked for. */
+export interface Erasure {
+  id: string
+  profile_id?: string | null
+  erased: Record<string, number>
+  looking_for?: string | null
+  finished_at?: string | null
+}
+
 export interface TimelineEntry {
   kind: 'record' | 'merge' | 'undo' | 'cut' | 'allow' | 'keep_apart'
   cursor: string

@@ -165,5 +165,8 @@ async function seesAsViewer() {
   const cohort = page.getByRole('region', { name: 'Cohort', exact: true })
   await cohort.waitFor()
   if ((await cohort.getByRole('button', { name: 'Drop…' }).count()) > 0) throw new Error('a viewer may drop a cohort')
+  const members = page.getByRole('region', { name: 'Members', exact: true })
+  await members.getByRole('link', { name: /\*\*\*@/ }).first().waitFor()
+  await people.seesOutlines(page)
   await page.getByRole('button', { name: 'Log out' }).click()
 }

@@ -1,6 +1,6 @@
 // Cohorts: listing, defining, trying out, and going back.
 
-import { type Call, json } from '../api'
+import { askGraphql, type Call, json } from '../api'
 import { operation } from '../queries'
 import type { Backfill, Cohort, CohortPage, CohortVersion, Combined, Defined, Overlap, Preview } from '../shapes'
 
@@ -20,6 +20,18 @@ export const cohortUsers = (cohort: string, limit: number, cursor?: string): Cal
   query: { cohort, limit, ...(cursor === undefined ? {} : { cursor }) },
   graphql: operation('cohort_members', { name: cohort, first: limit, ...(cursor === undefined ? {} : { after: cursor }) }),
 })
+
+/** The ids of the same members: what leads to people whose addresses and cookies are masked. */
+export const memberIds = (cohort: string, limit: number, cursor?: string): Call<MemberIds> =>
+  askGraphql({
+    query:
+      'query MemberIds($name: String!, $first: Int, $after: String) {\n  cohort(name: $name) {\n    users(first: $first, after: $after) {\n      edges {\n        node {\n          id\n        }\n      }\n    }\n  }\n}\n',
+    variables: { name: cohort, first: limit, ...(cursor === undefined ? {} : { after: cursor }) },
+  })
+
+export interface MemberIds {
+  cohort: { users: { edges: { node: { id: string } }[] } } | null
+}
 
 /** A cohort as somebody defines it: with an expression by rule, with others by these, else by interest. */
 export interface Definition {

@@ -3,10 +3,13 @@
 import { askGraphql, type Call, json } from '../api'
 import { operation } from '../queries'
 import type {
+  Demographics,
+  Erasure,
   FieldProvenance,
   IdentityGraph,
   InterestHits,
   Judged,
+  Membership,
   MergePage,
   RawRow,
   SimilarUsers,
@@ -25,9 +28,79 @@ export const lookUp = (by: By, value: string): Call<{ user_profile: UserProfile 
   graphql: operation(by === 'email' ? 'profile_by_email' : 'profile_by_cookie', { [by]: value }),
 })
 
-/** What leads to somebody of whom only the id is known, of today or from before a merge. */
-export const keysOf = (id: string): Call<{ profile: { id: string; email?: string; cookie?: string } | null }> =>
-  askGraphql({ query: 'query KeysOf($id: ID!) {\n  profile(id: $id) {\n    id\n    email\n    cookie\n  }\n}\n', variables: { id } })
+/** Somebody of whom only the id is known, of today or from before a merge. */
+export const profileById = (id: string): Call<{ profile: ProfileById | null }> =>
+  askGraphql({ query: PROFILE_BY_ID, variables: { id } })
+
+const PROFILE_BY_ID = `query ProfileById($id: ID!) {
+  profile(id: $id) {
+    id
+    email
+    cookie
+    firstName
+    lastName
+    phoneNumber
+    location {
+      text
+    }
+    demographics {
+      age
+      gender
+      education
+      income
+    }
+    interests
+    cohorts {
+      cohort
+      slug
+      score
+      reason
+      since
+    }
+    identities {
+      cookies {
+        value
+      }
+      emails {
+        value
+      }
+    }
+  }
+}
+`
+
+export interface ProfileById {
+  id: string
+  email: string | null
+  cookie: string | null
+  firstName: string | null
+  lastName: string | null
+  phoneNumber: string | null
+  location: { text: string | null }
+  demographics: Demographics
+  interests: string[]
+  cohorts: Membership[]
+  identities: { cookies: { value: string }[]; emails: { value: string }[] }
+}
+
+/** The same as REST has it. */
+export const userOf = (found: ProfileById): UserProfile => ({
+  email: found.email,
+  cookie: found.cookie,
+  first_name: found.firstName,
+  last_name: found.lastName,
+  phone_number: found.phoneNumber,
+  location: found.location.text,
+  demographics: found.demographics,
+  interests: found.interests,
+  cohorts: found.cohorts.map(({ cohort }) => cohort),
+  scores: found.cohorts,
+  identities: {
+    id: found.id,
+    cookies: found.identities.cookies.map(({ value }) => ({ cookie: value })),
+    emails: found.identities.emails.map(({ value }) => ({ email: value })),
+  },
+})
 
 /** What people are searched for by; what is empty is not asked. */
 export interface Question {
@@ -133,8 +206,12 @@ export const cutLink = (profile: string, cookie: string, email: string): Call<Ju
 })
 
 /** Forgets a person: all that was received of them, and all that was made of it. */
-export const erase = (by: By, value: string): Call<void> => ({
+export const erase = (by: By, value: string, reason: string): Call<Erasure> => ({
   method: 'DELETE',
   path: '/api/user',
-  query: { [by]: value },
+  query: { [by]: value, ...(reason ? { reason } : {}) },
+  graphql: operation('erase_user', { [by]: value, ...(reason ? { reason } : {}) }),
 })
+
+/** How far that is. */
+export const erasure = (id: string): Call<Erasure> => ({ method: 'GET', path: `/api/erasures/${encodeURIComponent(id)}` })

@@ -44,7 +44,9 @@ export function drawingOf(graph: IdentityGraph, group = 0): Drawing {
     for (const cookie of merge.cookies) from.set(idOf('cookie', cookie), merge.absorbed)
     for (const email of merge.emails) from.set(idOf('email', email), merge.absorbed)
   }
-  const shown = mostTelling(graph).map((node) => nodeOf(node, from.get(idOf(node.kind, node.value)) ?? graph.id, group))
+  const shown = together(
+    mostTelling(graph).map((node) => nodeOf(node, from.get(idOf(node.kind, node.value)) ?? graph.id, group)),
+  )
   const isShown = new Set(shown.map(({ id }) => id))
   const links = graph.edges
     .map((edge) => ({
@@ -57,7 +59,17 @@ export function drawingOf(graph: IdentityGraph, group = 0): Drawing {
       says: `${edge.ties ? 'Seen together' : 'Kept apart; last seen together'} ${when(edge.at)}${edge.source ? `, in a record of ${edge.source}` : ''}`,
     }))
     .filter((link) => isShown.has(link.from) && isShown.has(link.to))
-  return { nodes: shown, links, left: graph.identifiers.length - shown.length }
+  const left = Math.max(graph.identifiers.length - NODES_MAX, 0)
+  return { nodes: shown, links: [...new Map(links.map((link) => [link.id, link])).values()], left }
+}
+
+/** Of those that are masked, several may look the same: nobody can say which of them a link is of. */
+function together(nodes: GraphNode[]): GraphNode[] {
+  const alike = new Map<string, GraphNode[]>()
+  for (const node of nodes) alike.set(node.id, [...(alike.get(node.id) ?? []), node])
+  return [...alike.values()].flatMap(([first, ...more]) =>
+    first && more.length > 0 ? [{ ...first, says: `${first.says}, and ${more.length} more that look the same` }] : (first ?? []),
+  )
 }
 
 /** Addresses and what is tied to something come first. */

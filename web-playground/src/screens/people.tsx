@@ -4,12 +4,14 @@ import { useComputed, useSignal, useSignalEffect } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 
 import { type Question, searchUsers, similarInterests, suggest } from '../calls/people'
+import { isAnyMasked } from '../masked'
 import { useRequest } from '../request'
 import { route } from '../route'
 import type { FacetValue, InterestHit, InterestHits, Suggestions, UserHits } from '../shapes'
 import { Asked } from '../ui/asked'
 import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
+import { MaskedNote } from '../ui/masked-note'
 import { PERSON_HEAD, PersonRow } from '../ui/person-row'
 import { Table } from '../ui/table'
 import { count, plural } from '../ui/words'
@@ -140,9 +142,10 @@ function Search() {
                 {page.lenient && <span class="small">few are as typed: typos are forgiven</span>}
               </div>
               {!page.complete && <p class="note warn">The index is being built: somebody may be missing.</p>}
+              <MaskedNote when={isAnyMasked(page.users.map((hit) => hit.user_profile))} />
               <Table label="People who were found" head={PERSON_HEAD}>
                 {page.users.map((hit) => (
-                  <PersonRow key={hit.id} user={hit.user_profile} />
+                  <PersonRow key={hit.id} user={hit.user_profile} id={hit.id} />
                 ))}
               </Table>
               <div class="pager">

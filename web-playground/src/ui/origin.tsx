@@ -80,7 +80,7 @@ export function RawDialog(props: { raw: string; title: string; onClose: () => vo
           <p class="small">
             Sent by <strong>{row.source}</strong>, arrived {when(row.receivedAt)}, line {row.line} of its batch.
           </p>
-          <pre>{pretty(row.verbatim)}</pre>
+          {row.verbatim ? <pre>{pretty(row.verbatim)}</pre> : <NoText />}
         </>
       ) : (
         <p class="small">{request.answer.value ? 'This record is no longer kept.' : 'This takes a moment.'}</p>
@@ -92,6 +92,11 @@ export function RawDialog(props: { raw: string; title: string; onClose: () => vo
       </div>
     </dialog>
   )
+}
+
+/** In place of a row whose text is not told. */
+export function NoText() {
+  return <p class="small">Its text is hidden from your role, or no longer kept.</p>
 }
 
 export function pretty(verbatim: string): string {

@@ -10,7 +10,7 @@ import { useRequest } from '../request'
 import type { Preview } from '../shapes'
 import { Asked } from './asked'
 import { ErrorNote } from './error-note'
-import { linkToPerson } from './person-row'
+import { PersonLink } from './person-row'
 import { count, plural } from './words'
 
 /** A pause in typing that is worth a check, in milliseconds. */
@@ -92,7 +92,7 @@ export function RuleField({ text, cohorts }: { text: Signal<string>; cohorts: st
           {found.sample.slice(0, 4).map((person, index) => (
             <span key={index}>
               {index > 0 && ', '}
-              <a href={linkToPerson(person)}>{person.email ?? person.cookie}</a>
+              <PersonLink user={person} />
             </span>
           ))}
         </p>

@@ -49,6 +49,12 @@ export async function queriesGraphiQL(page) {
   await page.getByRole('button', { name: /^Execute query/ }).click()
   const result = page.getByRole('region', { name: 'Result Window' })
   await result.getByText('"name"').first().waitFor({ timeout: EDITOR_TIMEOUT_MS })
+  // A saved operation opens in a tab of its own, with its variables.
+  await page.getByRole('button', { name: /Saved operations/ }).click()
+  const saved = page.getByRole('region', { name: 'Saved operations' })
+  await saved.getByRole('button', { name: 'classify', exact: true }).click()
+  await page.getByRole('button', { name: /^Execute query/ }).click()
+  await result.getByText('"classify"').first().waitFor({ timeout: EDITOR_TIMEOUT_MS })
   await axe(page, 'GraphiQL, light')
   await picture(page, 'graphiql-light')
   // The editor looks at the colour scheme when it starts.

@@ -43,6 +43,15 @@ describe('the drawing of a person', () => {
     ])
   })
 
+  it('draws once what masked looks the same', () => {
+    const masked = { ...GRAPH, identifiers: [cookie('si***'), cookie('si***'), email('x***@e***.com')], merges: [] }
+    const edges = [edge('si***', 'x***@e***.com'), edge('si***', 'x***@e***.com')]
+    const { nodes, links, left } = drawingOf({ ...masked, edges })
+    expect(nodes.map(({ id }) => id)).toEqual(['cookie:si***', 'email:x***@e***.com'])
+    expect(nodes[0]?.says).toContain('1 more that look the same')
+    expect([links.length, left]).toEqual([1, 0])
+  })
+
   it('counts no merge that was undone, and of two the earlier one', () => {
     const undone = { ...GRAPH, merges: [merge('p2', ['b'], AT, AT)] }
     expect(drawingOf(undone).nodes.map(({ profile }) => profile)).toEqual(['p1', 'p1', 'p1'])

@@ -21,7 +21,8 @@ const webhook = { name: 'n', url: 'https://example.com', kinds: ['cohort.entered
 const CALLS: Record<string, Call<unknown>> = {
   lookUpByEmail: people.lookUp('email', 'a@example.com'),
   lookUpByCookie: people.lookUp('cookie', 'a'),
-  keysOf: people.keysOf('p1'),
+  profileById: people.profileById('p1'),
+  erase: people.erase('email', 'a@example.com', 'asked for'),
   searchUsers: people.searchUsers({ q: 'ann', cohort: 'sports', city: 'Rome', country: 'Italy' }, 20, 40),
   suggest: people.suggest('an'),
   similarInterests: people.similarInterests('tennis', 5),
@@ -39,6 +40,7 @@ const CALLS: Record<string, Call<unknown>> = {
   replay: replay('b', [{ row: 1, cookie: 'a' }]),
   listCohorts: cohorts.listCohorts(),
   cohortUsers: cohorts.cohortUsers('sports', 20, 'c'),
+  memberIds: cohorts.memberIds('sports', 20, 'c'),
   createByInterest: cohorts.createCohort({ name: 'a', description: 'b', examples: ['c'], threshold: 0.5 }),
   createByRule: cohorts.createCohort({ name: 'a', expression: 'has(profile.email)' }),
   createOfOthers: cohorts.createCohort({ name: 'a', all: ['sports'], any: [], none: ['music'] }),

@@ -3,12 +3,14 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 
-import { cohortUsers } from '../../calls/cohorts'
+import { cohortUsers, memberIds, type MemberIds } from '../../calls/cohorts'
+import { isAnyMasked } from '../../masked'
 import { useRequest } from '../../request'
-import type { Cohort, CohortPage } from '../../shapes'
+import type { Cohort, CohortPage, UserProfile } from '../../shapes'
 import { Asked } from '../../ui/asked'
 import { Empty } from '../../ui/empty'
 import { ErrorNote } from '../../ui/error-note'
+import { MaskedNote } from '../../ui/masked-note'
 import { PERSON_HEAD, PersonRow } from '../../ui/person-row'
 import { Table } from '../../ui/table'
 import { count, plural } from '../../ui/words'
@@ -22,12 +24,19 @@ export function Members({ cohort }: { cohort: Cohort }) {
   const cursors = useSignal<(string | undefined)[]>([undefined])
   const call = cohortUsers(cohort.slug, PAGE, cursors.value.at(-1))
 
+  const ids = useRequest<MemberIds>()
   const go = async (next: (string | undefined)[]) => {
-    if (await request.run(cohortUsers(cohort.slug, PAGE, next.at(-1)))) cursors.value = next
+    const found = await request.run(cohortUsers(cohort.slug, PAGE, next.at(-1)))
+    if (!found) return
+    cursors.value = next
+    ids.answer.value = undefined
+    if (isAnyMasked(membersOf(found))) await ids.run(memberIds(cohort.slug, PAGE, next.at(-1)))
   }
   useEffect(() => void go([undefined]), [])
 
   const page = request.answer.value
+  const members = page ? membersOf(page) : []
+  const known = ids.answer.value?.cohort?.users.edges.map(({ node }) => node.id) ?? []
   const first = (cursors.value.length - 1) * PAGE
   const next = page?.next_cursor
   return (
@@ -38,11 +47,12 @@ export function Members({ cohort }: { cohort: Cohort }) {
       </div>
       {request.error.value ? (
         <ErrorNote error={request.error.value} />
-      ) : page && page.users.length > 0 ? (
+      ) : page && members.length > 0 ? (
         <>
+          <MaskedNote when={isAnyMasked(members)} />
           <Table label={`Members of ${cohort.name}`} head={PERSON_HEAD}>
-            {page.users.map((user, index) => (
-              <PersonRow key={index} user={'user_profile' in user ? user.user_profile : user} />
+            {members.map((user, index) => (
+              <PersonRow key={index} user={user} id={known[index]} />
             ))}
           </Table>
           <div class="pager">
@@ -74,3 +84,6 @@ export function Members({ cohort }: { cohort: Cohort }) {
     </section>
   )
 }
+
+const membersOf = ({ users }: CohortPage): UserProfile[] =>
+  users.map((user) => ('user_profile' in user ? user.user_profile : user))

@@ -8,6 +8,7 @@ import { useRequest } from '../../request'
 import type { Reject, Replay } from '../../shapes'
 import { Asked } from '../../ui/asked'
 import { ErrorNote } from '../../ui/error-note'
+import { NoText } from '../../ui/origin'
 import { plain, plural } from '../../ui/words'
 
 /** Rows that are mended at once. */
@@ -65,7 +66,7 @@ export function Rejects({ batch, onReplayed }: { batch: string; onReplayed?: () 
             <p class="small">
               Line {reject.line} could not be read: {reject.errors.map(({ message }) => message).join('; ')}.
             </p>
-            <pre>{reject.verbatim}</pre>
+            {reject.verbatim ? <pre>{reject.verbatim}</pre> : <NoText />}
           </div>
         ))}
       {sending.error.value && <ErrorNote error={sending.error.value} />}

@@ -6,7 +6,7 @@ import { similarUsers } from '../../calls/people'
 import { useRequest } from '../../request'
 import type { SimilarUsers } from '../../shapes'
 import { ErrorNote } from '../../ui/error-note'
-import { linkToPerson } from '../../ui/person-row'
+import { PersonLink } from '../../ui/person-row'
 import { Table } from '../../ui/table'
 
 /** People who are shown. */
@@ -27,7 +27,7 @@ export function Alike({ id }: { id: string }) {
           {found.users.map((hit) => (
             <tr key={hit.id}>
               <td>
-                <a href={linkToPerson(hit.user_profile)}>{hit.user_profile.email ?? hit.user_profile.cookie}</a>
+                <PersonLink user={hit.user_profile} id={hit.id} />
               </td>
               <td class="number">{Math.round(hit.score * 100)} %</td>
               <td class="long">{hit.shared_interests.join(', ')}</td>

@@ -103,8 +103,9 @@ function Links(props: { id: string; edges: IdentityEdge[]; mayJudge: boolean; on
     <details>
       <summary>The links as a list</summary>
       <ul class="merges" aria-label="Links">
-        {props.edges.map((edge) => (
-          <li key={edge.cookie + edge.email}>
+        {props.edges.map((edge, index) => (
+          // Masked, two links may look the same.
+          <li key={index}>
             <span>
               <code>{edge.cookie}</code> {edge.ties ? 'with' : 'kept apart from'} <code>{edge.email}</code>
               <span class="small">

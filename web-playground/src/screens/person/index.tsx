@@ -4,8 +4,10 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 
-import { type By, identityGraph, keysOf, lookUp, provenance } from '../../calls/people'
+import type { Call } from '../../api'
+import { type By, identityGraph, lookUp, profileById, type ProfileById, provenance, userOf } from '../../calls/people'
 import { PROFILE_MERGED, type ProfileMerged, useSubscription } from '../../live'
+import { isAnyMasked, isMasked } from '../../masked'
 import { may } from '../../permissions'
 import { useRequest } from '../../request'
 import { linkTo } from '../../route'
@@ -15,6 +17,7 @@ import { Asked } from '../../ui/asked'
 import { Empty } from '../../ui/empty'
 import { ErrorNote } from '../../ui/error-note'
 import { LiveMark } from '../../ui/live-mark'
+import { MaskedNote } from '../../ui/masked-note'
 import { Alike } from './alike'
 import { EraseButton } from './erase'
 import { Facts } from './facts'
@@ -24,55 +27,39 @@ import { TimelineCard } from './timeline'
 
 export type Key = By | 'id'
 
+/** By a cookie or an address REST answers, by an id GraphQL. */
+type Found = { user_profile: UserProfile } | { profile: ProfileById | null }
+
+function userIn(found: Found | undefined): UserProfile | undefined {
+  if (!found) return undefined
+  if ('user_profile' in found) return found.user_profile
+  return found.profile ? userOf(found.profile) : undefined
+}
+
 export function Person({ by, value }: { by: Key; value: string }) {
-  return by === 'id' ? <PersonById id={value} /> : <PersonByKey by={by} value={value} />
-}
-
-/** Ids come from the feed of changes; a person is looked up by what they are known by. */
-function PersonById({ id }: { id: string }) {
-  const request = useRequest<{ profile: { email?: string; cookie?: string } | null }>()
-  useEffect(() => {
-    void request.run(keysOf(id)).then((found) => {
-      const { email, cookie } = found?.profile ?? {}
-      if (email || cookie) location.replace(linkTo('people', email ? { email } : { cookie: cookie ?? '' }))
-    })
-  }, [id])
-  return (
-    <div class="card answer">
-      {request.error.value ? (
-        <ErrorNote error={request.error.value} />
-      ) : (
-        <Empty title={request.answer.value?.profile === null ? 'Nobody has this id' : 'Looking…'}>
-          {request.answer.value?.profile === null ? 'They may have been erased.' : 'This takes a moment.'}
-        </Empty>
-      )}
-    </div>
-  )
-}
-
-function PersonByKey({ by, value }: { by: By; value: string }) {
-  const request = useRequest<{ user_profile: UserProfile }>()
+  const request = useRequest<Found>()
   const graph = useRequest<IdentityGraph>()
   const origins = useRequest<{ fields: FieldProvenance[] }>()
   const news = useSignal('')
-  const call = lookUp(by, value)
+  const call = by === 'id' ? profileById(value) : lookUp(by, value)
 
   const load = async () => {
-    const id = (await request.run(call))?.user_profile.identities?.id
+    const id = userIn(await request.run(call as Call<Found>))?.identities?.id
     if (!id) return
     await Promise.all([graph.run(identityGraph(id)), origins.run(provenance(id))])
   }
   useEffect(() => void load(), [by, value])
 
   useSubscription<ProfileMerged>(PROFILE_MERGED, {}, ({ profileMerged: { absorbed, survivor } }) => {
-    const id = request.answer.peek()?.user_profile.identities?.id
+    const id = userIn(request.answer.peek())?.identities?.id
     if (id !== absorbed && id !== survivor) return
     news.value = `Profile ${absorbed} was just found to be the same person as ${survivor}.`
     void load()
   }, `${by}${value}`)
 
   const error = request.error.value
-  const profile = request.answer.value?.user_profile
+  const profile = userIn(request.answer.value)
+  const isNobody = error?.status === 404 || (request.answer.value && !profile)
   const role = session.value?.role ?? 'viewer'
   return (
     <section class="answer" aria-label="Profile" aria-busy={request.busy.value}>
@@ -89,15 +76,24 @@ function PersonByKey({ by, value }: { by: By; value: string }) {
       <p class="news" role="status">
         {news.value}
       </p>
-      {error ? (
+      <MaskedNote when={profile !== undefined && isAnyMasked([profile])} />
+      {isNobody ? (
         <div class="card">
-          {error.status === 404 ? (
+          {by === 'id' ? (
+            <Empty title="Nobody has this id">They may have been erased.</Empty>
+          ) : isMasked(value) ? (
+            <Empty title="Nobody is found by an outline">
+              <code>{value}</code> is what your role sees of this {by}. Ask by all of it, or come from a list of people.
+            </Empty>
+          ) : (
             <Empty title="Nobody is known by this yet">
               Check the spelling of <code>{value}</code>, or send a record with this {by} on the Ingest screen.
             </Empty>
-          ) : (
-            <ErrorNote error={error} />
           )}
+        </div>
+      ) : error ? (
+        <div class="card">
+          <ErrorNote error={error} />
         </div>
       ) : profile ? (
         <div class="profile">

@@ -8,7 +8,7 @@ import { useRequest } from '../../request'
 import type { Timeline, TimelineEntry } from '../../shapes'
 import { Asked } from '../../ui/asked'
 import { ErrorNote } from '../../ui/error-note'
-import { pretty } from '../../ui/origin'
+import { NoText, pretty } from '../../ui/origin'
 import { when } from '../../ui/words'
 
 /** Entries that are asked for at once. */
@@ -51,7 +51,7 @@ function Entry({ entry }: { entry: TimelineEntry }) {
           <summary>
             <span class="tag">{record.source}</span> <span class="gist">{gistOf(record.verbatim)}</span>
           </summary>
-          <pre>{pretty(record.verbatim)}</pre>
+          {record.verbatim ? <pre>{pretty(record.verbatim)}</pre> : <NoText />}
           <p class="small">
             Cookie <code>{record.cookie}</code>, line {record.line} of batch <code>{record.batch_id}</code>
           </p>
@@ -74,13 +74,18 @@ function Entry({ entry }: { entry: TimelineEntry }) {
   )
 }
 
-/** What of a record people look for first. */
+type Dict = Record<string, unknown>
+
+/** What of a record people look for first: of a row, or of an event of a website. */
 export function gistOf(verbatim: string): string {
+  if (verbatim === '') return 'a record'
   try {
-    const { interests, email, properties } = JSON.parse(verbatim) as Record<string, unknown>
-    const likes = Array.isArray(interests) ? interests.join(', ') : interests
-    const page = (properties as { page?: unknown } | undefined)?.page
-    return [likes, email, page].filter(Boolean).join(' · ') || 'a visit'
+    const row = JSON.parse(verbatim) as Dict
+    const { event, interests, properties, traits } = row as { event?: unknown; interests?: unknown; properties?: Dict; traits?: Dict }
+    const likes = interests ?? properties?.interests ?? traits?.interests
+    const who = row.email ?? traits?.email ?? row.userId
+    const gist = [event, Array.isArray(likes) ? likes.join(', ') : likes, who, properties?.path ?? properties?.page]
+    return gist.filter(Boolean).join(' · ') || 'a visit'
   } catch {
     return verbatim.slice(0, 60)
   }
