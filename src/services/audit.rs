@@ -341,7 +341,7 @@ mod tests {
         let pseudonyms = Arc::new(Pseudonyms::new(&key).unwrap());
         let audit = Audit::start(&store, pseudonyms, &Settings::default());
         for second in 0..7 {
-            let at = Utc::now() - chrono::Duration::milliseconds(700 - second * 100);
+            let at = Utc::now() + chrono::Duration::milliseconds(second);
             let caller = if second == 3 { "rare" } else { "ann" };
             audit
                 .tell(

@@ -167,8 +167,8 @@ impl Packer {
     }
 }
 
-/// Makes a store of a backup, where there is none yet. The engine takes one that was cut short
-/// for none of its own, so that whoever is interrupted begins again.
+/// Makes a store of a backup, where there is none yet. One that fails leaves nothing; one that is
+/// killed half way leaves what the engine takes for no store of its own.
 ///
 /// # Errors
 /// When the file is no whole backup, there is a store already, or the engine fails.
@@ -191,6 +191,33 @@ pub async fn restore(
         doing: "opened a store for a restore",
         source,
     })?;
+    let written = write_all(&engine, file, progress).await;
+    let closed = engine
+        .shutdown()
+        .await
+        .map_err(copying("closed a restored store"));
+    match written {
+        Ok(keys) => {
+            closed?;
+            Ok(Restored {
+                made_at: header.made_at,
+                keys,
+            })
+        }
+        Err(error) => {
+            // Half a store is of no use, and in the way of the next try.
+            std::fs::remove_dir_all(folder)?;
+            Err(error)
+        }
+    }
+}
+
+/// Writes all pairs of a file; how many there were.
+async fn write_all(
+    engine: &Datastore,
+    file: impl BufRead,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<u64, RestoreError> {
     let mut pairs = Pairs::new(file)?;
     let mut last = Vec::new();
     loop {
@@ -198,22 +225,15 @@ pub async fn restore(
         let is_version = |(key, _): &Pair| key_role(key) == KeyRole::Version;
         let (version, data): (Vec<Pair>, Vec<Pair>) = written.into_iter().partition(is_version);
         last.extend(version);
-        write(&engine, data).await?;
+        write(engine, data).await?;
         progress(pairs.keys);
         if is_end {
             break;
         }
     }
     // With it the engine takes the store for one.
-    write(&engine, last).await?;
-    engine
-        .shutdown()
-        .await
-        .map_err(copying("closed a restored store"))?;
-    Ok(Restored {
-        made_at: header.made_at,
-        keys: pairs.keys,
-    })
+    write(engine, last).await?;
+    Ok(pairs.keys)
 }
 
 async fn write(engine: &Datastore, pairs: Vec<Pair>) -> Result<(), StoreError> {

@@ -28,12 +28,12 @@ const EXCHANGE: &str = "BEGIN;
 
 const END: &str = "BEGIN;
     UPDATE $id SET ended_at = $now, rev += 1 WHERE ended_at = NONE RETURN NONE;
-    INSERT INTO revocation { id: $revocation, sessions: [$session] } RETURN NONE;
+    INSERT INTO revocation { id: $revocation, sessions: [$ended] } RETURN NONE;
     COMMIT;";
 
 const DROP_SESSIONS: &str = "BEGIN;
-    FOR $session IN $sessions {
-        DELETE refresh:[$session, '']..[$session, 'g'] RETURN NONE
+    FOR $dropped IN $sessions {
+        DELETE refresh:[$dropped, '']..[$dropped, 'g'] RETURN NONE
     };
     DELETE $ids RETURN NONE;
     COMMIT;";
@@ -138,7 +138,7 @@ impl Store {
     pub async fn end_session(&self, id: Ulid, now: Timestamp) -> Result<(), StoreError> {
         let parameters = bind([
             ("id", session_id(id).into_value()),
-            ("session", id.to_string().into_value()),
+            ("ended", id.to_string().into_value()),
             ("now", now.into_value()),
             ("revocation", revocation_id(now).into_value()),
         ]);

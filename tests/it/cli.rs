@@ -86,7 +86,7 @@ fn client(app: &ServedApp, arguments: &[&str], user: &str) -> Command {
 
 async fn user(app: &ServedApp, cookie: &str) -> Option<Value> {
     let client = reqwest::Client::new();
-    let bearer = token(&client, &app.url, cdp::domain::role::Role::Viewer).await;
+    let bearer = token(&client, &app.url, cdp::domain::role::Role::Analyst).await;
     let request = client
         .get(format!("{}/api/user", app.url))
         .query(&[("cookie", cookie)])
@@ -385,12 +385,12 @@ async fn production_refuses_to_start_without_a_secret_of_its_own() {
     check_refused(&mut serve(&memory), "production needs CDP_AUTH__JWT_SECRET").await;
     let mut known = serve(&memory);
     known.env("CDP_AUTH__JWT_SECRET", "cdp-demo-secret-that-everybody-knows");
-    check_refused(&mut known, "production refuses the demo's token secret").await;
+    check_refused(&mut known, "production refuses the demo's secret").await;
     let mut short = serve(&memory);
     short.env("CDP_AUTH__JWT_SECRET", "short");
     check_refused(
         &mut short,
-        "the token signing secret has 5 bytes; at least 32 are needed",
+        "CDP_AUTH__JWT_SECRET has 5 bytes; at least 32 are needed",
     )
     .await;
 }

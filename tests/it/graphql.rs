@@ -501,7 +501,7 @@ async fn what_is_ingested_is_read_back_with_its_cohort_and_its_reason() {
         interests cohorts { cohort slug score reason } identities { primaryKey cookies { value } emails { value } }
         provenance { field value raw }
     } }"#;
-    let answer = ask(&app, Role::Viewer, query, json!({})).await;
+    let answer = ask(&app, Role::Analyst, query, json!({})).await;
     let john = &answer["data"]["profile"];
     assert_eq!(john["cookie"], "dk5h2p9s7f3j8m1n4v0x", "{answer}");
     assert_eq!(john["location"]["text"], "Brooklyn, New York, USA");
@@ -525,7 +525,7 @@ async fn what_is_ingested_is_read_back_with_its_cohort_and_its_reason() {
         .iter()
         .find(|value| value["field"] == "demographics.age");
     let query = "query($id: String!) { rawRow(id: $id) { id source batch receivedAt number line verbatim } }";
-    let answer = ask(&app, Role::Viewer, query, json!({"id": age.unwrap()["raw"]})).await;
+    let answer = ask(&app, Role::Analyst, query, json!({"id": age.unwrap()["raw"]})).await;
     let row = &answer["data"]["rawRow"];
     assert_eq!(
         (&row["source"], &row["number"], &row["line"]),
@@ -594,7 +594,7 @@ async fn pages_hold_everybody_once() {
         let mut cookies = Vec::new();
         let mut after = Value::Null;
         loop {
-            let answer = ask(&app, Role::Viewer, query, json!({"after": after})).await;
+            let answer = ask(&app, Role::Analyst, query, json!({"after": after})).await;
             let page = answer.pointer(pointer).unwrap_or_else(|| panic!("{answer}"));
             assert_eq!(page["pageInfo"]["hasPreviousPage"], !cookies.is_empty());
             for edge in page["edges"].as_array().unwrap() {

@@ -24,6 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "classify",
             "segmentation",
             "store",
+            "auth",
         ],
     ),
     (

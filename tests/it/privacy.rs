@@ -323,6 +323,8 @@ const SHOWING_NOBODY: &[&str] = &[
     "/api/analytics/interests",
     "/api/analytics/series",
     "/api/analytics/summary",
+    "/api/auth/me",
+    "/api/auth/sessions",
     "/api/backfills",
     "/api/backfills/{id}",
     "/api/cohorts",
@@ -334,6 +336,7 @@ const SHOWING_NOBODY: &[&str] = &[
     "/api/interests/search",
     "/api/interests/similar",
     "/api/rules",
+    "/api/rules/{rule}",
 ];
 
 /// Fields of GraphQL that show people, and how to ask them.

@@ -33,6 +33,11 @@ const SUBSCRIPTIONS: &[(&str, &str, Permission)] = &[
         Permission::Read,
     ),
     (
+        "profileDeleted",
+        r#"subscription { profileDeleted(after: "0") { profileId } }"#,
+        Permission::Read,
+    ),
+    (
         "profileMerged",
         r#"subscription { profileMerged(after: "0") { survivor } }"#,
         Permission::Read,
@@ -282,6 +287,11 @@ async fn every_subscription_is_opened_by_its_permission_and_by_no_other() {
     ] {
         client.ingest(&record).await.unwrap();
     }
+    // And somebody who is erased.
+    client.ingest(&json!([{ "cookie": "gone" }])).await.unwrap();
+    client
+        .graphql(r#"mutation { eraseUser(cookie: "gone") { id } }"#, json!({}))
+        .await;
     let fields = "{ __schema { subscriptionType { fields { name } } } }";
     let known = client.graphql(fields, json!({})).await;
     let known = known["__schema"]["subscriptionType"]["fields"]

@@ -53,13 +53,25 @@ pub fn null_if_not_found<T>(found: std::result::Result<T, Error>) -> Result<Opti
     }
 }
 
+/// The longest message, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1_000;
+
 /// Gives a code to the errors that async-graphql itself finds: they are all the request's.
 pub fn complete(response: &mut Response) {
     for error in &mut response.errors {
+        shorten(&mut error.message);
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_none() {
             extensions.set("code", ErrorCode::BadRequest.as_str());
         }
+    }
+}
+
+/// A message may quote what it is about, which a stranger chose.
+fn shorten(message: &mut String) {
+    if message.len() > MESSAGE_BYTES_MAX {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        message.push('…');
     }
 }
 

@@ -52,7 +52,15 @@ impl<'a> FromRequest<'a> for Single {
             let message = "send GraphQL requests as application/json";
             return Err(ApiError::from(Error::new(ErrorCode::UnsupportedMediaType, message)).into());
         }
-        let GraphQLRequest(request) = GraphQLRequest::from_request(request, body).await?;
+        // What is a list would be read as the fields of one request.
+        let bytes = body.take()?.into_vec().await?;
+        let is_object = bytes.trim_ascii_start().starts_with(b"{");
+        if !is_object {
+            let message = "send one GraphQL request, as a JSON object";
+            return Err(ApiError::from(Error::new(ErrorCode::BadRequest, message)).into());
+        }
+        let mut body = RequestBody::new(bytes.into());
+        let GraphQLRequest(request) = GraphQLRequest::from_request(request, &mut body).await?;
         Ok(Self(request))
     }
 }

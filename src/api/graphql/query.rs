@@ -628,11 +628,12 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The batch's id.")] batch: ID,
-        #[graphql(desc = "Only records behind this number.", default)] after: u64,
+        #[graphql(desc = "Only records behind this number.")] after: Option<u64>,
         #[graphql(desc = "How many, 1 to 1000.", default_with = "page::first_default()")] first: Option<i32>,
     ) -> Result<Option<Vec<Reject>>> {
         let limit = page::limit(first)?;
         let ingest = &services(ctx)?.ingest;
+        let after = after.unwrap_or_default();
         let found = ingest.rejects(&batch, after, limit.into(), sight(ctx)?).await;
         let rejects = null_if_not_found(found)?;
         Ok(rejects.map(|rejects| rejects.into_iter().map(Reject::from).collect()))
@@ -661,11 +662,11 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The file's sha256, in hex.")] sha256: ID,
-        #[graphql(desc = "Only parts with first records behind this number.", default)] after: u64,
+        #[graphql(desc = "Only parts with first records behind this number.")] after: Option<u64>,
     ) -> Result<FileParts> {
         let found = services(ctx)?
             .ingest
-            .file_parts(&caller(ctx)?.name, &sha256, after);
+            .file_parts(&caller(ctx)?.name, &sha256, after.unwrap_or_default());
         Ok(found.await?.into())
     }
 

@@ -388,8 +388,9 @@ mod tests {
         }
         for path in TAGGED {
             let path = path.trim_start_matches("/api");
-            let found = operations.iter().find(|(known, _)| known == path);
-            assert!(found.unwrap().1["responses"]["304"].is_object(), "{path}");
+            let mut of_path = operations.iter().filter(|(known, _)| known == path);
+            let is_tagged = of_path.any(|(_, operation)| operation["responses"]["304"].is_object());
+            assert!(is_tagged, "{path}");
         }
     }
 

@@ -27,9 +27,9 @@ pub mod users;
 mod webhooks;
 mod write_keys;
 
-use poem::Route;
 use poem::endpoint::make_sync;
 use poem::web::Html;
+use poem::{Route, get};
 use poem_openapi::{OpenApiService, Tags};
 
 /// What the routes are about.
@@ -146,5 +146,5 @@ pub fn documentation(service: &OpenApiService<Resources, ()>) -> Route {
     let page = service
         .swagger_ui_html()
         .replace(&service.spec(), &description::text());
-    Route::new().at("/", make_sync(move |_| Html(page.clone())))
+    Route::new().at("/", get(make_sync(move |_| Html(page.clone()))))
 }
