@@ -7,7 +7,7 @@ WORKDIR /src/web-playground
 COPY web-playground/package.json web-playground/package-lock.json ./
 RUN npm ci --no-audit --no-fund
 COPY web-playground ./
-# GraphiQL's page holds the saved operations.
+# The page shows the saved operations, and GraphiQL lists them.
 COPY queries ../queries
 RUN npm run build
 

@@ -1,8 +1,23 @@
 // Two pages: the playground, and GraphiQL with its editor, which alone weighs more than all the rest.
 import { defineConfig } from 'vitest/config'
 
-/** Where `npm run dev` finds the API: `cargo run`, or `npm run fake`. */
-const API = 'http://127.0.0.1:8080'
+/** Where `npm run dev` and `npm run preview` find the API: any server, for example `make run`. */
+const API = process.env.API ?? 'http://127.0.0.1:8080'
+
+const proxy = {
+  '/api': API,
+  '/docs': API,
+  '/openapi.json': API,
+  '/collect': API,
+  '/collect.js': API,
+  '/graphql': { target: API, ws: true },
+}
+
+/** As the server sends it with every file of the page (`src/api/assets.rs`). */
+const CONTENT_SECURITY_POLICY =
+  "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+  "connect-src 'self' ws: wss:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; " +
+  "form-action 'self'; frame-ancestors 'none'"
 
 export default defineConfig({
   // `index.html` is built as a page, not as an app that answers every path.
@@ -24,15 +39,22 @@ export default defineConfig({
   optimizeDeps: {
     include: ['graphql', 'monaco-graphql > picomatch-browser', 'monaco-graphql > graphql-language-service'],
   },
-  server: {
-    // The saved operations of GraphiQL's page lie beside this folder.
-    fs: { allow: ['..'] },
-    proxy: {
-      '/api': API,
-      '/docs': API,
-      '/openapi.json': API,
-      '/graphql': { target: API, ws: true },
+  // The GraphQL operations are read from the repository's `queries/`.
+  server: { proxy, fs: { allow: ['..'] } },
+  // Only pages carry the policy here: what comes through the proxy has headers of its own.
+  preview: { proxy },
+  plugins: [
+    {
+      name: 'policy-of-the-server',
+      configurePreviewServer: (server) => {
+        server.middlewares.use((request, response, next) => {
+          if (!Object.keys(proxy).some((path) => request.url?.startsWith(path))) {
+            response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY)
+          }
+          next()
+        })
+      },
     },
-  },
+  ],
   test: { include: ['tests/unit/**/*.test.ts'] },
 })

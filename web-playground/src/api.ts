@@ -1,127 +1,53 @@
-// Every request the page can make, and the one place where an answer becomes a value or an `ApiError`.
+// A request as data, the client that sends it, and the one place where an answer becomes a value or an
+// `ApiError`.
 //
 // A request is data (`Call`) before it is sent, so that the `curl` shown beside it is the request itself
-// and not a second description of it. To add one: a function below, and its answer in `shapes.ts`.
+// and not a second description of it. The requests that there are stand in `calls/`.
 
-import type {
-  BatchQuality,
-  Classification,
-  Cohort,
-  CohortPage,
-  ErrorBody,
-  IngestReport,
-  InterestHits,
-  SimilarUsers,
-  Suggestions,
-  Token,
-  UserHits,
-  UserProfile,
-} from './shapes'
+import type { ErrorBody } from './shapes'
+
+export type QueryValue = string | number | boolean
+
+/** A question in GraphQL. */
+export interface GraphqlText {
+  query: string
+  variables: Record<string, unknown>
+}
 
 /** A request that answers with a `T`. */
 export interface Call<T> {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   path: string
-  query?: Record<string, string | number>
+  /** A list becomes one argument for each of its values. */
+  query?: Record<string, QueryValue | QueryValue[]>
+  headers?: Record<string, string>
   contentType?: string
-  body?: string | File
+  body?: string | Blob
+  /** What a body that comes from the disk is called there. */
+  fileName?: string
   /** Statuses beside 2xx whose body is an answer and not an error. */
   accepts?: number[]
-  /** Sent without a token: how one is got. */
+  /** Sent without a token: how one is got, and what has a key of its own. */
   anonymous?: boolean
+  /** Sent as by the page of a website: with its origin, and without this browser's cookies. */
+  ofWebsite?: boolean
+  /** The same asked in GraphQL, to be shown and copied. */
+  graphql?: GraphqlText
   /** Only for the compiler: keeps `T` from being forgotten. */
   answers?: T
 }
 
-const json = (value: unknown) => ({ contentType: 'application/json', body: JSON.stringify(value) })
+export const json = (value: unknown) => ({ contentType: 'application/json', body: JSON.stringify(value) })
 
-export const requestToken = (username: string, password: string): Call<Token> => ({
+/** A question that only GraphQL answers; the answer is what stands under `data`. */
+export const askGraphql = <T>(graphql: GraphqlText): Call<T> => ({
   method: 'POST',
-  path: '/api/auth/token',
-  anonymous: true,
-  ...json({ username, password }),
+  path: GRAPHQL_PATH,
+  ...json(graphql),
+  graphql,
 })
 
-export const renewToken = (refreshToken: string): Call<Token> => ({
-  method: 'POST',
-  path: '/api/auth/refresh',
-  anonymous: true,
-  ...json({ refresh_token: refreshToken }),
-})
-
-/** Ends the session; the answer has no body. */
-export const revokeToken = (refreshToken: string): Call<undefined> => ({
-  method: 'POST',
-  path: '/api/auth/revoke',
-  anonymous: true,
-  ...json({ refresh_token: refreshToken }),
-})
-
-/** When every row is bad the status is 422, and the body still says what is wrong with each. */
-export const ingest = (body: string | File, contentType: string): Call<IngestReport> => ({
-  method: 'POST',
-  path: '/api/ingest',
-  contentType,
-  body,
-  accepts: [422],
-})
-
-export const batchQuality = (batch: string): Call<BatchQuality> => ({
-  method: 'GET',
-  path: `/api/ingest/${encodeURIComponent(batch)}/quality`,
-})
-
-export const lookUp = (by: 'cookie' | 'email', value: string): Call<{ user_profile: UserProfile }> => ({
-  method: 'GET',
-  path: '/api/user',
-  query: { [by]: value, include: 'identities,scores,provenance' },
-})
-
-export const listCohorts = (): Call<{ cohorts: Cohort[] }> => ({ method: 'GET', path: '/api/cohorts' })
-
-export const cohortUsers = (cohort: string, limit: number, cursor?: string): Call<CohortPage> => ({
-  method: 'GET',
-  path: '/api/cohort/users',
-  query: { cohort, limit, ...(cursor === undefined ? {} : { cursor }) },
-})
-
-/** What people are searched for by; what is empty is not asked. */
-export interface Question {
-  q?: string
-  cohort?: string
-  city?: string
-  country?: string
-  interest?: string
-}
-
-export const searchUsers = (question: Question, limit: number, offset = 0): Call<UserHits> => {
-  const asked = Object.entries({ ...question, q: question.q?.trim() }).filter(([, value]) => value)
-  return {
-    method: 'GET',
-    path: '/api/users/search',
-    query: { ...Object.fromEntries(asked), limit, ...(offset > 0 ? { offset } : {}) },
-  }
-}
-
-export const suggest = (q: string): Call<Suggestions> => ({ method: 'GET', path: '/api/search/suggest', query: { q } })
-
-export const similarInterests = (interest: string, limit: number): Call<InterestHits> => ({
-  method: 'GET',
-  path: '/api/interests/similar',
-  query: { interest, limit },
-})
-
-export const similarUsers = (id: string, limit: number): Call<SimilarUsers> => ({
-  method: 'GET',
-  path: '/api/user/similar',
-  query: { id, limit },
-})
-
-export const classify = (texts: string[]): Call<{ results: Classification[] }> => ({
-  method: 'POST',
-  path: '/api/classify',
-  ...json({ texts }),
-})
+const GRAPHQL_PATH = '/graphql'
 
 /** A request that got no answer of the kind it asked for. `status` is 0 when none came at all. */
 export class ApiError extends Error {
@@ -142,6 +68,8 @@ export interface ClientOptions {
   /** Called when the server no longer accepts the token. */
   onUnauthorized: () => void
   fetch?: typeof fetch
+  /** Told of each request and of its status, 0 when there was no answer. */
+  onAnswered?: (call: Call<unknown>, status: number, tookMs: number) => void
 }
 
 export type Send = <T>(call: Call<T>, signal?: AbortSignal) => Promise<T>
@@ -150,17 +78,22 @@ export function createClient(options: ClientOptions): Send {
   const doFetch = options.fetch ?? ((input, init) => fetch(input, init))
   return async (call, signal) => {
     let response: Response
+    const started = performance.now()
+    const answered = (status: number) => options.onAnswered?.(call, status, performance.now() - started)
     try {
       response = await doFetch(pathAndQuery(call), {
         method: call.method,
         headers: headersOf(call, options.token()),
         ...(call.body === undefined ? {} : { body: call.body }),
+        ...(call.ofWebsite ? { credentials: 'omit' as const } : {}),
         ...(signal ? { signal } : {}),
       })
     } catch (cause) {
       if (signal?.aborted) throw cause
+      answered(0)
       throw new ApiError(0, 'unreachable', 'The server did not answer. Check that it is running, then try again.')
     }
+    answered(response.status)
     if (response.status === 401 && !call.anonymous) options.onUnauthorized()
     return answerOf(call, response)
   }
@@ -168,9 +101,9 @@ export function createClient(options: ClientOptions): Send {
 
 /** Path and query as they go over the wire. */
 export function pathAndQuery(call: Call<unknown>): string {
-  const query = Object.entries(call.query ?? {}).map(
+  const query = Object.entries(call.query ?? {}).flatMap(([key, value]) =>
     // A comma is legal in a query, and a list reads better with it.
-    ([key, value]) => `${key}=${encodeURIComponent(value).replaceAll('%2C', ',')}`,
+    [value].flat().map((one) => `${key}=${encodeURIComponent(one).replaceAll('%2C', ',')}`),
   )
   return query.length === 0 ? call.path : `${call.path}?${query.join('&')}`
 }
@@ -178,6 +111,7 @@ export function pathAndQuery(call: Call<unknown>): string {
 function headersOf(call: Call<unknown>, token: string | undefined): Record<string, string> {
   return {
     Accept: 'application/json',
+    ...call.headers,
     ...(call.contentType ? { 'Content-Type': call.contentType } : {}),
     ...(token && !call.anonymous ? { Authorization: `Bearer ${token}` } : {}),
   }
@@ -191,9 +125,27 @@ async function answerOf<T>(call: Call<T>, response: Response): Promise<T> {
   } catch {
     body = undefined
   }
+  // Some answers say no more than that it is done.
+  if (response.ok && text === '') return undefined as T
+  if (call.path === GRAPHQL_PATH && response.ok) return dataOf(response, body)
   const isAnswer = response.ok || call.accepts?.includes(response.status)
   if (isAnswer && body !== undefined && !isErrorBody(body)) return body as T
   throw errorOf(response, body)
+}
+
+/** GraphQL answers 200 to what it refuses, too. */
+function dataOf<T>(response: Response, body: unknown): T {
+  const { data, errors } = (body ?? {}) as { data?: T; errors?: GraphqlError[] }
+  const [first] = errors ?? []
+  if (!first) return data as T
+  const { code = 'graphql', field } = first.extensions ?? {}
+  const requestId = response.headers.get('x-request-id') ?? undefined
+  throw new ApiError(response.status, code, first.message, field, requestId)
+}
+
+interface GraphqlError {
+  message: string
+  extensions?: { code?: string; field?: string }
 }
 
 function errorOf(response: Response, body: unknown): ApiError {

@@ -1,8 +1,8 @@
 // The shell: header, navigation, and the screen that the address names.
 
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 
-import { may, rolesThatMay } from './permissions'
+import { mayAll, rolesThatMay } from './permissions'
 import { route, linkTo } from './route'
 import { SCREENS, type Screen } from './screens'
 import { session } from './session'
@@ -15,6 +15,17 @@ export function App() {
   const who = session.value
   return (
     <>
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          // The address is the screen's; only the focus moves.
+          event.preventDefault()
+          document.querySelector<HTMLElement>('main')?.focus()
+        }}
+      >
+        Skip to the content
+      </a>
       <Header page="playground" />
       {who ? (
         <Screens role={who.role} />
@@ -40,7 +51,7 @@ export function App() {
 }
 
 function Screens({ role }: { role: Role }) {
-  const allowed = SCREENS.filter((screen) => may(role, screen.permission))
+  const allowed = SCREENS.filter((screen) => mayAll(role, screen.needs))
   const current = SCREENS.find((screen) => screen.id === route.value.screen) ?? allowed[0] ?? SCREENS[0]
   // A screen stays in the page once seen, so that coming back finds what was there.
   const seen = useRef(new Set<string>())
@@ -49,18 +60,16 @@ function Screens({ role }: { role: Role }) {
   return (
     <>
       <nav class="tabs" aria-label="Screens">
-        {SCREENS.map((screen) => (
-          <a key={screen.id} href={linkTo(screen.id)} aria-current={screen === current ? 'page' : undefined}>
-            {screen.title}
-          </a>
+        {allowed.map((screen) => (
+          <Tab key={screen.id} screen={screen} isCurrent={screen === current} />
         ))}
       </nav>
-      <main>
+      <main tabIndex={-1}>
         {SCREENS.filter((screen) => seen.current.has(screen.id)).map((screen) => (
           <div key={screen.id} class="screen" hidden={screen !== current}>
             <h1>{screen.title}</h1>
             <p class="intro">{screen.intro}</p>
-            {may(role, screen.permission) ? <screen.View /> : <NotForRole role={role} screen={screen} />}
+            {mayAll(role, screen.needs) ? <screen.View /> : <NotForRole role={role} screen={screen} />}
           </div>
         ))}
       </main>
@@ -68,8 +77,21 @@ function Screens({ role }: { role: Role }) {
   )
 }
 
+function Tab({ screen, isCurrent }: { screen: Screen; isCurrent: boolean }) {
+  const link = useRef<HTMLAnchorElement>(null)
+  // On a phone there are more tabs than fit.
+  useEffect(() => {
+    if (isCurrent) link.current?.scrollIntoView({ inline: 'center', block: 'nearest' })
+  }, [isCurrent])
+  return (
+    <a ref={link} href={linkTo(screen.id)} aria-current={isCurrent ? 'page' : undefined}>
+      {screen.title}
+    </a>
+  )
+}
+
 function NotForRole({ role, screen }: { role: Role; screen: Screen }) {
-  const roles = rolesThatMay(screen.permission).join(' or ')
+  const roles = rolesThatMay(screen.needs).join(' or ')
   return (
     <div class="card">
       <Empty title="Not with this account">

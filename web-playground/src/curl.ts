@@ -6,12 +6,14 @@ import { type Call, pathAndQuery } from './api'
 export const SHOWN_BODY_CHARS_MAX = 2_000
 
 export function toCurl(call: Call<unknown>, origin: string): string {
-  const parts = [`curl ${call.method === 'POST' ? '-X POST ' : ''}${quote(origin + pathAndQuery(call))}`]
+  const parts = [`curl ${call.method === 'GET' ? '' : `-X ${call.method} `}${quote(origin + pathAndQuery(call))}`]
   // Double quotes, so that the shell fills the token in.
   if (!call.anonymous) parts.push('-H "Authorization: Bearer $TOKEN"')
+  if (call.ofWebsite) parts.push(`-H ${quote(`Origin: ${origin}`)}`)
+  for (const [name, value] of Object.entries(call.headers ?? {})) parts.push(`-H ${quote(`${name}: ${value}`)}`)
   if (call.contentType) parts.push(`-H ${quote(`Content-Type: ${call.contentType}`)}`)
   if (typeof call.body === 'string') parts.push(`--data-binary ${quote(call.body)}`)
-  else if (call.body) parts.push(`--data-binary ${quote(`@${call.body.name}`)}`)
+  else if (call.body) parts.push(`--data-binary ${quote(`@${call.fileName ?? 'file'}`)}`)
   return parts.join(' \\\n  ')
 }
 

@@ -4,7 +4,9 @@
 
 import { signal } from '@preact/signals'
 
-import { ApiError, createClient, renewToken, requestToken, revokeToken, type Send } from './api'
+import { ApiError, createClient, type Send } from './api'
+import { renewToken, requestToken, revokeToken } from './calls/session'
+import { note } from './history'
 import type { Role, Token } from './shapes'
 
 export interface Session {
@@ -35,7 +37,12 @@ export const session = signal<Session | null>(stored())
 /** Why the last session ended, when its user did not end it. */
 export const sessionNotice = signal<string | null>(null)
 
-const client = createClient({ token: () => session.peek()?.token, onUnauthorized: () => {} })
+const client = createClient({
+  token: () => session.peek()?.token,
+  // Whether a refusal ends the session, `send` decides.
+  onUnauthorized: () => {},
+  onAnswered: note,
+})
 
 /** Sends a request as whoever is logged in; a token that is refused is renewed once, or the session ends. */
 export const send: Send = async (call, signal) => {

@@ -78,16 +78,134 @@ export interface Membership {
   since?: string
 }
 
-export interface Provenance {
-  field: string
+/** A value that a row states. */
+export interface Statement {
   value: unknown
   at?: string
-  source?: string | null
   raw?: string
+}
+
+export interface Provenance extends Statement {
+  field: string
+  lost?: Statement[]
+}
+
+/** The same with what is known of the row. */
+export interface SourcedStatement extends Statement {
+  source?: string | null
+  received_at?: string | null
+  cookie?: string | null
+}
+
+export interface FieldProvenance {
+  field: string
+  survivor: SourcedStatement
+  lost: SourcedStatement[]
+}
+
+export interface RawRow {
+  source: string
+  receivedAt: string
+  line: number
+  verbatim: string
+}
+
+export interface IdentityNode {
+  kind: 'cookie' | 'email'
+  value: string
+  first_seen: string
+  last_seen: string
+  primary: boolean
+}
+
+export interface IdentityEdge {
+  cookie: string
+  email: string
+  raw: string
+  at: string
+  source?: string | null
+  policy: string
+  ties: boolean
+}
+
+export interface Merge {
+  id: string
+  survivor: string
+  absorbed: string
+  cookies: string[]
+  emails: string[]
+  raw: string
+  source?: string | null
+  policy: string
+  at: string
+  undone_by?: string | null
+  undone_at?: string | null
+}
+
+export interface Decision {
+  id: string
+  kind: string
+  subject?: string | null
+  profiles: string[]
+  links: { cookie: string; email: string }[]
+  by: string
+  at: string
+}
+
+export interface IdentityGraph {
+  id: string
+  identifiers: IdentityNode[]
+  edges: IdentityEdge[]
+  cuts: { cookie: string; email: string; until?: string | null }[]
+  merges: Merge[]
+  decisions: Decision[]
+}
+
+export interface MergePage {
+  merges: Merge[]
+  next_cursor?: string | null
+}
+
+export interface Judged {
+  profiles: string[]
+  links: { cookie: string; email: string }[]
+}
+
+/** What of somebody is gone, and what is still looked for. */
+export interface Erasure {
+  id: string
+  profile_id?: string | null
+  erased: Record<string, number>
+  looking_for?: string | null
+  finished_at?: string | null
+}
+
+export interface TimelineEntry {
+  kind: 'record' | 'merge' | 'undo' | 'cut' | 'allow' | 'keep_apart'
+  cursor: string
+  at: string
+  record?: {
+    raw: string
+    cookie: string
+    source: string
+    batch_id: string
+    received_at: string
+    line: number
+    verbatim: string
+  } | null
+  merge?: Merge | null
+  decision?: Decision | null
+}
+
+export interface Timeline {
+  entries: TimelineEntry[]
+  next_cursor?: string | null
 }
 
 export interface UserProfile {
   id?: string
+  first_name?: string | null
+  last_name?: string | null
   cookie?: string | null
   email?: string | null
   phone_number?: string | null
@@ -105,8 +223,198 @@ export interface Cohort {
   name: string
   description?: string | null
   kind?: string
+  examples?: string[]
+  expression?: string | null
   threshold?: number | null
+  version?: number
   size: number
+}
+
+/** A walk over everybody, whose memberships are made anew. */
+export interface Backfill {
+  id: string
+  cause: string
+  subject: string
+  by: string
+  progress: number
+  changed: number
+  started_at: string
+  finished_at?: string | null
+}
+
+export interface Defined {
+  cohort?: Cohort | null
+  backfill: Backfill
+}
+
+export interface CohortVersion {
+  version: number
+  name: string
+  description: string
+  kind: string
+  examples: string[]
+  threshold?: number | null
+  expression?: string | null
+  by: string
+  at: string
+}
+
+export interface Preview {
+  examined: number
+  matched: number
+  undecided: number
+  people: number
+  estimate: number
+  exact: boolean
+  sample: UserProfile[]
+}
+
+export interface Combined {
+  size: number
+  expression: string
+  sample: UserProfile[]
+}
+
+export interface Overlap {
+  cohorts: string[]
+  shared: number
+  likeness: number
+}
+
+export interface Counts {
+  people: number
+  created: number
+  changed: number
+  merged: number
+  entered: number
+  left: number
+  accepted: number
+  rejected: number
+  duplicates: number
+  found: number
+}
+
+export interface CohortFigure {
+  slug: string
+  name: string
+  size: number
+  entered_day: number
+  left_day: number
+  entered_week: number
+  left_week: number
+}
+
+export interface NamedCounts {
+  name: string
+  counts: Counts
+}
+
+export interface Summary {
+  people: number
+  merge_rate: number
+  counts: Counts
+  cohorts: CohortFigure[]
+  sources: NamedCounts[]
+  findings: NamedCounts[]
+}
+
+export interface SeriesPoint {
+  at: string
+  size: number
+  counts: Counts
+}
+
+export interface FrequentInterest {
+  interest: string
+  people: number
+}
+
+export interface Correction {
+  interest: string
+  cohorts: string[]
+  by: string
+  at: string
+}
+
+export interface Reject {
+  row: number
+  line: number
+  errors: RowError[]
+  fields?: Record<string, unknown> | null
+  verbatim: string
+  replayed_at?: string | null
+  replayed_by?: string | null
+}
+
+export interface Replay {
+  status: 'success' | 'partial' | 'error'
+  batch_id?: string | null
+  records_processed: number
+  records_rejected: number
+  duplicates: number
+  replayed_before: number
+  undecodable: number
+  errors: RowError[]
+}
+
+export interface FileReport {
+  file: string
+  parts: number
+  records_processed: number
+  records_rejected: number
+  duplicates: number
+  quality: Omit<BatchQuality, 'batch_id'>
+}
+
+export interface FileParts {
+  parts: { first_row: number; batch_id: string; records_processed: number; records_rejected: number; duplicates: number }[]
+  next_after?: number | null
+}
+
+export interface Webhook {
+  id: string
+  name: string
+  url: string
+  kinds: string[]
+  cohorts: string[]
+  fields: string[]
+  purpose?: string | null
+  state: 'active' | 'paused' | 'failing' | 'disabled'
+  problem?: string | null
+  lag: number
+  delivered: number
+  dead: number
+  skipped: number
+  lost_at?: string | null
+}
+
+export interface WebhookWithSecret {
+  webhook: Webhook
+  secret: string
+}
+
+export interface WebhookTest {
+  delivered: boolean
+  status?: number | null
+  ms: number
+  error?: string | null
+}
+
+export interface Delivery {
+  number: number
+  message_id: string
+  state: 'delivered' | 'dead'
+  status?: number | null
+  attempts: number
+  ms: number
+  error?: string | null
+  at: string
+  change: { kind: string; profile_id: string; cohort?: { name: string } | null }
+}
+
+export interface Deliveries {
+  deliveries: Delivery[]
+  next_before?: number | null
 }
 
 export interface CohortPage {

@@ -52,8 +52,14 @@ const fetcher = createGraphiQLFetcher({
   }),
 })
 
+/** What is to be in the editor, when somebody brought something along. */
+export interface Brought {
+  query?: string | undefined
+  variables?: string | undefined
+}
+
 /** Shows GraphiQL in `place`, and returns how to take it away again. */
-export function mountEditor(place: Element): () => void {
+export function mountEditor(place: Element, { query, variables }: Brought = {}): () => void {
   const root = createRoot(place)
   root.render(
     createElement(GraphiQL, {
@@ -61,7 +67,25 @@ export function mountEditor(place: Element): () => void {
       defaultQuery: FIRST_QUERY,
       plugins: [HISTORY_PLUGIN, OPERATIONS_PLUGIN],
       shouldPersistHeaders: false,
+      // What is brought along is for now: remembered, it would take the place of what somebody wrote.
+      ...(query ? { initialQuery: query, storage: forgetful() } : {}),
+      ...(variables ? { initialVariables: variables } : {}),
     }),
   )
   return () => root.unmount()
+}
+
+/** A storage that keeps things for as long as the editor is on the page. */
+function forgetful(): Storage {
+  const kept = new Map<string, string>()
+  return {
+    get length() {
+      return kept.size
+    },
+    key: (index) => [...kept.keys()][index] ?? null,
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => void kept.set(key, value),
+    removeItem: (key) => void kept.delete(key),
+    clear: () => kept.clear(),
+  }
 }

@@ -6,6 +6,8 @@ import './operations.css'
 import { type GraphiQLPlugin, useGraphiQL, useGraphiQLActions } from '@graphiql/react'
 import { createElement } from 'react'
 
+import { QUERIES } from '../queries'
+
 /** A document with the variables that it comes with. */
 export interface Operation {
   /** What the list calls it, for example `profile by cookie`. */
@@ -18,11 +20,6 @@ export interface Operation {
 
 type Texts = Record<string, string>
 
-const QUERIES: Texts = import.meta.glob('../../../queries/*.graphql', {
-  query: '?raw',
-  import: 'default',
-  eager: true,
-})
 const VARIABLES: Texts = import.meta.glob('../../../queries/variables/*.json', {
   query: '?raw',
   import: 'default',

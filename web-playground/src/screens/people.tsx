@@ -1,86 +1,236 @@
-// Find a person by any cookie or email.
+// Find people while typing, count them by cohort and place, narrow down by these, and open one.
 
 import { useComputed, useSignal, useSignalEffect } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
 
-import { lookUp } from '../api'
+import { type Question, searchUsers, similarInterests, suggest } from '../calls/people'
+import { isAnyMasked } from '../masked'
 import { useRequest } from '../request'
 import { route } from '../route'
-import type { UserProfile } from '../shapes'
-import { Choice } from '../ui/choice'
-import { Curl } from '../ui/curl'
+import type { FacetValue, InterestHit, InterestHits, Suggestions, UserHits } from '../shapes'
+import { Asked } from '../ui/asked'
 import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
-import { Profile } from './profile'
+import { MaskedNote } from '../ui/masked-note'
+import { PERSON_HEAD, PersonRow } from '../ui/person-row'
+import { Table } from '../ui/table'
+import { count, plural } from '../ui/words'
+import { type Key, Person } from './person'
 
-type By = 'email' | 'cookie'
+/** People on a page. */
+const PAGE = 20
 
-const OPTIONS: { value: By; label: string }[] = [
-  { value: 'email', label: 'Email' },
-  { value: 'cookie', label: 'Cookie' },
+/** Interests that mean nearly the same. */
+const SIMILAR = 8
+
+/** A pause in typing that is worth a request, in milliseconds. */
+const PAUSE_MS = 120
+
+type Filter = 'cohort' | 'city' | 'country'
+
+const FACETS: { filter: Filter; title: string; of: (found: UserHits) => FacetValue[] }[] = [
+  { filter: 'cohort', title: 'Cohort', of: (found) => found.facets.cohorts },
+  { filter: 'city', title: 'City', of: (found) => found.facets.cities },
+  { filter: 'country', title: 'Country', of: (found) => found.facets.countries },
 ]
 
-export function People() {
-  const by = useSignal<By>('email')
-  const value = useSignal('john.smith@example.com')
-  const request = useRequest<{ user_profile: UserProfile }>()
-  const call = useComputed(() => lookUp(by.value, value.value.trim()))
+const KEYS: Key[] = ['email', 'cookie', 'id']
 
-  // A link from another screen names the person and asks at once.
+/** The search, or whoever the address names. The search stays as it was while somebody is looked at. */
+export function People() {
+  const named = useSignal<{ by: Key; value: string } | undefined>(undefined)
   useSignalEffect(() => {
     const { screen, params } = route.value
-    const named = OPTIONS.find((option) => params.get(option.value))
-    if (screen !== 'people' || !named) return
-    by.value = named.value
-    value.value = params.get(named.value) ?? ''
-    void request.run(lookUp(named.value, value.peek()))
+    if (screen !== 'people') return
+    const by = KEYS.find((key) => params.get(key))
+    named.value = by && { by, value: params.get(by) ?? '' }
   })
-
-  const submit = (event: Event) => {
-    event.preventDefault()
-    void request.run(call.value)
-  }
-  const error = request.error.value
   return (
     <>
-      <form class="card" onSubmit={submit}>
-        <div class="search">
-          <Choice legend="Look up by" name="by" options={OPTIONS} value={by.value} onChange={(next) => (by.value = next)} />
-          <input
-            class="grow"
-            aria-label={by.value === 'email' ? 'Email address' : 'Cookie'}
-            placeholder={by.value === 'email' ? 'name@example.com' : 'dk5h2p9s7f3j8m1n4v0x'}
-            value={value.value}
-            autocapitalize="none"
-            autocomplete="off"
-            spellcheck={false}
-            required
-            onInput={(event) => (value.value = event.currentTarget.value)}
-          />
-          <button type="submit" class="primary" disabled={request.busy.value}>
-            {request.busy.value ? 'Looking…' : 'Look up'}
-          </button>
-        </div>
-        <Curl call={call.value} />
-      </form>
-      <section class="answer" aria-label="Profile" aria-busy={request.busy.value}>
-        {error ? (
-          <div class="card">
-            {error.status === 404 ? (
-              <Empty title="Nobody is known by this yet">
-                Check the spelling, or send a record with this {by.value} on the Ingest screen.
-              </Empty>
-            ) : (
-              <ErrorNote error={error} />
-            )}
-          </div>
-        ) : request.answer.value ? (
-          <Profile profile={request.answer.value.user_profile} />
-        ) : (
-          <div class="card">
-            <Empty title="No one looked up yet">Enter an email address or a cookie, then press Look up.</Empty>
-          </div>
-        )}
-      </section>
+      {named.value && <Person key={named.value.by + named.value.value} {...named.value} />}
+      <div hidden={named.value !== undefined}>
+        <Search />
+      </div>
     </>
   )
+}
+
+function Search() {
+  const question = useSignal<Question>({})
+  const offset = useSignal(0)
+  const found = useRequest<UserHits>()
+  const suggested = useRequest<Suggestions>()
+  const call = useComputed(() => searchUsers(question.value, PAGE, offset.value))
+
+  const ask = (next: Question) => {
+    question.value = next
+    offset.value = 0
+  }
+  // A link from elsewhere names an interest or a cohort.
+  useSignalEffect(() => {
+    const { screen, params } = route.value
+    const [interest, cohort] = [params.get('interest'), params.get('cohort')]
+    if (screen === 'people' && (interest || cohort)) ask({ ...(interest ? { interest } : {}), ...(cohort ? { cohort } : {}) })
+  })
+  useSignalEffect(() => {
+    const next = call.value
+    const typed = question.value.q?.trim() ?? ''
+    const timer = setTimeout(() => {
+      void found.run(next)
+      if (typed) void suggested.run(suggest(typed))
+      else suggested.answer.value = undefined
+    }, PAUSE_MS)
+    return () => clearTimeout(timer)
+  })
+
+  const page = found.answer.value
+  const { q = '', interest } = question.value
+  return (
+    <>
+      <form class="card" role="search" onSubmit={(event) => event.preventDefault()}>
+        <input
+          type="search"
+          aria-label="Search people"
+          placeholder="A name, an address, a cookie, a place or an interest: ann smi, brooklin, crick…"
+          value={q}
+          maxLength={256}
+          autocapitalize="none"
+          autocomplete="off"
+          spellcheck={false}
+          onInput={(event) => ask({ ...question.value, q: event.currentTarget.value })}
+        />
+        {interest && (
+          <p class="small">
+            Only people who like <strong>{interest}</strong>{' '}
+            <button type="button" class="quiet" onClick={() => ask({ ...question.value, interest: '' })}>
+              Anything again
+            </button>
+          </p>
+        )}
+        <Interests
+          label="Suggested interests"
+          hits={suggested.answer.value?.interests ?? []}
+          onChoose={(chosen) => ask({ interest: chosen })}
+        />
+        {interest && <Similar key={interest} interest={interest} onChoose={(chosen) => ask({ interest: chosen })} />}
+        <Asked call={call.value} />
+      </form>
+      <div class="split narrow-first results answer">
+        <section class="card" aria-label="Narrow down">
+          <h2>Narrow down</h2>
+          {page ? (
+            FACETS.map((facet) => (
+              <Facet
+                key={facet.filter}
+                title={facet.title}
+                values={facet.of(page)}
+                chosen={question.value[facet.filter]}
+                onChoose={(value) => ask({ ...question.value, [facet.filter]: value })}
+              />
+            ))
+          ) : (
+            <Empty title="Loading…">This takes a moment.</Empty>
+          )}
+        </section>
+        <section class="card" aria-label="Found people" aria-busy={found.busy.value}>
+          {found.error.value ? (
+            <ErrorNote error={found.error.value} />
+          ) : page && page.users.length > 0 ? (
+            <>
+              <div class="card-head">
+                <h2>{plural(page.total, 'person', 'people')}</h2>
+                {page.lenient && <span class="small">few are as typed: typos are forgiven</span>}
+              </div>
+              {!page.complete && <p class="note warn">The index is being built: somebody may be missing.</p>}
+              <MaskedNote when={isAnyMasked(page.users.map((hit) => hit.user_profile))} />
+              <Table label="People who were found" head={PERSON_HEAD}>
+                {page.users.map((hit) => (
+                  <PersonRow key={hit.id} user={hit.user_profile} id={hit.id} />
+                ))}
+              </Table>
+              <div class="pager">
+                <button
+                  type="button"
+                  disabled={page.offset === 0 || found.busy.value}
+                  onClick={() => (offset.value = Math.max(0, page.offset - PAGE))}
+                >
+                  Previous
+                </button>
+                <span class="small">
+                  {count(page.offset + 1)}–{count(page.offset + page.users.length)} of {count(page.total)}
+                </span>
+                <button
+                  type="button"
+                  disabled={!page.next_offset || found.busy.value}
+                  onClick={() => (offset.value = page.next_offset ?? 0)}
+                >
+                  Next
+                </button>
+              </div>
+            </>
+          ) : page ? (
+            <Empty title="Nobody was found">Try fewer words, or another spelling.</Empty>
+          ) : (
+            <Empty title="Loading…">This takes a moment.</Empty>
+          )}
+        </section>
+      </div>
+    </>
+  )
+}
+
+/** The values of one facet; the chosen one is chosen off by another click. */
+function Facet(props: {
+  title: string
+  values: FacetValue[]
+  chosen: string | undefined
+  onChoose: (value: string) => void
+}) {
+  const { title, values, chosen } = props
+  if (values.length === 0) return null
+  return (
+    <div>
+      <h3>{title}</h3>
+      <ul class="cohorts facet" aria-label={title}>
+        {values.map(({ value, name, count: of }) => (
+          <li key={value}>
+            <button
+              type="button"
+              aria-pressed={chosen === value}
+              onClick={() => props.onChoose(chosen === value ? '' : value)}
+            >
+              <span class="cohort-name">{name}</span>
+              <span class="cohort-size">{count(of)}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  )
+}
+
+/** Interests to choose from, each with how many people have it. */
+function Interests(props: { label: string; hits: InterestHit[]; onChoose: (interest: string) => void }) {
+  if (props.hits.length === 0) return null
+  return (
+    <div>
+      <h3>{props.label}</h3>
+      <ul class="chips" aria-label={props.label}>
+        {props.hits.map((hit) => (
+          <li key={hit.interest}>
+            <button type="button" class="chip" onClick={() => props.onChoose(hit.interest)}>
+              {hit.interest} <span class="small">{count(hit.users)}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  )
+}
+
+function Similar({ interest, onChoose }: { interest: string; onChoose: (interest: string) => void }) {
+  const request = useRequest<InterestHits>()
+  useEffect(() => void request.run(similarInterests(interest, SIMILAR)), [interest])
+  if (request.error.value) return <ErrorNote error={request.error.value} />
+  return <Interests label="Similar interests" hits={request.answer.value?.interests ?? []} onChoose={onChoose} />
 }

@@ -3,6 +3,7 @@
 export interface Bar {
   label: string
   value: number
+  href?: string | undefined
   strong?: boolean
   detail?: string | undefined
 }
@@ -12,7 +13,7 @@ export function Bars({ bars, label }: { bars: Bar[]; label: string }) {
     <ul class="bars" aria-label={label}>
       {bars.map((bar) => (
         <li key={bar.label} class={bar.strong ? 'strong' : ''}>
-          <span class="bar-label">{bar.label}</span>
+          <span class="bar-label">{bar.href ? <a href={bar.href}>{bar.label}</a> : bar.label}</span>
           <span class="bar-value">{bar.value.toFixed(2)}</span>
           <span class="bar-track" aria-hidden="true">
             <span style={{ width: `${Math.min(Math.max(bar.value, 0), 1) * 100}%` }} />

@@ -1,5 +1,6 @@
 // A person as a row of a table, which leads to all that is known of them.
 
+import { keyOf } from '../masked'
 import { linkTo } from '../route'
 import type { UserProfile } from '../shapes'
 import { plain } from './words'
@@ -9,20 +10,22 @@ const SHOWN_INTERESTS_MAX = 3
 
 export const PERSON_HEAD = ['Person', 'Location', 'Age', 'Interests']
 
-/** What leads to a person's profile. */
-export function linkToPerson(user: UserProfile): string {
-  return linkTo('people', user.email ? { email: user.email } : { cookie: user.cookie ?? '' })
+/** What a person is called, leading to their profile where anything does. */
+export function PersonLink({ user, id, nameless }: { user: UserProfile; id?: string | undefined; nameless?: string }) {
+  const key = keyOf(user, id)
+  const name = user.email ?? nameless ?? user.cookie
+  return key ? <a href={linkTo('people', key)}>{name}</a> : <>{name}</>
 }
 
-export function PersonRow({ user }: { user: UserProfile }) {
+export function PersonRow({ user, id }: { user: UserProfile; id?: string | undefined }) {
   const interests = user.interests ?? []
   const more = interests.length - SHOWN_INTERESTS_MAX
   return (
     <tr>
       <td>
-        <a href={linkToPerson(user)}>{user.email ?? user.cookie}</a>
+        <PersonLink user={user} id={id} />
       </td>
-      <td>{user.location || '–'}</td>
+      <td class="long place">{user.location || '–'}</td>
       <td class="number">{plain(user.demographics?.age) || '–'}</td>
       <td class="long">
         {interests.slice(0, SHOWN_INTERESTS_MAX).join(', ') || '–'}

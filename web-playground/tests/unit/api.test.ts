@@ -1,17 +1,11 @@
 import { describe, expect, it, vi } from 'vitest'
 
-import {
-  ApiError,
-  classify,
-  cohortUsers,
-  createClient,
-  ingest,
-  listCohorts,
-  lookUp,
-  pathAndQuery,
-  requestToken,
-  searchUsers,
-} from '../../src/api'
+import { ApiError, createClient, pathAndQuery } from '../../src/api'
+import { classify } from '../../src/calls/classify'
+import { cohortUsers, listCohorts } from '../../src/calls/cohorts'
+import { ingest } from '../../src/calls/ingest'
+import { lookUp, searchUsers } from '../../src/calls/people'
+import { requestToken } from '../../src/calls/session'
 
 type FetchArguments = [path: string, init: RequestInit & { headers: Record<string, string> }]
 

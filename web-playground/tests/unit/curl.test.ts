@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process'
 
 import { describe, expect, it } from 'vitest'
 
-import { ingest, listCohorts, requestToken } from '../../src/api'
+import { listCohorts } from '../../src/calls/cohorts'
+import { ingest } from '../../src/calls/ingest'
+import { requestToken } from '../../src/calls/session'
 import { quote, toCurl } from '../../src/curl'
 
 describe('curl', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import { EXAMPLES, type Format, formatOfFile, formatOfText } from '../../src/payload'
+import { EXAMPLES, type Format, formatOfFile, formatOfText } from '../../src/ingest/payload'
 
 describe('the format of a text', () => {
   it.each(Object.entries(EXAMPLES))('of the %s example is recognised', (format, text) => {

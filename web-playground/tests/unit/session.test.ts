@@ -51,7 +51,7 @@ afterEach(() => {
 async function loggedIn() {
   const { logIn, ...rest } = await import('../../src/session')
   await logIn('viewer', 'demo-viewer')
-  return { ...rest, api: await import('../../src/api') }
+  return { ...rest, api: await import('../../src/calls/cohorts') }
 }
 
 describe('a session', () => {
