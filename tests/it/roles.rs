@@ -50,6 +50,7 @@ const SUBSCRIPTIONS: &[(&str, &str, Permission)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one for each route")]
 async fn every_route_lets_in_whom_it_should() {
     let app = TestApp::start().await;
     let mut table = format!("{:36}{:>8}", "route", "nobody");
