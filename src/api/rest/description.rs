@@ -31,6 +31,9 @@ const HEX_64: &str = r#"{ "pattern": "^[0-9a-f]{64}$" }"#;
 /// which all regular expressions agree.
 const SOME: &str = r#"{ "minLength": 1 }"#;
 
+/// The roles; a test holds them against the table of who may do what.
+const ROLES: &str = r#"{ "enum": ["viewer", "analyst", "ingest", "admin"] }"#;
+
 /// What the parameters of a route are besides their types, as the services take them.
 const PARAMETERS: &[(&str, &str, &str)] = &[
     ("/changes", "cursor", FEED),
@@ -75,18 +78,21 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
         "before",
         r#"{ "pattern": "^((merge|decision)-[0-7][0-9A-HJKMNP-TV-Z]{25}|record-[0-7][0-9A-HJKMNP-TV-Z]{25}-[0-9]{1,4})$" }"#,
     ),
+    ("/suppressions", "limit", r#"{ "minimum": 1, "maximum": 1000 }"#),
     ("/user/similar", "id", PROFILE),
     ("/users/search", "interest", SOME),
 ];
 
 /// What the values of a request's fields are besides their types, as the services take them.
 const PROPERTIES: &[(&str, &str, &str)] = &[
+    ("ChangeUserRequest", "role", ROLES),
     (
         "ClassifyRequest",
         "texts",
         r#"{ "minItems": 1, "maxItems": 1000 }"#,
     ),
     ("CorrectionRequest", "interest", SOME),
+    ("NewUserRequest", "role", ROLES),
     (
         "ReviewRequest",
         "action",
@@ -95,6 +101,7 @@ const PROPERTIES: &[(&str, &str, &str)] = &[
     ("RollbackRequest", "version", r#"{ "minimum": 1 }"#),
     ("WebhookRequest", "name", r#"{ "minLength": 1 }"#),
     ("WebhookRequest", "url", r#"{ "format": "uri" }"#),
+    ("WriteKeyRequest", "kind", r#"{ "enum": ["server", "public"] }"#),
 ];
 
 /// Which answer leads to which requests: the operation and status of the first, where in its body
@@ -219,6 +226,7 @@ fn complete() -> Value {
         );
     }
     describe_records(&mut spec);
+    describe_person(&mut spec);
     spec["components"]["headers"] = json!({
         "RequestId": {
             "description": "Names the request, here and in the log.",
@@ -226,13 +234,28 @@ fn complete() -> Value {
             "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
         },
     });
+    let errors = errors(&spec);
     each_operation(&mut spec, |path, method, operation| {
+        tell_of_errors(&errors, operation);
         tell_of_ids(operation);
         tell_of_tags(path, method, operation);
         tell_of_deprecation(path, method, operation);
         link(operation);
     });
     spec
+}
+
+/// The errors that handlers with an error type have.
+fn errors(spec: &Value) -> Map<String, Value> {
+    let responses = spec["paths"]["/user"]["get"]["responses"].as_object();
+    let is_error = |status: &str| status.starts_with(['4', '5']);
+    let errors = responses
+        .into_iter()
+        .flatten()
+        .filter(|(status, _)| is_error(status));
+    errors
+        .map(|(status, error)| (status.clone(), error.clone()))
+        .collect()
 }
 
 /// Gives numbers of a known width the bounds that they have.
@@ -310,6 +333,24 @@ fn describe_records(spec: &mut Value) {
     }
 }
 
+/// The file that all that is kept of a person makes: a stream, and so without a type.
+fn describe_person(spec: &mut Value) {
+    let place = "/paths/~1user~1export/get/responses/200/content";
+    let content = spec.pointer_mut(place).and_then(Value::as_object_mut);
+    for media_type in content.into_iter().flat_map(Map::values_mut) {
+        media_type["schema"] = json!({ "type": "object" });
+    }
+}
+
+/// The errors of every route, also of one whose handler has none of its own.
+fn tell_of_errors(errors: &Map<String, Value>, operation: &mut Value) {
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        for (status, error) in errors {
+            responses.entry(status).or_insert_with(|| error.clone());
+        }
+    }
+}
+
 /// The id that every answer carries.
 fn tell_of_ids(operation: &mut Value) {
     let responses = operation["responses"].as_object_mut();
@@ -363,6 +404,7 @@ fn link(operation: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::role::Role;
 
     fn operations() -> Vec<(String, &'static Value)> {
         let paths = description()["paths"].as_object().unwrap();
@@ -415,6 +457,24 @@ mod tests {
             let is_tagged = of_path.any(|(_, operation)| operation["responses"]["304"].is_object());
             assert!(is_tagged, "{path}");
         }
+    }
+
+    #[test]
+    fn every_operation_has_its_errors_and_the_roles_are_those_of_the_table() {
+        for (path, operation) in operations() {
+            for status in ["401", "403", "500"] {
+                assert!(operation["responses"][status].is_object(), "{path}, {status}");
+            }
+        }
+        let roles: Value = serde_json::from_str(ROLES).unwrap();
+        assert_eq!(roles["enum"], json!(Role::ALL.map(Role::name)));
+        let person = &description()["paths"]["/user/export"]["get"]["responses"]["200"]["content"];
+        let mut schemas = person
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|one| &one["schema"]["type"]);
+        assert!(schemas.all(|kind| kind == "object"), "{person}");
     }
 
     #[test]
