@@ -4,8 +4,9 @@ Copy it beside the generated package; nothing in it knows the example.
 """
 
 import json
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,13 +15,17 @@ import httpx
 
 from cdp_client import AuthenticatedClient, Client
 from cdp_client.api.auth import log_in as log_in_route
-from cdp_client.models import Credentials, ErrorBody, IngestBody, Token
+from cdp_client.api.auth import refresh
+from cdp_client.models import Credentials, ErrorBody, IngestBody, RefreshRequest, Token
 from cdp_client.types import File, Response, Unset
 
 T = TypeVar("T")
 
 # Calls that fail are tried this often in all.
 ATTEMPTS_MAX = 6
+
+# How long before its end a token is renewed.
+RENEWED_BEFORE_S = 30
 
 # The pause after a line that broke, which doubles with each; the server names its own.
 FIRST_PAUSE_S = 0.2
@@ -46,13 +51,39 @@ class CdpError(Exception):
 
 
 def log_in(url: str, username: str, password: str, **httpx_args: Any) -> AuthenticatedClient:
-    """Logs in. The client that comes back sends the token with every call."""
+    """Logs in. The client that comes back sends the token with every call, and renews it in time."""
     base_url = f"{url}/api"
     stranger = Client(base_url=base_url, httpx_args=httpx_args)
     answer = log_in_route.sync_detailed(
         client=stranger, body=Credentials(password=password, username=username)
     )
-    return AuthenticatedClient(base_url=base_url, token=ok(answer, Token).access_token, httpx_args=httpx_args)
+    token = ok(answer, Token)
+    auth = Renewing(stranger, token)
+    return AuthenticatedClient(
+        base_url=base_url, token=token.access_token, httpx_args={**httpx_args, "auth": auth}
+    )
+
+
+class Renewing(httpx.Auth):
+    """Sends the token that is good now; each is exchanged for the next one shortly before its end."""
+
+    def __init__(self, stranger: Client, token: Token) -> None:
+        self._stranger = stranger
+        self._lock = threading.Lock()
+        self._hold(token)
+
+    def _hold(self, token: Token) -> None:
+        self._token = token
+        self._until = time.monotonic() + token.expires_in - RENEWED_BEFORE_S
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        # Each is good once: who asks at the same time waits for the same one.
+        with self._lock:
+            if self._until <= time.monotonic():
+                body = RefreshRequest(refresh_token=self._token.refresh_token)
+                self._hold(ok(refresh.sync_detailed(client=self._stranger, body=body), Token))
+        request.headers["Authorization"] = f"Bearer {self._token.access_token}"
+        yield request
 
 
 def ok(answer: Response[Any], shape: type[T]) -> T:

@@ -541,7 +541,7 @@ async fn people_of_another_issuer_get_in_by_their_roles() {
     let app = TestApp::with(&config).await;
     assert_eq!(issuer.fetches(), 0, "nothing is fetched before it is needed");
     let with_token = |token: String| json!({ "access_token": token });
-    let ann = with_token(issuer.sign(&issuer.claims("ann", "marketing")));
+    let ann = with_token(issuer.sign(&TestIssuer::claims("ann", "marketing")));
     let who = me(&app, &ann).await.ok();
     assert_eq!(
         (&who["name"], &who["role"], &who["session_id"]),
@@ -555,7 +555,7 @@ async fn people_of_another_issuer_get_in_by_their_roles() {
     with(&app, &ann, Method::GET, "/api/webhooks", None)
         .await
         .error(403, "forbidden");
-    let boss = with_token(issuer.sign(&issuer.claims("admin", "boss")));
+    let boss = with_token(issuer.sign(&TestIssuer::claims("admin", "boss")));
     with(&app, &boss, Method::GET, "/api/webhooks", None).await.ok();
     assert_eq!(issuer.fetches(), 1);
 
@@ -569,11 +569,11 @@ async fn people_of_another_issuer_get_in_by_their_roles() {
         .ok();
     assert_eq!(sessions["sessions"], json!([]));
 
-    let nobody = with_token(issuer.sign(&issuer.claims("bob", "gardener")));
+    let nobody = with_token(issuer.sign(&TestIssuer::claims("bob", "gardener")));
     let error = me(&app, &nobody).await.error(401, "unauthorized");
     assert_eq!(error["message"], "the token gives no role here");
     let spoilt = |name: &str, value: Value| {
-        let mut claims = issuer.claims("ann", "boss");
+        let mut claims = TestIssuer::claims("ann", "boss");
         claims[name] = value;
         with_token(issuer.sign(&claims))
     };
@@ -583,7 +583,7 @@ async fn people_of_another_issuer_get_in_by_their_roles() {
         spoilt("iss", json!("cdp")),
         spoilt("exp", json!(Utc::now().timestamp() - 120)),
         spoilt("nbf", json!(Utc::now().timestamp() + 120)),
-        with_token(issuer.sign_unpublished(&issuer.claims("ann", "boss"))),
+        with_token(TestIssuer::sign_unpublished(&TestIssuer::claims("ann", "boss"))),
     ] {
         me(&app, &refused).await.error(401, "unauthorized");
     }
@@ -595,7 +595,7 @@ async fn an_issuers_new_key_is_found_and_its_last_ones_go_on_while_it_is_away() 
     let mut config = config();
     config.auth.issuers = vec![issuer.settings()];
     let app = TestApp::with(&config).await;
-    let sign = |name: &str| json!({ "access_token": issuer.sign(&issuer.claims(name, "reader")) });
+    let sign = |name: &str| json!({ "access_token": issuer.sign(&TestIssuer::claims(name, "reader")) });
     let old = sign("ann");
     me(&app, &old).await.ok();
     issuer.rotate();
@@ -608,8 +608,8 @@ async fn an_issuers_new_key_is_found_and_its_last_ones_go_on_while_it_is_away() 
     issuer.go_away(true);
     me(&app, &sign("cid")).await.ok();
     for number in 0..20 {
-        let claims = issuer.claims(&number.to_string(), "reader");
-        let unknown = json!({ "access_token": issuer.sign_unpublished(&claims) });
+        let claims = TestIssuer::claims(&number.to_string(), "reader");
+        let unknown = json!({ "access_token": TestIssuer::sign_unpublished(&claims) });
         me(&app, &unknown).await.error(401, "unauthorized");
     }
     assert!(issuer.fetches() <= 5, "{} fetches", issuer.fetches());

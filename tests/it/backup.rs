@@ -26,7 +26,7 @@ fn visitors(round: u32) -> Value {
     let visitor = |number: u32| {
         json!({
             "cookie": format!("round-{round}-{number}"),
-            "email": (number % 2 == 0).then(|| format!("person{}@example.com", number % 40)),
+            "email": number.is_multiple_of(2).then(|| format!("person{}@example.com", number % 40)),
             "interests": ["football", "bitcoin"],
         })
     };

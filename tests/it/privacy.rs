@@ -2,6 +2,7 @@
 //! it is left in any file, and that they are told all of it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -358,6 +359,12 @@ const RESOLVING: &[&str] = &[
     r#"rawRow(id: "{raw}") { verbatim }"#,
 ];
 
+/// Who is found by a text, as a viewer sees it.
+async fn search(app: &TestApp, text: &str) -> Value {
+    let path = format!("/api/users/search?q={text}");
+    ask(app, Role::Viewer, "GET", &path, Value::Null).await.1
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_hidden_from_a_role_is_on_no_route_and_in_no_field() {
     let app = TestApp::start().await;
@@ -393,7 +400,7 @@ async fn what_is_hidden_from_a_role_is_on_no_route_and_in_no_field() {
     for (path, operations) in spec["paths"].as_object().unwrap() {
         let path = format!("/api{path}");
         let is_asked = |asked: &&str| asked.split('?').next().unwrap() == path;
-        if operations.get("get").is_some() && !SHOWING.iter().any(|asked| is_asked(&asked)) {
+        if operations.get("get").is_some() && !SHOWING.iter().any(is_asked) {
             let may = ask(&app, Role::Viewer, "GET", &filled(&path), Value::Null)
                 .await
                 .0;
@@ -412,26 +419,12 @@ async fn what_is_hidden_from_a_role_is_on_no_route_and_in_no_field() {
             }
         }
     }
-    let (_, found) = ask(
-        &app,
-        Role::Viewer,
-        "GET",
-        "/api/users/search?q=zelda",
-        Value::Null,
-    )
-    .await;
+    let found = search(&app, "zelda").await;
     assert_eq!(
         found["total"], 0,
         "nobody is found by a part of an address: {found}"
     );
-    let (_, found) = ask(
-        &app,
-        Role::Viewer,
-        "GET",
-        &format!("/api/users/search?q={ADDRESS}"),
-        Value::Null,
-    )
-    .await;
+    let found = search(&app, ADDRESS).await;
     assert_eq!(found["total"], 1, "by a whole one somebody is: {found}");
 
     let mut config = crate::support::app::config();
@@ -446,14 +439,7 @@ async fn what_is_hidden_from_a_role_is_on_no_route_and_in_no_field() {
         let (status, _) = ask(&app, Role::Viewer, "GET", &path, Value::Null).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
     }
-    let (_, found) = ask(
-        &app,
-        Role::Viewer,
-        "GET",
-        &format!("/api/users/search?q={ADDRESS}"),
-        Value::Null,
-    )
-    .await;
+    let found = search(&app, ADDRESS).await;
     assert!(!found.to_string().contains("\"total\":1"), "{found}");
     let (status, _) = ask(
         &app,
@@ -726,11 +712,11 @@ async fn fill(server: &Logged) {
     }
     let mut table = "cookie,email,phone_number,interests,age\n".to_owned();
     for n in 0..500 {
-        table.push_str(&format!("other-{n},other{n}@crowd.example,,chess;golf,33\n"));
+        let _ = writeln!(table, "other-{n},other{n}@crowd.example,,chess;golf,33");
     }
-    table.push_str(&format!("{},{ADDRESS},{PHONE},sailing,41\n", COOKIES[0]));
-    table.push_str(&format!("{},{ADDRESS},{PHONE},sailing,old enough\n", COOKIES[1]));
-    table.push_str(&format!(",{ADDRESS},{PHONE},sailing,41\n"));
+    let _ = writeln!(table, "{},{ADDRESS},{PHONE},sailing,41", COOKIES[0]);
+    let _ = writeln!(table, "{},{ADDRESS},{PHONE},sailing,old enough", COOKIES[1]);
+    let _ = writeln!(table, ",{ADDRESS},{PHONE},sailing,41");
     assert_eq!(server.send("text/csv", "", table.clone()).await.0, 200);
     server.queue("text/csv", table).await;
     // A kiosk where they logged in, and then somebody else did.

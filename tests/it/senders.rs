@@ -183,13 +183,13 @@ async fn a_key_is_good_only_where_it_is_meant_to_be() {
     let wish = json!({ "source": "shop", "kind": "public", "origins": [SHOP] });
     let (_, public) = make_key(&app, wish).await;
     let event = json!({ "anonymousId": "good-1", "event": "E" });
-    let with = |key: &str| {
+    let keyed = |key: &str| {
         let mut event = event.clone();
         event["writeKey"] = json!(key);
         event
     };
-    browse(&app, "/v1/t", &[], with(&public)).await.ok();
-    browse(&app, "/v1/t", &[], with(demo_key(KeyKind::Server)))
+    browse(&app, "/v1/t", &[], keyed(&public)).await.ok();
+    browse(&app, "/v1/t", &[], keyed(demo_key(KeyKind::Server)))
         .await
         .error(403, "forbidden");
     call(&app, "/v1/track", &public, event.clone())
@@ -199,12 +199,12 @@ async fn a_key_is_good_only_where_it_is_meant_to_be() {
         .client()
         .post("/v1/t")
         .header("origin", "https://evil.example");
-    let refused = Answer::of(request.body_json(&with(&public)).send().await).await;
+    let refused = Answer::of(request.body_json(&keyed(&public)).send().await).await;
     refused.error(403, "forbidden");
     browse(&app, "/v1/t", &[], event.clone())
         .await
         .error(401, "unauthorized");
-    browse(&app, "/v1/t", &[], with("nobody"))
+    browse(&app, "/v1/t", &[], keyed("nobody"))
         .await
         .error(401, "unauthorized");
 }

@@ -79,7 +79,6 @@ async fn a_list_costs_as_many_queries_however_long_it_is() {
     for (path, pointer) in [
         ("/api/cohort/users?cohort=Sports&limit={n}", "/users"),
         ("/api/users/search?cohort=Sports&limit={n}", "/users"),
-        ("/api/merges?limit={n}", "/merges"),
         ("/api/conflicts?limit={n}", "/conflicts"),
         ("/api/changes?cursor=0&limit={n}", "/changes"),
     ] {
@@ -94,6 +93,38 @@ async fn a_list_costs_as_many_queries_however_long_it_is() {
             "{path}: {taken:?}"
         );
         assert!(taken[0] <= 4, "{path}: {taken:?}");
+    }
+}
+
+/// Merges lie by their time, and the engine reads a range of them to its end. So they are looked
+/// for in windows, wider and wider and then narrower, and how many these are depends on when
+/// merges happened: at most twenty back to 1970, and twice that to find the edge of many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_merges_costs_a_few_windows_of_time_however_long_it_is() {
+    let app = app_with_many().await;
+    for (path, graphql) in [
+        ("/api/merges?limit={n}", ""),
+        (
+            "",
+            "query($n: Int) { merges(first: $n) { merges { id cookies emails source } } }",
+        ),
+    ] {
+        let mut taken = Vec::new();
+        for length in LENGTHS {
+            let (answer, queries) = if graphql.is_empty() {
+                asked(&app, &path.replace("{n}", &length.to_string())).await
+            } else {
+                let (answer, queries) = asked_in_graphql(&app, graphql, length).await;
+                (answer["merges"].clone(), queries)
+            };
+            assert_eq!(rows(&answer, "/merges"), length, "{path}{graphql}");
+            taken.push(queries);
+        }
+        assert!(
+            taken.iter().all(|queries| *queries <= 60),
+            "{path}{graphql}: {taken:?}"
+        );
+        assert!(taken[2] <= taken[0] + 24, "{path}{graphql}: {taken:?}");
     }
 }
 
@@ -148,10 +179,6 @@ async fn lists_in_lists_cost_as_many_queries_however_long_they_are() {
         (
             "query($n: Int) { searchUsers(q: \"\", cohort: \"Sports\", first: $n) { hits { profile { id cohorts { slug } } } } }".to_owned(),
             "/searchUsers/hits",
-        ),
-        (
-            "query($n: Int) { merges(first: $n) { merges { id cookies emails } } }".to_owned(),
-            "/merges/merges",
         ),
         (
             "query($n: Int) { conflicts(first: $n) { conflicts { id } } }".to_owned(),

@@ -16,12 +16,34 @@ const ATTEMPTS_MAX = 6;
 /** The pause after a line that broke, which doubles with each; the server names its own. */
 const FIRST_PAUSE_MS = 200;
 
-/** Logs in. The client that comes back sends the token with every call. */
+/** How long before its end a token is renewed. */
+const RENEWED_BEFORE_MS = 30_000;
+
+/** Logs in. The client that comes back sends the token with every call, and renews it in time. */
 export async function logIn(url: string, who: Schema<"Credentials">, fetch = globalThis.fetch): Promise<Cdp> {
   const options = { baseUrl: `${url}/api`, fetch, bodySerializer: serialize };
   const stranger = createClient<paths>(options);
-  const token = ok(await stranger.POST("/auth/token", { body: who }));
-  return createClient<paths>({ ...options, headers: { Authorization: `Bearer ${token.access_token}` } });
+  let token = held(ok(await stranger.POST("/auth/token", { body: who })));
+  let renewing: Promise<void> | undefined;
+  const renew = async () => {
+    token = held(ok(await stranger.POST("/auth/refresh", { body: { refresh_token: token.next } })));
+  };
+  const cdp = createClient<paths>(options);
+  cdp.use({
+    async onRequest({ request }) {
+      // Each is good once: who asks at the same time waits for the same one.
+      if (token.until <= Date.now()) await (renewing ??= renew().finally(() => (renewing = undefined)));
+      request.headers.set("Authorization", `Bearer ${token.text}`);
+      return request;
+    },
+  });
+  return cdp;
+}
+
+/** A token as it is kept: until when it is used, and what it is exchanged for. */
+function held(token: Schema<"Token">): { text: string; next: string; until: number } {
+  const until = Date.now() + token.expires_in * 1000 - RENEWED_BEFORE_MS;
+  return { text: token.access_token, next: token.refresh_token, until };
 }
 
 /** Text, bytes and forms go out as they are, all else as JSON. */

@@ -49,8 +49,7 @@ impl<T: ParseFromJSON> ParsePayload for Body<T> {
     async fn from_request(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let bytes = <Vec<u8> as FromRequest>::from_request(request, body).await?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| unparsed(error.to_string()))?;
-        check(description::schemas(), &T::name(), &value)
-            .map_err(|Fault { field, message }| wrong(field, message))?;
+        check(description::schemas(), &T::name(), &value).map_err(wrong)?;
         let read = T::parse_from_json(Some(value)).map_err(|error| unparsed(error.into_message()))?;
         Ok(Self(read))
     }
@@ -99,15 +98,18 @@ fn unparsed(reason: String) -> ParseRequestPayloadError {
     ParseRequestPayloadError { reason }
 }
 
-fn wrong(field: String, message: String) -> poem::Error {
-    let mut error = Error::new(ErrorCode::Unparseable, message);
-    error.field = Some(field).filter(|field| !field.is_empty());
+fn wrong(fault: Fault) -> poem::Error {
+    let mut error = Error::new(fault.code, fault.message);
+    error.field = Some(fault.field).filter(|field| !field.is_empty());
     ApiError::from(error).into()
 }
 
 /// What a value has that its description does not allow.
 #[derive(Debug, PartialEq, Eq)]
 struct Fault {
+    /// `unparseable` for another shape, `bad_request` for the right one with a word that is none of
+    /// those known.
+    code: ErrorCode,
     /// Where, for example `texts[0]`; empty for the whole.
     field: String,
     message: String,
@@ -116,8 +118,17 @@ struct Fault {
 impl Fault {
     fn new(field: &str, message: impl Into<String>) -> Self {
         Self {
+            code: ErrorCode::Unparseable,
             field: field.to_owned(),
             message: message.into(),
+        }
+    }
+
+    fn word(field: &str, known: &[Value]) -> Self {
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        Self {
+            code: ErrorCode::BadRequest,
+            ..Self::new(field, format!("must be one of {}", known.join(", ")))
         }
     }
 }
@@ -244,8 +255,7 @@ fn check_words(schema: &Value, value: &Value, field: &str) -> std::result::Resul
     if words.contains(value) {
         return Ok(());
     }
-    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-    Err(Fault::new(field, format!("must be one of {}", words.join(", "))))
+    Err(Fault::word(field, words))
 }
 
 #[cfg(test)]
@@ -329,8 +339,13 @@ mod tests {
             ),
         ] {
             let found = check(&schemas, "Outer", &value).err();
-            let expected = fault.map(|(field, message)| Fault::new(field, message));
-            assert_eq!(found, expected, "{value}");
+            let told = found
+                .as_ref()
+                .map(|fault| (fault.field.as_str(), fault.message.as_str()));
+            assert_eq!(told, fault, "{value}");
+            let is_word = told.is_some_and(|(_, message)| message.starts_with("must be one of"));
+            let code = found.as_ref().map(|fault| fault.code);
+            assert_eq!(code == Some(ErrorCode::BadRequest), is_word, "{value}");
         }
     }
 }

@@ -152,6 +152,8 @@ impl ChangesApi {
     ) -> Result<ChangesResponse, ApiError> {
         let changes = &services.activation.changes;
         let filter = changes.filter(kinds.0.as_deref(), cohort.0.as_deref())?;
+        // Also where it counts for nothing: who sends what is none has a mistake to find.
+        changes.check(cursor.0.as_deref())?;
         let after = last_event_id.0.filter(|id| !id.is_empty()).or(cursor.0);
         if !wants_stream(request) {
             let page = changes.page(after.as_deref(), &filter, limit.0).await?;

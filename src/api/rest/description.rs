@@ -15,37 +15,58 @@ use crate::api::deprecation::DEPRECATED;
 use crate::api::tags::TAGGED;
 
 /// A time and chance in 26 characters, as batches and merges are named.
-const ULID: &str = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$";
+const ULID: &str = r#"{ "pattern": "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$" }"#;
 
 /// A person's id. There are fewer people than such numbers.
-const PROFILE: &str = "^p[0-9]{1,9}$";
+const PROFILE: &str = r#"{ "pattern": "^p[0-9]{1,9}$" }"#;
 
 /// A cursor of the feed of changes.
-const FEED: &str = "^[0-9]{1,12}(-[0-9]{1,6})?$";
+const FEED: &str = r#"{ "pattern": "^[0-9]{1,12}(-[0-9]{1,6})?$" }"#;
 
-/// A text with a letter or a digit in it.
-const WORDS: &str = r"[^\W_]";
+/// A conflict's id, or a file's: so many hex digits.
+const HEX_32: &str = r#"{ "pattern": "^[0-9a-f]{32}$" }"#;
+const HEX_64: &str = r#"{ "pattern": "^[0-9a-f]{64}$" }"#;
 
-/// How the parameters of a route look that are more than any text.
+/// A text that has something in it. That it must be a letter or a digit can't be said in a way in
+/// which all regular expressions agree.
+const SOME: &str = r#"{ "minLength": 1 }"#;
+
+/// The roles; a test holds them against the table of who may do what.
+const ROLES: &str = r#"{ "enum": ["viewer", "analyst", "ingest", "admin"] }"#;
+
+/// What the parameters of a route are besides their types, as the services take them.
 const PARAMETERS: &[(&str, &str, &str)] = &[
     ("/changes", "cursor", FEED),
     ("/changes", "Last-Event-ID", FEED),
     ("/cohort/users", "cursor", PROFILE),
     ("/cohorts/{cohort}/history", "before", FEED),
-    ("/conflicts", "after", "^[0-9]{1,15}_[0-9a-f]{32}$"),
-    ("/conflicts/{id}/review", "id", "^[0-9a-f]{32}$"),
-    ("/corrections", "interest", WORDS),
-    ("/ingest", "idempotency-key", "^[!-~]{1,255}$"),
-    ("/ingest", "prefer", "^respond-async$"),
-    ("/ingest", "source", r"^[^\u0000-\u001f\u007f-\u009f]+$"),
-    ("/ingest/files/{file}", "file", "^[0-9a-f]{64}$"),
-    ("/ingest/files/{file}/parts", "file", "^[0-9a-f]{64}$"),
+    (
+        "/conflicts",
+        "after",
+        r#"{ "pattern": "^[0-9]{1,15}_[0-9a-f]{32}$" }"#,
+    ),
+    (
+        "/conflicts",
+        "verdict",
+        r#"{ "enum": ["open", "allowed", "kept_apart", "all"] }"#,
+    ),
+    ("/conflicts/{id}/review", "id", HEX_32),
+    ("/corrections", "interest", SOME),
+    ("/ingest", "idempotency-key", r#"{ "pattern": "^[!-~]{1,255}$" }"#),
+    ("/ingest", "prefer", r#"{ "pattern": "^respond-async$" }"#),
+    (
+        "/ingest",
+        "source",
+        r#"{ "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$" }"#,
+    ),
+    ("/ingest/files/{file}", "file", HEX_64),
+    ("/ingest/files/{file}/parts", "file", HEX_64),
     ("/ingest/{batch}", "batch", ULID),
     ("/ingest/{batch}/cancel", "batch", ULID),
     ("/ingest/{batch}/quality", "batch", ULID),
     ("/ingest/{batch}/rejects", "batch", ULID),
     ("/ingest/{batch}/replay", "batch", ULID),
-    ("/interests/similar", "interest", WORDS),
+    ("/interests/similar", "interest", SOME),
     ("/merges", "before", ULID),
     ("/merges/{id}/undo", "id", ULID),
     ("/profiles/{id}/cut", "id", PROFILE),
@@ -55,20 +76,23 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     (
         "/profiles/{id}/timeline",
         "before",
-        "^((merge|decision)-[0-7][0-9A-HJKMNP-TV-Z]{25}|record-[0-7][0-9A-HJKMNP-TV-Z]{25}-[0-9]{1,4})$",
+        r#"{ "pattern": "^((merge|decision)-[0-7][0-9A-HJKMNP-TV-Z]{25}|record-[0-7][0-9A-HJKMNP-TV-Z]{25}-[0-9]{1,4})$" }"#,
     ),
+    ("/suppressions", "limit", r#"{ "minimum": 1, "maximum": 1000 }"#),
     ("/user/similar", "id", PROFILE),
-    ("/users/search", "interest", WORDS),
+    ("/users/search", "interest", SOME),
 ];
 
 /// What the values of a request's fields are besides their types, as the services take them.
 const PROPERTIES: &[(&str, &str, &str)] = &[
+    ("ChangeUserRequest", "role", ROLES),
     (
         "ClassifyRequest",
         "texts",
         r#"{ "minItems": 1, "maxItems": 1000 }"#,
     ),
-    ("CorrectionRequest", "interest", r#"{ "pattern": "[^\\W_]" }"#),
+    ("CorrectionRequest", "interest", SOME),
+    ("NewUserRequest", "role", ROLES),
     (
         "ReviewRequest",
         "action",
@@ -77,6 +101,7 @@ const PROPERTIES: &[(&str, &str, &str)] = &[
     ("RollbackRequest", "version", r#"{ "minimum": 1 }"#),
     ("WebhookRequest", "name", r#"{ "minLength": 1 }"#),
     ("WebhookRequest", "url", r#"{ "format": "uri" }"#),
+    ("WriteKeyRequest", "kind", r#"{ "enum": ["server", "public"] }"#),
 ];
 
 /// Which answer leads to which requests: the operation and status of the first, where in its body
@@ -201,13 +226,36 @@ fn complete() -> Value {
         );
     }
     describe_records(&mut spec);
+    describe_person(&mut spec);
+    spec["components"]["headers"] = json!({
+        "RequestId": {
+            "description": "Names the request, here and in the log.",
+            "required": true,
+            "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
+        },
+    });
+    let errors = errors(&spec);
     each_operation(&mut spec, |path, method, operation| {
+        tell_of_errors(&errors, operation);
         tell_of_ids(operation);
         tell_of_tags(path, method, operation);
         tell_of_deprecation(path, method, operation);
         link(operation);
     });
     spec
+}
+
+/// The errors that handlers with an error type have.
+fn errors(spec: &Value) -> Map<String, Value> {
+    let responses = spec["paths"]["/user"]["get"]["responses"].as_object();
+    let is_error = |status: &str| status.starts_with(['4', '5']);
+    let errors = responses
+        .into_iter()
+        .flatten()
+        .filter(|(status, _)| is_error(status));
+    errors
+        .map(|(status, error)| (status.clone(), error.clone()))
+        .collect()
 }
 
 /// Gives numbers of a known width the bounds that they have.
@@ -248,9 +296,10 @@ fn refine(schema: &mut Value, more: &str) {
 }
 
 fn each_parameter(spec: &mut Value, path: &str, name: &str, change: impl Fn(&mut Value)) {
-    let operations = spec["paths"][path].as_object_mut();
+    // Looked for, never indexed: what is indexed and missing is there afterwards, as null.
+    let operations = spec["paths"].get_mut(path).and_then(Value::as_object_mut);
     for operation in operations.into_iter().flat_map(Map::values_mut) {
-        let parameters = operation["parameters"].as_array_mut();
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             if parameter["name"] == name {
                 change(&mut parameter["schema"]);
@@ -284,15 +333,29 @@ fn describe_records(spec: &mut Value) {
     }
 }
 
+/// The file that all that is kept of a person makes: a stream, and so without a type.
+fn describe_person(spec: &mut Value) {
+    let place = "/paths/~1user~1export/get/responses/200/content";
+    let content = spec.pointer_mut(place).and_then(Value::as_object_mut);
+    for media_type in content.into_iter().flat_map(Map::values_mut) {
+        media_type["schema"] = json!({ "type": "object" });
+    }
+}
+
+/// The errors of every route, also of one whose handler has none of its own.
+fn tell_of_errors(errors: &Map<String, Value>, operation: &mut Value) {
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        for (status, error) in errors {
+            responses.entry(status).or_insert_with(|| error.clone());
+        }
+    }
+}
+
 /// The id that every answer carries.
 fn tell_of_ids(operation: &mut Value) {
     let responses = operation["responses"].as_object_mut();
     for response in responses.into_iter().flat_map(Map::values_mut) {
-        response["headers"]["X-REQUEST-ID"] = json!({
-            "description": "Names the request, here and in the log.",
-            "required": true,
-            "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
-        });
+        response["headers"]["X-REQUEST-ID"] = json!({ "$ref": "#/components/headers/RequestId" });
     }
 }
 
@@ -325,10 +388,9 @@ fn tell_of_deprecation(path: &str, method: &str, operation: &mut Value) {
 fn link(operation: &mut Value) {
     let id = operation["operationId"].clone();
     for (from, status, place, parameter, to) in LINKS.iter().filter(|(from, ..)| id == *from) {
-        let response = &mut operation["responses"][*status];
-        if response.is_null() {
+        let Some(response) = operation["responses"].get_mut(*status) else {
             continue;
-        }
+        };
         for target in *to {
             response["links"][*target] = json!({
                 "operationId": target,
@@ -342,6 +404,7 @@ fn link(operation: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::role::Role;
 
     fn operations() -> Vec<(String, &'static Value)> {
         let paths = description()["paths"].as_object().unwrap();
@@ -357,11 +420,13 @@ mod tests {
     #[test]
     fn every_row_of_the_tables_finds_what_it_is_about() {
         let operations = operations();
-        for (path, name, pattern) in PARAMETERS {
+        for (path, name, more) in PARAMETERS {
+            let more: Value = serde_json::from_str(more).unwrap();
+            let (key, value) = more.as_object().unwrap().iter().next().unwrap();
             let of_path = operations.iter().filter(|(known, _)| known == path);
             let found = of_path
                 .flat_map(|(_, operation)| operation["parameters"].as_array().into_iter().flatten())
-                .any(|parameter| parameter["name"] == *name && parameter["schema"]["pattern"] == *pattern);
+                .any(|parameter| parameter["name"] == *name && parameter["schema"][key] == *value);
             assert!(found, "{path} has no {name}");
         }
         for (schema, property, _) in PROPERTIES {
@@ -392,6 +457,24 @@ mod tests {
             let is_tagged = of_path.any(|(_, operation)| operation["responses"]["304"].is_object());
             assert!(is_tagged, "{path}");
         }
+    }
+
+    #[test]
+    fn every_operation_has_its_errors_and_the_roles_are_those_of_the_table() {
+        for (path, operation) in operations() {
+            for status in ["401", "403", "500"] {
+                assert!(operation["responses"][status].is_object(), "{path}, {status}");
+            }
+        }
+        let roles: Value = serde_json::from_str(ROLES).unwrap();
+        assert_eq!(roles["enum"], json!(Role::ALL.map(Role::name)));
+        let person = &description()["paths"]["/user/export"]["get"]["responses"]["200"]["content"];
+        let mut schemas = person
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|one| &one["schema"]["type"]);
+        assert!(schemas.all(|kind| kind == "object"), "{person}");
     }
 
     #[test]

@@ -109,6 +109,14 @@ impl Changes {
         })
     }
 
+    /// Whether a text is a cursor.
+    ///
+    /// # Errors
+    /// Bad request for what is none.
+    pub fn check(&self, cursor: Option<&str>) -> Result<(), Error> {
+        self.place(cursor).map(drop)
+    }
+
     /// The changes behind a cursor, and from then on as they happen; without a cursor from now
     /// on. Ends when the server does, and when the feed can't be read on: whoever comes again
     /// with the last cursor is told why.

@@ -151,7 +151,7 @@ impl Eraser {
             }
             Step::Index => {
                 let gone: Vec<ProfileId> = search.profiles.iter().copied().collect();
-                self.index.purge(gone).await?;
+                return Ok(self.index.purge(gone).await?);
             }
         }
         Ok(true)

@@ -148,21 +148,21 @@ pub struct Purger {
 
 impl Purger {
     /// Waits until the index has let go of these people, for ten seconds at most, and writes anew
-    /// all of its files that hold something gone.
+    /// all of its files that hold something gone. Whether it has; if not, ask again later.
     ///
     /// # Errors
     /// When the index fails.
-    pub async fn purge(&self, gone: Vec<ProfileId>) -> Result<(), IndexingError> {
+    pub async fn purge(&self, gone: Vec<ProfileId>) -> Result<bool, IndexingError> {
         for _ in 0..PURGE_LOOKS {
             let (index, asked) = (Arc::clone(&self.index), gone.clone());
             if !spawn_blocking(move || index.has_any(&asked)).await?? {
-                break;
+                let index = Arc::clone(&self.index);
+                spawn_blocking(move || index.purge()).await??;
+                return Ok(true);
             }
             tokio::time::sleep(PURGE_LOOK_EVERY).await;
         }
-        let index = Arc::clone(&self.index);
-        spawn_blocking(move || index.purge()).await??;
-        Ok(())
+        Ok(false)
     }
 }
 

@@ -75,7 +75,7 @@ impl TestIssuer {
     }
 
     /// Claims that are good, for people with a role of theirs.
-    pub fn claims(&self, name: &str, role: &str) -> Value {
+    pub fn claims(name: &str, role: &str) -> Value {
         json!({
             "iss": ISSUER, "aud": ["account", "cdp"], "sub": name, "exp": Utc::now().timestamp() + 300,
             "realm_access": { "roles": [role] },
@@ -95,7 +95,7 @@ impl TestIssuer {
     }
 
     /// A token of a key that it does not publish.
-    pub fn sign_unpublished(&self, claims: &Value) -> String {
+    pub fn sign_unpublished(claims: &Value) -> String {
         let key = Key::generate().unwrap();
         key.signer().unwrap().sign(&key.kid(), claims).unwrap()
     }
