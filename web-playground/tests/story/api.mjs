@@ -26,13 +26,16 @@ export async function opensRequestInGraphiQL(page) {
 export async function triesSwagger(page) {
   await openScreen(page, 'API')
   await page.getByRole('navigation', { name: 'Views of the API' }).getByRole('link', { name: 'REST' }).click()
-  const swagger = page.frameLocator('iframe.swagger')
+  const opening = page.waitForEvent('popup')
+  await page.getByRole('link', { name: 'Open Swagger UI' }).click()
   // It asks with the token of the page.
+  const swagger = await opening
   const route = swagger.locator('#operations-Cohorts-cohorts')
   await route.locator('.opblock-summary').click()
   await route.getByRole('button', { name: 'Try it out' }).click()
   await route.getByRole('button', { name: 'Execute' }).click()
   await route.locator('.live-responses-table').getByText('200').first().waitFor()
+  await swagger.close()
   await page.getByRole('navigation', { name: 'Views of the API' }).getByRole('link', { name: 'Requests' }).click()
 }
 

@@ -84,7 +84,7 @@ export async function erases(page) {
   await dialog.getByLabel(/^Why, without naming them/).fill('asked by letter')
   await button.click()
   const told = page.getByRole('dialog', { name: 'They are erased' })
-  await expectText(told.getByRole('list', { name: 'What is gone' }), '1 emails')
+  await expectText(told.getByRole('list', { name: 'What is gone' }), 'emails 1')
   await told.getByText('Nothing is left that can be read').waitFor({ timeout: LONG_MS })
   await picture(page, 'erased')
   await told.getByRole('button', { name: 'Close' }).click()

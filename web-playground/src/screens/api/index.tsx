@@ -6,7 +6,7 @@ import { useEffect, useRef } from 'preact/hooks'
 import { pathAndQuery } from '../../api'
 import { type Asked, history } from '../../history'
 import { linkTo, route } from '../../route'
-import { session } from '../../session'
+import { renewIfOver, session } from '../../session'
 import { AsCurl, AsGraphql } from '../../ui/asked'
 import { Empty } from '../../ui/empty'
 
@@ -92,25 +92,37 @@ function Requests() {
   )
 }
 
-/** Swagger UI as the server makes it. It asks as whoever is logged in here. */
+/**
+ * Swagger UI as the server makes it. Its pages may stand in no frame, so it opens in a tab of its own; opened
+ * from here, it asks as whoever is logged in here.
+ */
 function Rest() {
-  const frame = useRef<HTMLIFrameElement>(null)
-  const authorise = () => {
-    const inside = frame.current?.contentWindow
-    if (!inside) return
-    const plain = inside.fetch.bind(inside)
-    inside.fetch = (input: RequestInfo | URL, init?: RequestInit) => {
-      const request = new Request(input, init)
-      const token = session.peek()?.token
-      if (token && !request.headers.has('Authorization')) request.headers.set('Authorization', `Bearer ${token}`)
-      return plain(request)
-    }
+  const open = (event: MouseEvent) => {
+    const opened = window.open('/docs', '_blank')
+    if (!opened) return
+    event.preventDefault()
+    opened.addEventListener('load', () => {
+      const plain = opened.fetch.bind(opened)
+      opened.fetch = async (input: RequestInfo | URL, init?: RequestInit) => {
+        await renewIfOver()
+        const request = new Request(input, init)
+        const token = session.peek()?.token
+        if (token && !request.headers.has('Authorization')) request.headers.set('Authorization', `Bearer ${token}`)
+        return plain(request)
+      }
+    })
   }
   return (
-    <section class="card flush" aria-label="REST">
-      <iframe ref={frame} class="swagger" src="/docs" title="REST routes in Swagger UI" onLoad={authorise} />
+    <section class="card" aria-label="REST">
+      <h2>Every route, to read and to try</h2>
+      <p>Swagger UI opens in a tab of its own. For as long as this one is open, Try it out asks with your token.</p>
+      <p class="actions">
+        <a class="button" href="/docs" target="_blank" onClick={open}>
+          Open Swagger UI
+        </a>
+      </p>
       <p class="small">
-        Try it out asks with your token. The description itself is <a href="/openapi.json">openapi.json</a>.
+        The description itself is <a href="/openapi.json">openapi.json</a>.
       </p>
     </section>
   )

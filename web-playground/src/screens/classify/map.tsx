@@ -20,8 +20,8 @@ const POINTS_MAX = 150
 /** Neighbours of each that pull. */
 const EACH = 9
 
-/** Interests of which neighbours are asked for in one request. */
-const AT_ONCE = 25
+/** Interests of which neighbours are asked for in one request: the server takes so many fields of the root. */
+const AT_ONCE = 20
 
 /** Points that carry their name; the others say it on hover and on focus. */
 const NAMED = 26

@@ -83,7 +83,7 @@ function Erased({ erasure: first }: { erasure: Erasure }) {
       <ul class="erased" aria-label="What is gone">
         {gone.map(([what, number]) => (
           <li key={what}>
-            <strong>{count(number)}</strong> {what.replaceAll('_', ' ')}
+            {what.replaceAll('_', ' ')} <strong>{count(number)}</strong>
           </li>
         ))}
       </ul>

@@ -59,7 +59,9 @@ export function Person({ by, value }: { by: Key; value: string }) {
 
   const error = request.error.value
   const profile = userIn(request.answer.value)
-  const isNobody = error?.status === 404 || (request.answer.value && !profile)
+  // An outline is no address, which is how the server refuses it.
+  const isOutline = by !== 'id' && isMasked(value) && (error?.status === 400 || error?.status === 404)
+  const isNobody = isOutline || error?.status === 404 || (request.answer.value && !profile)
   const role = session.value?.role ?? 'viewer'
   return (
     <section class="answer" aria-label="Profile" aria-busy={request.busy.value}>
@@ -81,7 +83,7 @@ export function Person({ by, value }: { by: Key; value: string }) {
         <div class="card">
           {by === 'id' ? (
             <Empty title="Nobody has this id">They may have been erased.</Empty>
-          ) : isMasked(value) ? (
+          ) : isOutline ? (
             <Empty title="Nobody is found by an outline">
               <code>{value}</code> is what your role sees of this {by}. Ask by all of it, or come from a list of people.
             </Empty>
