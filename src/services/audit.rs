@@ -137,7 +137,9 @@ impl Audit {
         let limit = checked_limit(limit, PAGE_MAX)?;
         let question = self.question(asked);
         let (from, until) = (asked.from, asked.until);
-        let mut until = until.unwrap_or_else(|| Utc::now() + chrono::Duration::seconds(1));
+        // Nothing is later, and the store's numbers do not reach the years that a caller may name.
+        let latest = Utc::now() + chrono::Duration::seconds(1);
+        let mut until = until.map_or(latest, |until| until.min(latest));
         let begin = self.store.audit_begin().await?;
         let from = from.map_or(begin, |from| from.max(begin));
         let (mut entries, mut walked, mut look) = (Vec::new(), 0, FIRST_LOOK);

@@ -81,6 +81,7 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ("/suppressions", "limit", r#"{ "minimum": 1, "maximum": 1000 }"#),
     ("/user/similar", "id", PROFILE),
     ("/users/search", "interest", SOME),
+    ("/write-keys/{id}", "id", ULID),
 ];
 
 /// What the values of a request's fields are besides their types, as the services take them.
@@ -126,7 +127,6 @@ const LINKS: &[(&str, &str, &str, &str, &[&str])] = &[
             "cohortUsers",
             "cohortVersions",
             "cohortHistory",
-            "rollBackCohort",
             "deleteCohort",
         ],
     ),
@@ -216,14 +216,14 @@ fn complete() -> Value {
     for schema in schemas.into_iter().flat_map(Map::values_mut) {
         allow_null(schema);
     }
-    for (path, name, pattern) in PARAMETERS {
-        each_parameter(&mut spec, path, name, |schema| schema["pattern"] = json!(pattern));
+    for (path, name, more) in PARAMETERS {
+        each_parameter(&mut spec, path, name, |schema| refine(schema, more));
     }
     for (schema, property, more) in PROPERTIES {
-        refine(
-            &mut spec["components"]["schemas"][schema]["properties"][property],
-            more,
-        );
+        let place = format!("/components/schemas/{schema}/properties/{property}");
+        if let Some(schema) = spec.pointer_mut(&place) {
+            refine(schema, more);
+        }
     }
     describe_records(&mut spec);
     describe_person(&mut spec);

@@ -11,7 +11,7 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::{Binary, Json};
 use poem_openapi::{ApiResponse, Object, OpenApi, ResponseContent};
 
-use super::Tag;
+use super::{Tag, body};
 use crate::api::error::ApiError;
 use crate::api::guard::{MayErase, MayExport};
 use crate::domain::Timestamp;
@@ -269,7 +269,7 @@ impl PrivacyApi {
         &self,
         caller: MayErase,
         services: Data<&Arc<Services>>,
-        body: Json<SuppressBody>,
+        body: body::Body<SuppressBody>,
     ) -> Result<Json<SuppressedBody>, ApiError> {
         let SuppressBody {
             cookie,
@@ -295,7 +295,7 @@ impl PrivacyApi {
         &self,
         _caller: MayErase,
         services: Data<&Arc<Services>>,
-        body: Json<LiftBody>,
+        body: body::Body<LiftBody>,
     ) -> Result<Json<SuppressedBody>, ApiError> {
         let (cookie, email) = (body.0.cookie.as_deref(), body.0.email.as_deref());
         Ok(Json(services.privacy.lift(cookie, email).await?.into()))

@@ -9,6 +9,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use secrecy::ExposeSecret as _;
 
 use super::Tag;
+use super::body::Body;
 use crate::api::error::ApiError;
 use crate::api::guard::MayAdminister;
 use crate::domain::Timestamp;
@@ -136,7 +137,7 @@ impl WriteKeysApi {
         &self,
         caller: MayAdminister,
         services: Data<&Arc<Services>>,
-        request: Json<WriteKeyRequest>,
+        request: Body<WriteKeyRequest>,
     ) -> Result<Json<WriteKeyWithText>, ApiError> {
         let WriteKeyRequest {
             source,
