@@ -118,3 +118,12 @@ async fn what_is_sent_and_what_is_nobodys_is_not_told() {
     );
     assert!(!lines.iter().any(|line| line.contains("401")), "{lines:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn years_that_nobody_will_see_are_no_failure() {
+    let app = TestApp::start().await;
+    let page = app
+        .get("/api/audit?from=0272-02-14T09:56:59Z&until=9999-12-31T00:00:00Z")
+        .await;
+    assert!(page["entries"].is_array(), "{page}");
+}
