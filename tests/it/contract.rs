@@ -177,7 +177,7 @@ fn wrong_bodies() -> Vec<Wrong> {
             "/api/ingest",
             &[("content-type", "image/png")],
             "a",
-            (415, "unsupported_media_type", None),
+            (415, "unsupported_media_type", Some("content-type")),
         ),
     ]
 }
