@@ -385,7 +385,7 @@ async fn a_link_beyond_the_caps_is_refused_until_somebody_allows_it() {
         (&json!("e4@example.com"), &Value::Null)
     );
 
-    let error = review(&open[0], "shrug").await.error(400, "unparseable");
+    let error = review(&open[0], "shrug").await.error(400, "bad_request");
     assert_eq!(error["field"], "action");
     review(&json!({ "id": "0".repeat(32) }), "allow")
         .await
