@@ -188,7 +188,7 @@ pub fn routes(
         .at("/v1/:call", post(segment::receive))
         .at("/v1/projects/:key/settings", get(segment::project))
         .at("/graphql", post(graphql::endpoint).get(graphql::subscriptions))
-        .at("/openapi.json", make_sync(|_| describe()))
+        .at("/openapi.json", get(make_sync(|_| describe())))
         .nest("/docs", rest::documentation(&api))
         .nest("/api", api)
         .data(graphql::schema(Arc::clone(&services), settings.graphql))

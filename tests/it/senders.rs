@@ -326,7 +326,7 @@ async fn what_can_not_be_read_is_refused_and_a_bad_event_is_kept() {
         json!({ "success": true })
     );
     let person = find(&app, "cookie", "fine-1").await.unwrap();
-    let batch = records(&app, &person).await[0]["batch"]
+    let batch = records(&app, &person).await[0]["batch_id"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -400,7 +400,7 @@ async fn many_single_events_at_once_share_batches() {
     for n in 0..200 {
         let person = find(&app, "cookie", &format!("at-once-{n}")).await.unwrap();
         batches.insert(
-            records(&app, &person).await[0]["batch"]
+            records(&app, &person).await[0]["batch_id"]
                 .as_str()
                 .unwrap()
                 .to_owned(),

@@ -83,6 +83,8 @@ async fn a_list_costs_as_many_queries_however_long_it_is() {
         ("/api/changes?cursor=0&limit={n}", "/changes"),
     ] {
         let mut taken = Vec::new();
+        // What is read once for all, such as where the feed ends, is not a list's cost.
+        asked(&app, &path.replace("{n}", "1")).await;
         for length in LENGTHS {
             let (answer, queries) = asked(&app, &path.replace("{n}", &length.to_string())).await;
             assert_eq!(rows(&answer, pointer), length, "{path}");
@@ -190,6 +192,7 @@ async fn lists_in_lists_cost_as_many_queries_however_long_they_are() {
         ),
     ] {
         let mut taken = Vec::new();
+        asked_in_graphql(&app, &query, 1).await;
         for length in LENGTHS {
             let (answer, queries) = asked_in_graphql(&app, &query, length).await;
             assert_eq!(rows(&answer, pointer), length, "{query}");

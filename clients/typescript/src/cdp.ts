@@ -68,7 +68,7 @@ export class CdpError extends Error {
     super(detail.message);
     this.name = "CdpError";
     this.code = detail.code;
-    this.field = detail.field;
+    this.field = detail.field ?? undefined;
     this.status = response.status;
     const seconds = response.headers.get("retry-after");
     this.retryAfterS = seconds === null ? undefined : Number(seconds);
