@@ -452,16 +452,17 @@ async fn the_routes_beside_the_description_are_those_of_the_router() {
         let method: Method = method.parse().unwrap();
         let a_path = path.replace('*', "track");
         let status = status(&app, &method, &a_path, None).await;
-        assert_eq!(
-            status != 401,
-            *by == AskedBy::Anybody,
-            "{method} {path}: {status}"
-        );
+        // A key may stand in the body, so what can't be read is refused before it is known whose it is.
+        let is_refused = status == 401 || (*by == AskedBy::Senders && status == 400);
+        assert_eq!(!is_refused, *by == AskedBy::Anybody, "{method} {path}: {status}");
         if *by == AskedBy::Senders {
             for role in Role::ALL {
                 let token = app.token(role);
                 let status = self::status(&app, &method, &a_path, Some(&token)).await;
-                assert_eq!(status, 401, "no role is a write key: {role}, {method} {path}");
+                assert!(
+                    [400, 401].contains(&status),
+                    "no role is a write key: {role}, {method} {path}"
+                );
             }
         }
         for other in [
