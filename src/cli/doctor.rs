@@ -1,15 +1,13 @@
 //! `cdp doctor`: checks whether a store contradicts itself, and mends it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::CommandError;
-use super::serve::STACK_BYTES;
+use super::offline::{StoreArgs, runtime};
 use crate::app::say;
-use crate::config::Config;
 use crate::domain::fault::{Fault, Finding, Subject};
 use crate::services::doctor::{Doctor, Progress, Report};
 use crate::services::search::reindex;
@@ -20,12 +18,9 @@ const EXAMPLES: usize = 5;
 /// Which store, and what to do with it
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
-    /// A file of settings
-    #[arg(long, env = "CDP_CONFIG")]
-    config: Option<PathBuf>,
-    /// The store's connection string
-    #[arg(long)]
-    store: Option<String>,
+    /// The store
+    #[command(flatten)]
+    place: StoreArgs,
     /// Mend what can be derived; have a copy of the store
     #[arg(long)]
     repair: bool,
@@ -40,19 +35,14 @@ pub struct DoctorArgs {
 /// # Errors
 /// When there is no store, or a server has it open.
 pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
-    let mut config = Config::load(args.config.as_deref())?;
-    config.store.url = args.store.unwrap_or(config.store.url);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()?;
+    let config = args.place.load()?;
     let bar = progress_bar();
     let listener = |progress: Progress| {
         bar.set_length(progress.of);
         bar.set_message(progress.doing);
         bar.set_position(progress.done);
     };
-    let (found, left) = runtime.block_on(async {
+    let (found, left) = runtime()?.block_on(async {
         let doctor = Doctor::open(&config.store).await?;
         let found = doctor.check(&listener).await?;
         let left = if args.repair && !found.is_sound() {

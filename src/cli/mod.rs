@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod eval;
 pub mod import;
 pub mod keys;
+mod offline;
 pub mod quality_table;
 pub mod reindex;
 pub mod serve;
