@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 
 use super::CommandError;
 use super::offline::{StoreArgs, runtime};
-use super::token::{Server, refused};
+use super::token::{Server, ServerError, block_on};
 use crate::app::say;
 use crate::services::backup::restore;
 use crate::services::search::reindex;
@@ -47,30 +47,20 @@ pub fn back_up(args: &BackupArgs) -> Result<ExitCode, CommandError> {
     if args.out.exists() {
         return Err(format!("`{}` is there already", args.out.display()).into());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let bytes = runtime.block_on(fetch(&args.server, &args.out))?;
+    let bytes = block_on(fetch(&args.server, &args.out))??;
     say(&format!("{bytes} bytes in {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn fetch(server: &Server, out: &Path) -> Result<u64, CommandError> {
-    let client = reqwest::Client::new();
-    let tokens = server.log_in(&client).await?;
-    let request = client
-        .get(format!("{}/api/backup", server.url))
-        .bearer_auth(&tokens.access_token);
-    let answer = request
-        .send()
-        .await
-        .map_err(|source| server.unreachable(source))?;
-    if !answer.status().is_success() {
-        return Err(refused(answer).await.into());
-    }
     let part = out.with_added_extension("part");
-    let written = write(answer, &part).await;
-    server.log_out(&client, &tokens).await;
+    let written = server
+        .as_user(async |client, token| {
+            let request = client.get(format!("{}/api/backup", server.url));
+            let answer = server.send(request.bearer_auth(token)).await?;
+            Ok::<_, ServerError>(write(answer, &part).await)
+        })
+        .await?;
     match written {
         Ok(bytes) => {
             std::fs::rename(&part, out)?;
