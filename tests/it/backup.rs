@@ -118,7 +118,15 @@ async fn who_may_not_back_up_is_logged_out_again() {
     let server = Server::start(&folder.path().join("origin")).await;
     let file = folder.path().join("not.backup");
     let out = file.to_str().unwrap();
-    let mut refused = program(&["backup", "--url", &server.url, "--username", "viewer", "--out", out]);
+    let mut refused = program(&[
+        "backup",
+        "--url",
+        &server.url,
+        "--username",
+        "viewer",
+        "--out",
+        out,
+    ]);
     refused.env("CDP_PASSWORD", "demo-viewer");
     let said = check(&run(&mut refused).await, false);
     assert!(said.contains("the server answered 403"), "{said}");
