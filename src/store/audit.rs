@@ -89,11 +89,10 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn audit_begin(&self) -> Result<Timestamp, StoreError> {
-        let text = "SELECT VALUE value FROM counter:audit_begin";
-        let found: Vec<i64> = self
-            .select("read where the audit log begins", text, bind([]))
+        let begin: Option<i64> = self
+            .counter("read where the audit log begins", "audit_begin")
             .await?;
-        let begin = found.first().copied().and_then(Timestamp::from_timestamp_millis);
+        let begin = begin.and_then(Timestamp::from_timestamp_millis);
         begin.ok_or_else(|| StoreError::Corrupt("the audit log has no beginning".to_owned()))
     }
 
