@@ -295,7 +295,6 @@ mod tests {
 
     use super::*;
     use crate::domain::audit::Door;
-    use crate::store;
 
     fn entry(second: i64, caller: &str) -> Entry {
         Entry {
@@ -309,14 +308,6 @@ mod tests {
             request_id: String::new(),
             address: String::new(),
         }
-    }
-
-    async fn store() -> Store {
-        let settings = store::Settings {
-            url: "mem://".to_owned(),
-            ..store::Settings::default()
-        };
-        Store::connect(&settings).await.unwrap()
     }
 
     #[test]
@@ -338,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_told_is_found_in_pages_from_the_newest_on() {
-        let store = store().await;
+        let store = Store::in_memory().await;
         let key = SecretString::from("k".repeat(32));
         let pseudonyms = Arc::new(Pseudonyms::new(&key).unwrap());
         let audit = Audit::start(&store, pseudonyms, &Settings::default());

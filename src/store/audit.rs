@@ -212,11 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_old_is_dropped_from_the_beginning_on() {
-        let settings = crate::store::Settings {
-            url: "mem://".to_owned(),
-            ..crate::store::Settings::default()
-        };
-        let store = Store::connect(&settings).await.unwrap();
+        let store = Store::in_memory().await;
         let begin = entry(Door::Rest).at;
         let text = "UPDATE counter:audit_begin SET value = $begin";
         let parameters = bind([("begin", begin.timestamp_millis().into_value())]);

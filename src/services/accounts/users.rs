@@ -358,12 +358,13 @@ fn view(account: Account) -> UserView {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{memory, server_of};
+    use super::super::tests::server_of;
     use super::*;
+    use crate::store::Store;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn somebody_is_always_left_in_charge() {
-        let accounts = server_of(&memory().await, false).await;
+        let accounts = server_of(&Store::in_memory().await, false).await;
         let password = || SecretString::from("a long and dull password");
         accounts.add_first_admin(&password()).await.unwrap();
         let caller = async |name: &str| {
@@ -411,7 +412,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_test_users_of_a_demo_stay_as_they_are() {
-        let store = memory().await;
+        let store = Store::in_memory().await;
         let accounts = server_of(&store, true).await;
         accounts.add_demo_users().await.unwrap();
         let refused = accounts.remove_user("viewer", "admin").await.unwrap_err();
