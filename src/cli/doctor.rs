@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::CommandError;
 use super::offline::{StoreArgs, runtime};
+use super::{CommandError, progress_bar};
 use crate::app::say;
 use crate::domain::fault::{Fault, Finding, Subject};
 use crate::services::doctor::{Doctor, Progress, Report};
 use crate::services::search::reindex;
+
+/// How the progress is drawn.
+const BAR: &str = "{msg} {wide_bar} {percent}% ({elapsed})";
 
 /// How many of the same fault are shown.
 const EXAMPLES: usize = 5;
@@ -36,7 +37,7 @@ pub struct DoctorArgs {
 /// When there is no store, or a server has it open.
 pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
     let config = args.place.load()?;
-    let bar = progress_bar();
+    let bar = progress_bar(1, BAR);
     let listener = |progress: Progress| {
         bar.set_length(progress.of);
         bar.set_message(progress.doing);
@@ -65,13 +66,6 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% ({elapsed})");
-    let bar = ProgressBar::new(1);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }
 
 fn summarise(report: &Report, with_identifiers: bool) {

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::CommandError;
 use super::offline::{StoreArgs, runtime};
+use super::{CommandError, progress_bar};
 use crate::app::say;
 use crate::services::search::reindex::reindex;
+
+/// How the progress is drawn.
+const BAR: &str = "indexing {wide_bar} {pos}/{len} ({per_sec}, {eta} left)";
 
 /// The index of which store
 #[derive(Debug, clap::Args)]
@@ -25,7 +26,7 @@ pub struct ReindexArgs {
 /// When there is no store, a server has it open, or the index can't be written.
 pub fn run(args: ReindexArgs) -> Result<ExitCode, CommandError> {
     let config = args.place.load()?;
-    let bar = progress_bar();
+    let bar = progress_bar(1, BAR);
     let listener = |met, of| {
         bar.set_length(u64::from(of));
         bar.set_position(u64::from(met));
@@ -40,11 +41,4 @@ pub fn run(args: ReindexArgs) -> Result<ExitCode, CommandError> {
         start.elapsed().as_secs_f64()
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("indexing {wide_bar} {pos}/{len} ({per_sec}, {eta} left)");
-    let bar = ProgressBar::new(1);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }
