@@ -112,7 +112,9 @@ impl Rows {
 
     async fn copy(self, client: &Client, table: &str) {
         let copying = async {
-            let sink = client.copy_in(&format!("COPY {table} FROM STDIN")).await?;
+            let sink = client
+                .copy_in(format!("COPY {table} FROM STDIN").as_str())
+                .await?;
             let mut sink = std::pin::pin!(sink);
             sink.send(Cursor::new(self.0.into_bytes())).await?;
             sink.as_mut().finish().await
@@ -154,7 +156,7 @@ async fn copy(client: &Client, people: &[UserProfile]) {
         for (table, identifiers) in [("cookie", &person.cookies), ("email", &person.emails)] {
             for (identifier, rank) in identifiers.iter().zip(0..) {
                 let rank = i32::to_string(&rank);
-                let fields = [Some(identifier.value.as_str()), id, Some(&rank)];
+                let fields = [Some(identifier.value.as_str()), id, Some(rank.as_str())];
                 rows.entry(table).or_default().row(fields);
             }
         }
@@ -162,11 +164,16 @@ async fn copy(client: &Client, people: &[UserProfile]) {
             let rank = i32::to_string(&rank);
             rows.entry("interest")
                 .or_default()
-                .row([id, Some(&rank), Some(interest)]);
+                .row([id, Some(rank.as_str()), Some(interest.as_str())]);
         }
         for (member, rank) in person.memberships.iter().zip(0..) {
             let (rank, score) = (i32::to_string(&rank), member.score.to_string());
-            let fields = [id, Some(&rank), Some(&member.slug), Some(&score)];
+            let fields = [
+                id,
+                Some(rank.as_str()),
+                Some(member.slug.as_str()),
+                Some(score.as_str()),
+            ];
             rows.entry("member").or_default().row(fields);
         }
     }

@@ -12,7 +12,7 @@ pub const COHORT: &str = "sports";
 const VISITS: i64 = 40_000;
 
 /// A number that looks like none: people must not lie in the store in the order of their numbers
-/// (the last step of SplitMix64).
+/// (the steps of `SplitMix64`).
 pub const fn scattered(number: u64) -> u64 {
     let number =
         (number.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -213,11 +213,9 @@ impl Twin {
     async fn of(place: &Place, plan: &Plan, postgres: &str) -> Self {
         let itself = std::env::current_exe();
         let itself = itself.unwrap_or_else(|error| panic!("no program: {error}"));
-        let filled = told(
-            Command::new(&itself).args(["fill", "--store", &place.url(), "--postgres", postgres]),
-            &plan.model,
-        );
-        let filled = filled.status();
+        let mut filling = Command::new(&itself);
+        filling.args(["fill", "--store", &place.url(), "--postgres", postgres]);
+        let filled = told(&mut filling, &plan.model).status();
         assert!(
             filled.is_ok_and(|status| status.success()),
             "can't copy the people"

@@ -134,11 +134,6 @@ impl Server {
         (memory_now(id), peak_memory(&id.to_string()))
     }
 
-    /// Its process.
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// Ends it as an operator does.
     pub fn stop(self) {
         self.process.stop();

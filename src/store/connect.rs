@@ -62,8 +62,8 @@ impl Settings {
     /// The folder of a store on disk; none of any other.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
-        let path = [SURREALKV, ROCKSDB].iter();
-        let path = path.filter_map(|scheme| self.url.strip_prefix(scheme)).next()?;
+        let mut schemes = [SURREALKV, ROCKSDB].into_iter();
+        let path = schemes.find_map(|scheme| self.url.strip_prefix(scheme))?;
         Some(Path::new(path.split('?').next().unwrap_or(path)))
     }
 
