@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web sdks build run demo test check-format lint deny audit test-rust test-clients test-web test-contract test-remote fuzz fmt bench bench-ingest bench-classify clean
+.PHONY: help setup setup-test model web sdks build run demo test check-format lint deny audit test-rust test-clients test-web test-contract test-remote fuzz fmt bench bench-serve bench-ingest bench-classify soak clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -87,8 +87,14 @@ fuzz: ## Try to break what reads payloads, FUZZ_SECONDS for each target; apart f
 fmt: ## Format the code
 	cargo fmt
 
-bench: model ## Measure the parts
-	cargo bench --locked --bench road --bench graph
+bench: model web ## Measure everything and write docs/BENCHMARKS.md, hours; `quick=1` to try it, `parts="serve soak"` for some
+	QUICK=$(quick) MINUTES=$(or $(minutes),20) scripts/bench $(parts)
+
+bench-serve: model web ## Measure what is served; `parts="reads --sizes 10000,100000"`
+	scripts/postgres-server cargo bench --locked --bench serve -- $(or $(parts),reads)
+
+soak: model web ## Steady load at 70 % of what the server takes, `minutes=20`: are memory and times flat?
+	cargo bench --locked --bench serve -- soak --minutes $(or $(minutes),20) --csv $(CARGO_TARGET_DIR)/bench/soak.csv
 
 bench-ingest: model web ## Measure ingestion beside PostgreSQL; `parts="road growth"` for some of it
 	scripts/postgres-server cargo bench --locked --bench ingest -- $(parts)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use super::bed::{Bed, fact, line, place};
-use super::server::{disk_bytes, peak_memory};
+use super::process::{disk_bytes, peak_memory};
 use super::table::Figures;
 
 /// People of the small store.

@@ -18,6 +18,12 @@ mod baseline;
 mod bed;
 mod growth;
 mod people;
+#[expect(
+    dead_code,
+    reason = "shared with the benchmark of what is served, which uses more of it"
+)]
+#[path = "../serve/process.rs"]
+mod process;
 mod road;
 mod server;
 mod table;
@@ -33,8 +39,9 @@ use baseline::{Best, Straight};
 use chrono::Utc;
 use clap::{Parser, ValueEnum};
 use people::People;
+use process::disk_bytes;
 use road::{Known, Road};
-use server::{Server, disk_bytes};
+use server::Server;
 use table::{Figures, percentile_ms};
 use tempfile::TempDir;
 use tokio::sync::oneshot;

@@ -1,10 +1,8 @@
 //! A real server in a process of its own, and what its users see: an import by `cdp import`, and
 //! how long a lookup takes meanwhile.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +10,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
+use super::process::{Process, peak_memory};
 use super::road::url;
 
 /// The program, built by the same profile.
@@ -23,34 +22,22 @@ const LOOKUPS_PER_SECOND: u32 = 200;
 
 /// A running server; ends with this value.
 pub struct Server {
-    child: Child,
+    process: Process,
     url: String,
 }
 
 impl Server {
     /// Starts a demo over an empty store in a folder.
     pub fn start(folder: &Path) -> Self {
-        let child = Command::new(CDP)
-            .args([
-                "serve",
-                "--demo",
-                "--listen",
-                "127.0.0.1:0",
-                "--store",
-                &url(folder),
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .env("CDP_TELEMETRY__FILTER", "warn")
-            .spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("can't run {CDP}: {error}"));
-        let stdout = child.stdout.take().map(BufReader::new);
-        let mut lines = stdout.into_iter().flat_map(BufRead::lines).map_while(Result::ok);
-        let url = lines.find_map(|line| Some(format!("http://{}", line.split_once(" at http://")?.1.trim())));
-        let url = url.unwrap_or_else(|| panic!("the server did not start"));
-        // It may say more, and must not wait for somebody to hear it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
+        let store = url(folder);
+        let process = Process::start(
+            Command::new(CDP)
+                .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--store", &store])
+                .stderr(Stdio::null())
+                .env("CDP_TELEMETRY__FILTER", "warn"),
+        );
+        let url = format!("http://{}", process.address);
+        Self { process, url }
     }
 
     /// Imports a file as a user does, and says how long it took.
@@ -69,7 +56,7 @@ impl Server {
 
     /// The most memory that the server ever had, in bytes.
     pub fn peak_memory(&self) -> u64 {
-        peak_memory(&self.child.id().to_string())
+        peak_memory(&self.process.id().to_string())
     }
 
     /// A client that asks who people are.
@@ -90,13 +77,6 @@ impl Server {
             url: format!("{}/api/user", self.url),
             token: token["access_token"].as_str().unwrap_or_default().to_owned(),
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -157,23 +137,4 @@ impl Visitor {
             .await
             .map_or_else(|error| panic!("a lookup failed: {error}"), drop);
     }
-}
-
-/// The most memory that a process of Linux ever had, in bytes; `self` is this one.
-pub fn peak_memory(process: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    kib.unwrap_or(0_u64) * 1024
-}
-
-/// The size of a folder with all in it, in bytes.
-pub fn disk_bytes(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.map(size).sum()
 }

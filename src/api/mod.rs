@@ -168,8 +168,6 @@ pub fn routes(
     settings: &Settings,
     metrics: PrometheusHandle,
 ) -> Result<BoxEndpoint<'static, Response>, ProxyError> {
-    let proxies = Arc::new(Proxies::new(&settings.trusted_proxies)?);
-    let limits = settings.limits;
     let metrics_are_public = settings.metrics_are_public.unwrap_or_default();
     let api = rest::service();
     let routes = Route::new()
@@ -192,7 +190,26 @@ pub fn routes(
         .nest("/docs", rest::documentation(&api))
         .nest("/api", api)
         .data(graphql::schema(Arc::clone(&services), settings.graphql))
-        .data(settings.collector.clone())
+        .data(settings.collector.clone());
+    dress(routes, services, settings)
+}
+
+/// Puts around routes what each request passes: bounds, limits, the audit log, what is said to
+/// browsers and caches. For [`routes`], and for a benchmark that compares other routes with them.
+///
+/// # Errors
+/// When a proxy that is to be trusted is none.
+pub fn dress<E>(
+    routes: E,
+    services: Arc<Services>,
+    settings: &Settings,
+) -> Result<BoxEndpoint<'static, Response>, ProxyError>
+where
+    E: Endpoint + 'static,
+{
+    let proxies = Arc::new(Proxies::new(&settings.trusted_proxies)?);
+    let limits = settings.limits;
+    let routes = routes
         .around(limits::bound)
         .around(senders::answer)
         .around(audit::tell)

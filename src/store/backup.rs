@@ -71,7 +71,7 @@ pub enum RestoreError {
     #[error("there is a store already; restore into a folder that is empty or not there")]
     NotEmpty,
     /// The store is not on this disk.
-    #[error("only a store on disk (surrealkv://path) can be restored into")]
+    #[error("only a store on disk (surrealkv://path, rocksdb://path) can be restored into")]
     NotOnDisk,
     /// The engine that wrote it is another one.
     #[error("this version of the engine can't start from the backup")]

@@ -4,16 +4,21 @@
 //! day, as many writes later as its levels have room for; and nobody can ask it to. A copy of
 //! what can be read has nothing of that. It is made in a folder beside the store, compared with
 //! it, and put in its place, in steps of which each leaves a whole store to be found: see
-//! [`settle`].
+//! [`settle`]. That is surrealkv's way; RocksDB merges all its files when it is asked to.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use surrealdb_cnf::ConfigMap;
+use surrealdb_core::kvs::Datastore;
+use surrealdb_core::kvs::copy::keyspace;
+use surrealdb_kvs::TransactionType;
+use surrealdb_kvs::key::RawRange;
 use surrealkv::{LSMIterator as _, Mode, Tree, TreeBuilder};
 
-use super::connect::Settings;
+use super::connect::{Settings, engine_with};
 use super::log;
 
 /// As the engine's own layer over these files has them (`surrealdb-kvs-surrealkv`).
@@ -57,6 +62,9 @@ pub enum CompactError {
         #[source]
         source: surrealkv::Error,
     },
+    /// RocksDB failed, was not built in, or a server has the store open.
+    #[error("the engine failed while it merged its files")]
+    Merge(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The copy is not what was copied.
     #[error("the copy differs from the store, and was thrown away")]
     Differs,
@@ -86,11 +94,21 @@ struct Content {
 /// When it is not on this disk, a server has it open, or the copy can't be written.
 pub async fn compact(settings: &Settings) -> Result<Compacted, CompactError> {
     let folder = settings.folder().ok_or(CompactError::NotOnDisk)?;
-    settle(folder)?;
+    if !settings.is_rocksdb() {
+        settle(folder)?;
+    }
     if !folder.is_dir() {
         return Err(CompactError::NoStore(folder.to_owned()));
     }
     let before = size(folder);
+    if settings.is_rocksdb() {
+        let keys = merge(settings).await.map_err(CompactError::Merge)?;
+        return Ok(Compacted {
+            keys,
+            before,
+            after: size(folder),
+        });
+    }
     log::seal(folder).map_err(at(folder))?;
     let copying = beside(folder, "copying");
     remove(&copying)?;
@@ -106,6 +124,32 @@ pub async fn compact(settings: &Settings) -> Result<Compacted, CompactError> {
         before,
         after: size(folder),
     })
+}
+
+/// Lets RocksDB write all its files anew, which it does as it ends; and counts the keys.
+async fn merge(settings: &Settings) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    let told = ConfigMap::empty()
+        .with_key_value("rocksdb_compact_on_shutdown", "true")
+        // However long it takes.
+        .with_key_value("rocksdb_shutdown_wait_for_compact_seconds", "0");
+    let engine = engine_with(settings, told).await?;
+    let keys = count_keys(&engine).await;
+    engine.shutdown().await?;
+    keys
+}
+
+async fn count_keys(engine: &Datastore) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    let reading = engine.transaction(TransactionType::Read).await?;
+    let (mut range, mut keys) = (keyspace(), 0);
+    loop {
+        let limit = u32::try_from(BATCH_KEYS).unwrap_or(u32::MAX);
+        let found: Vec<Entry> = reading.scan_raw(range, limit, 0, None).await?;
+        let Some((last, _)) = found.last() else { break };
+        keys += found.len() as u64;
+        range = RawRange::every_key_after(&last.as_slice().into());
+    }
+    reading.cancel().await?;
+    Ok(keys)
 }
 
 /// Ends what an interrupted [`compact`] began: a whole copy takes the place of a store that was

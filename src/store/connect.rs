@@ -1,5 +1,5 @@
-//! Opens the store by its connection string: `surrealkv://path` on disk, `mem://` for
-//! tests, `ws://` or `wss://` for a SurrealDB server.
+//! Opens the store by its connection string: `surrealkv://path` on disk, or `rocksdb://path` where
+//! that engine was built in; `mem://` for tests, `ws://` or `wss://` for a SurrealDB server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +23,14 @@ const DATABASE: &str = "cdp";
 
 const MIB: u64 = 1024 * 1024;
 
+/// What the connection strings of stores on this disk begin with.
+const SURREALKV: &str = "surrealkv://";
+const ROCKSDB: &str = "rocksdb://";
+
+/// How many write buffers RocksDB fills and empties in turn; together they are as large as the
+/// setting says.
+const ROCKSDB_WRITE_BUFFERS: u64 = 2;
+
 /// How many records the engine keeps at hand within a transaction. A commit compares the
 /// revisions of profiles and then writes them, thousands at a time; with the engine's own 512 it
 /// would read and decode each of them twice.
@@ -42,7 +50,7 @@ pub struct Settings {
     pub username: Option<String>,
     /// That user's password.
     pub password: Option<secrecy::SecretString>,
-    /// How much memory the embedded engine's block cache may take, in MiB. The engine's
+    /// How much memory the embedded engine's block cache may take, in MiB. Either engine's
     /// own default is half of the machine.
     pub cache_mib: u64,
     /// The size of the embedded engine's write buffer, in MiB; half of it bounds a
@@ -54,8 +62,14 @@ impl Settings {
     /// The folder of a store on disk; none of any other.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
-        let path = self.url.strip_prefix("surrealkv://")?;
+        let mut schemes = [SURREALKV, ROCKSDB].into_iter();
+        let path = schemes.find_map(|scheme| self.url.strip_prefix(scheme))?;
         Some(Path::new(path.split('?').next().unwrap_or(path)))
+    }
+
+    /// Whether the store's files are those of RocksDB.
+    pub(super) fn is_rocksdb(&self) -> bool {
+        self.url.starts_with(ROCKSDB)
     }
 }
 
@@ -183,7 +197,7 @@ async fn use_database(client: &Surreal<Any>) -> Result<(), surrealdb::Error> {
 /// be bounded: the SDK passes no configuration on, and an embedded engine reads no
 /// environment.
 async fn open_embedded(settings: &Settings) -> Result<(Surreal<Db>, Arc<Datastore>), OpenError> {
-    if let Some(folder) = settings.folder() {
+    if let Some(folder) = settings.folder().filter(|_| !settings.is_rocksdb()) {
         compact::settle(folder)?;
         log::seal(folder)?;
     }
@@ -198,24 +212,45 @@ async fn open_embedded(settings: &Settings) -> Result<(Surreal<Db>, Arc<Datastor
     Ok((client, datastore))
 }
 
+/// What is said of a store that this program can't open.
+#[derive(Debug, thiserror::Error)]
+#[error("this program was built without RocksDB; `cargo build --release --features rocksdb` builds it in")]
+struct NoRocksDb;
+
 /// The engine over a store's files, of which it has read nothing yet.
 pub(super) async fn engine(settings: &Settings) -> Result<Arc<Datastore>, OpenError> {
-    let config = ConfigMap::empty()
-        .with_key_value(
-            "surrealkv_block_cache_capacity",
-            (settings.cache_mib * MIB).to_string(),
-        )
-        .with_key_value("transaction_cache_size", TRANSACTION_RECORDS.to_string())
-        .with_key_value(
-            "surrealkv_max_memtable_size",
-            (settings.write_buffer_mib * MIB).to_string(),
-        );
+    engine_with(settings, ConfigMap::empty()).await
+}
+
+/// The same, told more.
+pub(super) async fn engine_with(settings: &Settings, more: ConfigMap) -> Result<Arc<Datastore>, OpenError> {
+    if settings.is_rocksdb() && !cfg!(feature = "rocksdb") {
+        return Err(NoRocksDb.into());
+    }
     let datastore = Datastore::builder()
-        .with_config(config)
+        .with_config(bounded(settings, more))
         .without_maintenance_tasks()
         .build_with_path(&settings.url)
         .await?;
     Ok(datastore)
+}
+
+/// The bounds of memory, for whichever engine it is: each reads its own, and passes over others'.
+fn bounded(settings: &Settings, config: ConfigMap) -> ConfigMap {
+    let (cache, buffer) = (settings.cache_mib * MIB, settings.write_buffer_mib * MIB);
+    config
+        .with_key_value("transaction_cache_size", TRANSACTION_RECORDS.to_string())
+        .with_key_value("surrealkv_block_cache_capacity", cache.to_string())
+        .with_key_value("surrealkv_max_memtable_size", buffer.to_string())
+        .with_key_value("rocksdb_block_cache_size", cache.to_string())
+        .with_key_value(
+            "rocksdb_write_buffer_size",
+            (buffer / ROCKSDB_WRITE_BUFFERS).to_string(),
+        )
+        .with_key_value(
+            "rocksdb_max_write_buffer_number",
+            ROCKSDB_WRITE_BUFFERS.to_string(),
+        )
 }
 
 /// The connection string as it may be shown: whatever stands before an `@` is left out.
@@ -223,4 +258,39 @@ fn without_credentials(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
     format!("{scheme}://{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(url: &str) -> Settings {
+        Settings {
+            url: url.to_owned(),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn a_store_on_disk_has_a_folder_whichever_engine_it_is_of() {
+        for (url, folder) in [
+            ("surrealkv://data/cdp?sync=every", Some("data/cdp")),
+            ("rocksdb:///var/cdp?sync=every", Some("/var/cdp")),
+            ("rocksdb://cdp", Some("cdp")),
+            ("mem://", None),
+            ("wss://host:8000", None),
+        ] {
+            assert_eq!(at(url).folder(), folder.map(Path::new), "{url}");
+        }
+    }
+
+    #[cfg(not(feature = "rocksdb"))]
+    #[tokio::test]
+    async fn without_rocksdb_its_stores_are_refused_and_it_is_said_how_to_have_it() {
+        use std::error::Error as _;
+        let opened = Store::connect(&at("rocksdb:///nowhere/cdp")).await;
+        let error = opened.err().unwrap();
+        let cause = error.source().unwrap().to_string();
+        assert!(cause.contains("--features rocksdb"), "{cause}");
+    }
 }

@@ -34,6 +34,7 @@ mod roles;
 mod sdks;
 mod search;
 mod senders;
+mod statistics;
 mod store_queries;
 mod subscriptions;
 mod support;

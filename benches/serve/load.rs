@@ -1,0 +1,136 @@
+//! Puts load on a server: as much as it takes (closed: each connection asks again when it was
+//! answered), or so much a second (open: each request has a moment at which it is due, and its time
+//! counts from then, so that a server that stalls does not slow its own clock).
+
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
+
+use super::http::Connection;
+use super::statistics::Times;
+
+/// What a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Read,
+    Write,
+}
+
+/// A request as it goes over the wire.
+pub struct Request {
+    pub kind: Kind,
+    pub bytes: Vec<u8>,
+}
+
+/// Makes the request of a number.
+pub type Requests = Arc<dyn Fn(u64) -> Request + Send + Sync>;
+
+/// Where load goes, and over how many connections.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub address: String,
+    pub connections: usize,
+}
+
+/// The times of answers, gathered until somebody takes them.
+#[derive(Default)]
+pub struct Gathered {
+    reads: Mutex<Vec<Duration>>,
+    writes: Mutex<Vec<Duration>>,
+    failed: AtomicU64,
+    next: AtomicU64,
+}
+
+impl Gathered {
+    fn note(&self, kind: Kind, time: Duration, is_good: bool) {
+        let times = match kind {
+            Kind::Read => &self.reads,
+            Kind::Write => &self.writes,
+        };
+        times.lock().unwrap_or_else(PoisonError::into_inner).push(time);
+        self.failed.fetch_add(u64::from(!is_good), Ordering::Relaxed);
+    }
+
+    fn next(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes what was gathered of a kind.
+    pub fn take(&self, kind: Kind) -> Times {
+        let times = match kind {
+            Kind::Read => &self.reads,
+            Kind::Write => &self.writes,
+        };
+        let times = mem::take(&mut *times.lock().unwrap_or_else(PoisonError::into_inner));
+        Times::of(times)
+    }
+
+    /// How many answers were no success, since the last time that somebody asked.
+    pub fn take_failed(&self) -> u64 {
+        self.failed.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// Asks as fast as answers come, for so long; how many were answered a second.
+pub async fn closed(target: &Target, duration: Duration, requests: &Requests) -> f64 {
+    let gathered = Gathered::default();
+    let started = Instant::now();
+    let until = started + duration;
+    let asking = (0..target.connections).map(async |_| {
+        let mut connection = Connection::open(&target.address).await;
+        while Instant::now() < until {
+            one(&mut connection, requests, &gathered, Instant::now()).await;
+        }
+    });
+    join_all(asking).await;
+    expect_answers(&gathered);
+    gathered.next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
+}
+
+/// Asks so many times a second, for so long, and gathers what came of it.
+pub async fn open(
+    target: &Target,
+    per_second: f64,
+    duration: Duration,
+    requests: &Requests,
+    gathered: &Gathered,
+) {
+    // Each connection has every so manieth request; all together they are evenly spread.
+    let step = Duration::from_secs_f64(1.0 / per_second.max(1.0));
+    let started = Instant::now() + step;
+    let asking = (0..target.connections).map(async |at| {
+        let mut connection = Connection::open(&target.address).await;
+        let each = step * u32::try_from(target.connections).unwrap_or(u32::MAX);
+        let mut due = started + step * u32::try_from(at).unwrap_or(u32::MAX);
+        while due < started + duration {
+            sleep_until(due).await;
+            one(&mut connection, requests, gathered, due).await;
+            due += each;
+        }
+    });
+    join_all(asking).await;
+}
+
+/// The times of answers at so many requests a second.
+pub async fn times_at(target: &Target, per_second: f64, duration: Duration, requests: &Requests) -> Times {
+    let gathered = Gathered::default();
+    open(target, per_second, duration, requests, &gathered).await;
+    expect_answers(&gathered);
+    gathered.take(Kind::Read)
+}
+
+async fn one(connection: &mut Connection, requests: &Requests, gathered: &Gathered, since: Instant) {
+    let request = requests(gathered.next());
+    let answer = connection.ask(&request.bytes).await;
+    gathered.note(request.kind, since.elapsed(), (200..300).contains(&answer.status));
+}
+
+/// A benchmark whose requests are refused measures something else.
+fn expect_answers(gathered: &Gathered) {
+    let failed = gathered.take_failed();
+    assert!(failed == 0, "{failed} requests were refused");
+}

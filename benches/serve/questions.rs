@@ -1,0 +1,153 @@
+//! What callers ask, each question about somebody else than the one before.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::http::{escaped, get, post};
+use super::load::{Kind, Request, Requests};
+use super::people::{COHORT, anybody, cookie, email, name, visit};
+
+/// Members of a page.
+const PAGE: u64 = 50;
+
+/// Of so many requests of the mix one writes.
+const ONE_WRITES_OF: u64 = 10;
+
+/// Of so many that write, one brings somebody new.
+const ONE_IS_NEW_OF: u64 = 20;
+
+/// The website's question on each page view, and all that leads to a person.
+const NESTED: &str = "query Profile($cookie: String!) { profile(cookie: $cookie) { id email interests \
+    location { city state country } demographics { age } cohorts { slug score reason since } \
+    identities { primaryKey cookieCount cookies { value firstSeen lastSeen } emails { value } } } }";
+
+/// A question, and how it is called in tables.
+pub struct Question {
+    pub name: String,
+    pub requests: Requests,
+}
+
+/// A person by cookie, and by address.
+pub fn lookups(people: u32, token: &str) -> Vec<Question> {
+    let by_cookie = move |number| format!("/api/user?cookie={}", cookie(anybody(number, people)));
+    let by_email = move |number| format!("/api/user?email={}", escaped(&email(anybody(number, people))));
+    vec![
+        reading("user by cookie", token, by_cookie),
+        reading("user by email", token, by_email),
+    ]
+}
+
+/// Pages of the cohort in which everybody is: the first, one in the middle, the last.
+pub fn pages(members: u64, token: &str) -> Vec<Question> {
+    let last = members.saturating_sub(PAGE);
+    let places = [
+        ("the first", 0),
+        ("from the middle", last / 2),
+        ("the last", last),
+    ];
+    let page = |(place, offset): (&str, u64)| {
+        // Not twice the same one, as far as there are others nearby.
+        let path = move |number: u64| {
+            let offset = offset.saturating_sub(number % 7 * u64::from(offset > 0));
+            format!("/api/cohort/users?cohort={COHORT}&limit={PAGE}&offset={offset}")
+        };
+        reading(&format!("cohort page of {PAGE}, {place}"), token, path)
+    };
+    places.map(page).into()
+}
+
+/// All else that callers ask.
+pub fn others(people: u32, token: &str) -> Vec<Question> {
+    let typed = move |number: u64, letters: u64| {
+        let (first, last) = name(anybody(number, people));
+        let text = format!("{first} {last}");
+        let letters = usize::try_from(letters + number % 4).unwrap_or_default();
+        escaped(&text.chars().take(letters).collect::<String>())
+    };
+    let search = move |number| format!("/api/users/search?limit=10&q={}", typed(number, 3));
+    let suggest = move |number| format!("/api/search/suggest?q={}", typed(number, 2));
+    vec![
+        nested(people, token),
+        reading("search, as it is typed", token, search),
+        reading("suggestions, as it is typed", token, suggest),
+        classifying("classify a text that was asked before", token, |_| {
+            "cricket world cup".to_owned()
+        }),
+        classifying("classify a text that is new", token, |number| {
+            format!("{} number {number}", name(anybody(number, u32::MAX)).1)
+        }),
+    ]
+}
+
+/// What a platform does all day: nine of ten requests read, of these most who somebody is; one
+/// writes, and most of these of somebody known.
+pub fn mix(people: u32, reader: &str, sender: &str) -> Requests {
+    let mut reads = lookups(people, reader);
+    reads.extend(pages(u64::from(people), reader).into_iter().skip(1).take(1));
+    reads.extend(others(people, reader).into_iter().take(2));
+    // By cookie, by address, a page, GraphQL, a search.
+    let turns = [0, 0, 1, 0, 3, 0, 1, 2, 4];
+    let sender = sender.to_owned();
+    Arc::new(move |number| {
+        let round = number / ONE_WRITES_OF;
+        let turn = usize::try_from(number % ONE_WRITES_OF).unwrap_or_default();
+        if let Some(read) = turns.get(turn) {
+            return (reads[*read].requests)(number);
+        }
+        let round_number = u32::try_from(round).unwrap_or_default();
+        let is_new = round % ONE_IS_NEW_OF == 0;
+        let person = if is_new {
+            people + round_number
+        } else {
+            anybody(number, people)
+        };
+        let record = visit(person, round_number);
+        writing(post(
+            "/api/ingest?source=bench",
+            &sender,
+            "application/json",
+            &record,
+        ))
+    })
+}
+
+fn writing(bytes: Vec<u8>) -> Request {
+    Request {
+        kind: Kind::Write,
+        bytes,
+    }
+}
+
+fn reading(name: &str, token: &str, path: impl Fn(u64) -> String + Send + Sync + 'static) -> Question {
+    let token = token.to_owned();
+    question(name, move |number| get(&path(number), &token))
+}
+
+fn nested(people: u32, token: &str) -> Question {
+    let token = token.to_owned();
+    question("GraphQL, a person with cohorts and identities", move |number| {
+        let variables = json!({ "cookie": cookie(anybody(number, people)) });
+        let body = json!({ "query": NESTED, "variables": variables }).to_string();
+        post("/graphql", &token, "application/json", &body)
+    })
+}
+
+fn classifying(name: &str, token: &str, text: impl Fn(u64) -> String + Send + Sync + 'static) -> Question {
+    let token = token.to_owned();
+    question(name, move |number| {
+        let body = json!({ "texts": [text(number)] }).to_string();
+        post("/api/classify", &token, "application/json", &body)
+    })
+}
+
+fn question(name: &str, bytes: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Question {
+    let request = move |number| Request {
+        kind: Kind::Read,
+        bytes: bytes(number),
+    };
+    Question {
+        name: name.to_owned(),
+        requests: Arc::new(request),
+    }
+}
