@@ -292,9 +292,9 @@ fn expressions_are_rules_or_say_why_not() {
 }
 
 const OPERATIONS: &[&str] = &[
-    "query($a: Int!) { profiles(first: $a) { edges { node { id interests cohorts { name } } } } }",
+    "query($a: Int!) { profiles(first: $a) { edges { node { id interests cohorts { slug reason } } } } }",
     "{ me { name @skip(if: true) ...A } } fragment A on Me { scopes }",
-    "{ a: cohorts { name } profile(cookie: \"x\") { id } searchInterests(q: \"\"\"a\"\"\") { interests { text } } }",
+    "{ a: cohorts { name } profile(cookie: \"x\") { id } searchInterests(q: \"\"\"a\"\"\") { complete } }",
 ];
 
 /// Through the router, which has the limits before the parser.
