@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use cdp::domain::role::Role;
@@ -270,7 +269,7 @@ async fn every_bad_request_gets_a_clear_error_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_http_ends_its_own_connection_only() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let app = Arc::new(TestApp::serve().await);
+    let app = TestApp::serve().await;
     let address = app.url.strip_prefix("http://").unwrap();
     let long = format!(
         "GET /healthz HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
