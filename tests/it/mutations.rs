@@ -323,7 +323,7 @@ async fn operations_are_answered_or_refused() {
     let seeds: Vec<_> = OPERATIONS.iter().map(|text| text.as_bytes().to_vec()).collect();
     let mut operations = Vec::new();
     over(&seeds, |text| {
-        operations.push(String::from_utf8_lossy(text).into_owned())
+        operations.push(String::from_utf8_lossy(text).into_owned());
     });
     for operation in operations.into_iter().step_by(3) {
         let body = json!({ "query": operation, "variables": { "a": 1 } });

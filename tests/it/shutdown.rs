@@ -104,9 +104,8 @@ async fn a_server_that_stops_under_load_ends_what_is_under_way_and_loses_nothing
         .bearer_auth(&bearer);
     let events = events.send().await.unwrap().error_for_status().unwrap();
     let events = tokio::spawn(events.text());
-    let rows: String = (0..QUEUED)
-        .map(|row| format!("{{\"cookie\":\"queued-{row}\"}}\n"))
-        .collect();
+    let row = |row| format!("{{\"cookie\":\"queued-{row}\"}}\n");
+    let rows: String = (0..QUEUED).map(row).collect();
     let queued = http
         .post(format!("{}/api/ingest", server.url))
         .header("content-type", "application/x-ndjson")
