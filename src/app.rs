@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use poem::Response;
 use poem::endpoint::BoxEndpoint;
-use poem::listener::{Acceptor, Listener, TcpListener};
+use poem::listener::{Acceptor as _, AcceptorExt as _, BoxAcceptor, Listener as _, TcpListener};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::oneshot;
 
 use crate::activation::{self, sender::SenderError};
 use crate::api;
@@ -51,6 +53,16 @@ pub struct App {
     pub classifier: Arc<Classifier>,
     routes: BoxEndpoint<'static, Response>,
     grace: Duration,
+    tls: api::tls::Settings,
+}
+
+/// Why a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// Its store's disk had refused something and takes bytes again: start anew.
+    ToStartAnew,
 }
 
 /// Why the platform does not start.
@@ -128,6 +140,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// TLS can't be spoken.
+    #[error(transparent)]
+    Tls(#[from] api::tls::TlsError),
     /// The search index can't be opened.
     #[error(transparent)]
     Search(#[from] search::SearchError),
@@ -202,6 +217,7 @@ impl App {
             classifier,
             routes,
             grace: Duration::from_secs(config.api.shutdown_grace_s),
+            tls: config.api.tls.clone(),
         })
     }
 
@@ -213,21 +229,21 @@ impl App {
 
     /// Listens on an address; `bound` learns the real one before the first request, and
     /// `stop` ends the listening, after which requests that are under way may finish, and then
-    /// the parts.
+    /// the parts. It ends of itself where the store must be opened anew.
     ///
     /// # Errors
-    /// When the address can't be listened on.
+    /// When the address can't be listened on, or TLS not be spoken.
     pub async fn serve(
         self,
         address: &str,
         bound: impl FnOnce(SocketAddr),
         stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), StartError> {
+    ) -> Result<Ended, StartError> {
         let failed = |source| StartError::Listen {
             address: address.to_owned(),
             source,
         };
-        let acceptor = TcpListener::bind(address).into_acceptor().await.map_err(failed)?;
+        let acceptor = self.accept(address, failed).await?;
         let local = acceptor
             .local_addr()
             .into_iter()
@@ -237,17 +253,42 @@ impl App {
         }
         let server = poem::Server::new_with_acceptor(acceptor);
         let services = Arc::clone(&self.services);
+        let (ending, ended) = oneshot::channel();
         let stop = async move {
-            stop.await;
+            let why = tokio::select! {
+                () = stop => Ended::Stopped,
+                () = services.disk_mended() => Ended::ToStartAnew,
+            };
             // A stream would last as long as it is waited for.
             services.activation.close();
+            let _ = ending.send(why);
         };
         let outcome = server
             .run_with_graceful_shutdown(self.routes, stop, Some(self.grace))
             .await
             .map_err(failed);
         self.services.stop().await;
-        outcome
+        outcome.map(|()| {
+            ended
+                .now_or_never()
+                .and_then(Result::ok)
+                .unwrap_or(Ended::Stopped)
+        })
+    }
+
+    async fn accept(
+        &self,
+        address: &str,
+        failed: impl Fn(std::io::Error) -> StartError,
+    ) -> Result<BoxAcceptor, StartError> {
+        let listener = TcpListener::bind(address.to_owned());
+        Ok(match self.tls.configurations()? {
+            None => listener.into_acceptor().await.map_err(failed)?.boxed(),
+            Some(configurations) => {
+                let listener = listener.rustls(configurations);
+                listener.into_acceptor().await.map_err(failed)?.boxed()
+            }
+        })
     }
 }
 

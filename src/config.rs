@@ -2,10 +2,11 @@
 //! file, `config.default.toml`, is the documentation, and a test keeps it equal to the
 //! defaults in the code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format as _, Toml};
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::value::{Dict, Value};
 use serde::Deserialize;
 
 use crate::services::{accounts, audit, privacy, seeds};
@@ -23,6 +24,16 @@ pub enum Mode {
     /// Seeds test users and prints them.
     Demo,
 }
+
+/// The settings that are secrets, by section and name. Each may stand in a file of its own, which
+/// its name with `_file` behind it says: `auth.jwt_secret_file`, or `CDP_AUTH__JWT_SECRET_FILE`.
+const SECRETS: [(&str, &str); 5] = [
+    ("store", "password"),
+    ("auth", "jwt_secret"),
+    ("auth", "signing_key_pem"),
+    ("login", "admin_password"),
+    ("privacy", "pseudonym_key"),
+];
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,16 +75,31 @@ pub enum ConfigError {
     /// A file that was named is not there.
     #[error("there is no settings file at `{0}`")]
     Missing(String),
+    /// A secret is given, and a file of it too.
+    #[error("`{0}` and `{0}_file` are both set")]
+    Twice(String),
+    /// The file of a secret can't be read.
+    #[error("the file `{}` of `{setting}_file` can't be read", file.display())]
+    Secret {
+        /// The secret's name.
+        setting: String,
+        /// Its file.
+        file: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// A setting is unknown, or has a value of the wrong kind.
     #[error("a setting can't be used")]
     Unusable(#[source] Box<figment::Error>),
 }
 
 impl Config {
-    /// Reads the settings: defaults, then the file, then the environment.
+    /// Reads the settings: defaults, then the file, then the environment; and the secrets from files
+    /// of their own, where these name some.
     ///
     /// # Errors
-    /// When the file is missing, or a setting is unknown or of the wrong kind.
+    /// When a file is missing, or a setting is unknown or of the wrong kind.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Toml::string(DEFAULTS));
         if let Some(file) = file {
@@ -85,11 +111,46 @@ impl Config {
         // One underscore is part of a name, two lead into a section. Names without a
         // section are the command line's own, such as CDP_CONFIG.
         let environment = Env::prefixed("CDP_").filter(|key| key.as_str().contains("__") || key == "mode");
-        let figment = figment.merge(environment.split("__"));
+        let figment = with_secrets(figment.merge(environment.split("__")))?;
         figment
             .extract()
             .map_err(|error| ConfigError::Unusable(Box::new(error)))
     }
+}
+
+/// Puts what the files of secrets hold in the place of their names. The line's end that an editor
+/// leaves is none of it.
+fn with_secrets(figment: Figment) -> Result<Figment, ConfigError> {
+    let unusable = |error| ConfigError::Unusable(Box::new(error));
+    let mut settings: Dict = figment.extract().map_err(unusable)?;
+    let mut has_files = false;
+    for (section, name) in SECRETS {
+        let Some(Value::Dict(_, section_settings)) = settings.get_mut(section) else {
+            continue;
+        };
+        let setting = format!("{section}.{name}");
+        let Some(file) = section_settings.remove(&format!("{name}_file")) else {
+            continue;
+        };
+        if section_settings.contains_key(name) {
+            return Err(ConfigError::Twice(setting));
+        }
+        let file: PathBuf = file.deserialize().map_err(unusable)?;
+        let secret = std::fs::read_to_string(&file).map_err(|source| ConfigError::Secret {
+            setting,
+            file,
+            source,
+        })?;
+        let secret = secret.trim_end_matches(['\r', '\n']);
+        section_settings.insert(name.to_owned(), secret.into());
+        has_files = true;
+    }
+    // What was not touched knows better where a wrong setting stands.
+    Ok(if has_files {
+        Figment::from(Serialized::defaults(settings))
+    } else {
+        figment
+    })
 }
 
 #[cfg(test)]
@@ -149,6 +210,43 @@ mod tests {
             Some(&pipeline::PolicySetting::EmailIsPerson)
         );
         assert_eq!(settings.emails_max, pipeline::Settings::default().emails_max);
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_of_its_own() {
+        use secrecy::ExposeSecret as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (file, secret) = (folder.path().join("cdp.toml"), folder.path().join("secret"));
+        std::fs::write(&secret, " a secret, with a space before it \r\n").unwrap();
+        for (section, name) in SECRETS {
+            let named = format!("[{section}]\n{name}_file = {:?}\n", secret.to_str().unwrap());
+            std::fs::write(&file, &named).unwrap();
+            let config = Config::load(Some(&file)).unwrap();
+            let found = match name {
+                "password" => config.store.password,
+                "jwt_secret" => config.auth.jwt_secret,
+                "signing_key_pem" => config.auth.signing_key_pem,
+                "admin_password" => config.login.admin_password,
+                _ => config.privacy.pseudonym_key,
+            };
+            assert_eq!(
+                found.unwrap().expose_secret(),
+                " a secret, with a space before it ",
+                "{name}"
+            );
+            std::fs::write(&file, format!("{named}{name} = \"x\"\n")).unwrap();
+            assert!(
+                matches!(Config::load(Some(&file)), Err(ConfigError::Twice(_))),
+                "{name}"
+            );
+        }
+        std::fs::write(&file, "[auth]\njwt_secret_file = \"/nowhere/secret\"\n").unwrap();
+        assert!(matches!(
+            Config::load(Some(&file)),
+            Err(ConfigError::Secret { .. })
+        ));
+        std::fs::write(&file, "[auth]\ntoken_ttl_s_file = \"/nowhere\"\n").unwrap();
+        assert!(matches!(Config::load(Some(&file)), Err(ConfigError::Unusable(_))));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::http::uri::Scheme;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
 use poem::{Endpoint, IntoResponse as _, Request, Response};
 
@@ -19,7 +20,7 @@ const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
 ];
 
-/// Said where TLS ends in front of this server: browsers are to come by it for a year.
+/// Said where TLS is spoken, here or by a proxy: browsers are to come by it for a year.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Where the answers lie that are somebody's, and nobody else's to keep.
@@ -30,7 +31,7 @@ const PRIVATE: [&str; 3] = ["/api", "/graphql", "/metrics"];
 /// # Errors
 /// As the endpoint.
 pub async fn complete<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
-    let came_by_tls = came_by_tls(request.headers());
+    let came_by_tls = *request.scheme() == Scheme::HTTPS || says_tls(request.headers());
     let is_private = is_private(request.uri().path());
     let mut response = endpoint.call(request).await?.into_response();
     let headers = response.headers_mut();
@@ -61,9 +62,9 @@ pub fn vary(headers: &mut HeaderMap, on: &'static str) {
     }
 }
 
-/// What the proxy says, which ends TLS. Whoever says so without one gets a header that browsers
-/// heed only over TLS.
-fn came_by_tls(headers: &HeaderMap) -> bool {
+/// What a proxy says that ends TLS. Whoever says so without one gets a header that browsers heed
+/// only over TLS.
+fn says_tls(headers: &HeaderMap) -> bool {
     let protocol = headers.get("x-forwarded-proto");
     protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"https"))
 }

@@ -5,7 +5,7 @@
 //! [`limits`] bounds what a request may cost, [`rate`] how often it may ask, [`audit`] tells who did what; [`rest`] and [`graphql`]
 //! are the two skins, [`assets`] the pages, [`health`] the probes, [`well_known`] the keys;
 //! [`senders`] are programs and websites with a write key, which call [`segment`] and [`collect`];
-//! [`client`] says where a request comes from. Around all of them [`trace`] names each request,
+//! [`client`] says where a request comes from, [`tls`] how it is kept from others' eyes. Around all of them [`trace`] names each request,
 //! [`versions`] leads to the routes, [`cors`] and [`headers`] speak to browsers, [`tags`] to caches,
 //! and [`deprecation`] to those who must move on.
 
@@ -26,6 +26,7 @@ pub mod rest;
 pub mod segment;
 pub mod senders;
 pub mod tags;
+pub mod tls;
 pub mod trace;
 pub mod versions;
 pub mod well_known;
@@ -51,6 +52,8 @@ use rate::Rates;
 pub struct Settings {
     /// Where to listen.
     pub listen: String,
+    /// What to speak TLS with.
+    pub tls: tls::Settings,
     /// What a request may cost.
     pub limits: Limits,
     /// How long requests that are under way may take to end when the server stops.
@@ -71,6 +74,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            tls: tls::Settings::default(),
             limits: Limits::default(),
             shutdown_grace_s: 20,
             collector: senders::Settings::default(),

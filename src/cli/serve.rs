@@ -1,14 +1,16 @@
 //! `cdp serve`: the server.
 
 use std::io::{Cursor, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use chrono::Utc;
+use tokio::signal::unix::{SignalKind, signal};
 use ulid::Ulid;
 
 use super::{CommandError, demo};
-use crate::app::{App, say};
+use crate::app::{App, Ended, say};
 use crate::config::{Config, Mode};
 use crate::domain::role::Role;
 use crate::services::Services;
@@ -23,6 +25,12 @@ pub(super) const STACK_BYTES: usize = 10 * 1024 * 1024;
 
 /// The fewest threads: the engine may block one while it works.
 const THREADS_MIN: usize = 4;
+
+/// The signal of a file that is longer than the process may write (`SIGXFSZ`).
+const FILE_TOO_LONG: i32 = 25;
+
+/// What the process answers that was told twice to stop, and did not wait for what was under way.
+const ENDED_AT_ONCE: i32 = 1;
 
 /// Seed of the visitors that a demo shows.
 const DEMO_SEED: u64 = 1;
@@ -77,11 +85,25 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&config, args.demo_people))?;
-    Ok(ExitCode::SUCCESS)
+    match runtime.block_on(serve(&config, args.demo_people))? {
+        Ended::Stopped => Ok(ExitCode::SUCCESS),
+        Ended::ToStartAnew => Err(start_anew().into()),
+    }
 }
 
-async fn serve(config: &Config, demo_people: u32) -> Result<(), CommandError> {
+/// Puts a fresh server in the place of this process, under the same number; returns only why that
+/// failed.
+fn start_anew() -> std::io::Error {
+    tracing::warn!("starting anew");
+    match std::env::current_exe() {
+        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    }
+}
+
+async fn serve(config: &Config, demo_people: u32) -> Result<Ended, CommandError> {
+    // A file that grew too long is an error of writing it, and no end of the process.
+    let _file_limit = signal(SignalKind::from_raw(FILE_TOO_LONG));
     let app = App::build(config).await?;
     if config.mode == Mode::Demo && demo_people > 0 {
         seed_demo(&app.services, demo_people).await?;
@@ -91,14 +113,16 @@ async fn serve(config: &Config, demo_people: u32) -> Result<(), CommandError> {
         let rules = parse_rules(DEMO_RULES)?;
         app.services.definitions.seed(rules).await?;
     }
-    app.serve(
-        &config.api.listen,
-        |address| announce(&format!("http://{address}"), is_demo),
-        stop_signal(),
-    )
-    .await?;
+    let scheme = if config.api.tls.is_on() { "https" } else { "http" };
+    let ended = app
+        .serve(
+            &config.api.listen,
+            |address| announce(&format!("{scheme}://{address}"), is_demo),
+            stop_signal(),
+        )
+        .await?;
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended)
 }
 
 /// Loads invented visitors, unless they were loaded before.
@@ -178,13 +202,21 @@ fn example_calls(url: &str) -> String {
 
 /// Ends when the process is told to: by the terminal, or by whoever runs it.
 async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    tracing::info!("stopping: requests under way may finish");
+    let mut told = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    told().await;
+    tracing::info!("stopping: requests under way may finish; a second signal ends at once");
+    tokio::spawn(async move {
+        told().await;
+        tracing::warn!("ended at once, as told; the store is as after a crash, and loses nothing");
+        std::process::exit(ENDED_AT_ONCE);
+    });
 }

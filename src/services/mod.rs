@@ -51,6 +51,9 @@ use crate::pipeline::{Pipeline, PipelineError};
 pub use crate::store::inherited;
 use crate::store::{Store, StoreError};
 
+/// After how many seconds to try again what the disk had no room for.
+const DISK_RETRY_AFTER_S: u64 = 10;
+
 /// What the services are told of the settings.
 pub struct Settings<'a> {
     /// How records are read.
@@ -181,7 +184,8 @@ impl Services {
         self.search.finish().await;
     }
 
-    /// Whether the platform can serve: the writer runs, and the store answers.
+    /// Whether the platform can serve: the writer runs, the disk takes what is stored, and the store
+    /// answers.
     ///
     /// # Errors
     /// Unavailable when one does not.
@@ -189,7 +193,16 @@ impl Services {
         if !self.pipeline.is_alive() {
             return Err(Error::new(ErrorCode::Unavailable, "the writer has ended"));
         }
+        if let Some(fault) = self.store.disk_fault() {
+            return Err(StoreError::Unwritable(fault).into());
+        }
         self.store.ping().await.map_err(Error::from)
+    }
+
+    /// Waits until the store's disk refused something and takes bytes again: then everything is to
+    /// be started anew.
+    pub async fn disk_mended(&self) {
+        self.store.disk_mended().await;
     }
 }
 
@@ -211,6 +224,9 @@ impl From<StoreError> for Error {
             StoreError::TooLarge { .. } => {
                 let message = "the records are too large for one transaction; send fewer at once";
                 Self::new(ErrorCode::PayloadTooLarge, message)
+            }
+            StoreError::Unwritable(fault) => {
+                Self::unavailable(fault.sentence(), error).with_retry_after(DISK_RETRY_AFTER_S)
             }
             error => Self::internal(error),
         }

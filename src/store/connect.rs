@@ -14,6 +14,7 @@ use surrealdb_cnf::ConfigMap;
 use surrealdb_core::kvs::Datastore;
 use tokio::time::timeout;
 
+use super::disk::Disk;
 use super::transaction::{PAUSES, is_conflict};
 use super::{Store, StoreError, compact, log, migrations};
 
@@ -154,6 +155,7 @@ impl Store {
             usize::try_from(settings.write_buffer_mib * MIB / 2).unwrap_or(usize::MAX);
         let store = Self {
             connection: Arc::new(connection),
+            disk: Arc::new(Disk::of(settings.folder())),
             numbers: Arc::default(),
             is_shared: is_remote,
             transaction_bytes_max,

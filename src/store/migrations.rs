@@ -141,3 +141,33 @@ async fn applied(store: &Store) -> Result<usize, StoreError> {
 fn number(index: usize) -> u32 {
     u32::try_from(index + 1).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Settings;
+
+    #[tokio::test]
+    async fn a_store_of_a_newer_version_is_left_alone() {
+        let settings = Settings {
+            url: "mem://".to_owned(),
+            ..Settings::default()
+        };
+        let store = Store::connect(&settings).await.unwrap();
+        apply(&store).await.unwrap();
+        let newer = Applied {
+            id: RecordId::new("migration", i64::from(number(MIGRATIONS.len()))),
+            name: "999_tomorrow".to_owned(),
+        };
+        let row = bind([("row", newer.into_value())]);
+        store
+            .run("noted a migration", "INSERT INTO migration $row RETURN NONE", row)
+            .await
+            .unwrap();
+        let error = apply(&store).await.unwrap_err().to_string();
+        assert!(
+            error.contains("the store has `999_tomorrow` from a newer version of this program"),
+            "{error}"
+        );
+    }
+}

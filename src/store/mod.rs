@@ -2,7 +2,7 @@
 //! on and applies plans in one transaction; it never decides.
 //!
 //! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`]
-//! tells a conflict from a failure, [`compact`] writes its files anew, [`commit`] writes what one chunk changes, [`journal`] says
+//! tells a conflict from a failure, [`disk`] says whether there is room, [`compact`] writes its files anew, [`commit`] writes what one chunk changes, [`journal`] says
 //! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where
 //! that is sent, [`spool`] holds payloads that wait, [`graph`] reads the identity
 //! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
@@ -22,6 +22,7 @@ mod corrections;
 mod count;
 mod counters;
 pub mod decisions;
+pub mod disk;
 mod due;
 pub mod erasures;
 pub mod feed;
@@ -58,6 +59,7 @@ pub use count::{counted, inherited};
 #[derive(Clone)]
 pub struct Store {
     connection: Arc<connect::Connection>,
+    disk: Arc<disk::Disk>,
     /// The numbers of the feed's blocks.
     numbers: Arc<feed::Numbers>,
     /// Whether other processes may have it open too.
@@ -74,6 +76,18 @@ impl Store {
     #[must_use]
     pub const fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// What is wrong with the store's disk; nothing is written while something is.
+    #[must_use]
+    pub fn disk_fault(&self) -> Option<disk::Fault> {
+        self.disk.fault()
+    }
+
+    /// Waits until the disk refused something and takes bytes again: then the store is to be
+    /// opened anew. A store that has no disk of its own lets wait for ever.
+    pub async fn disk_mended(&self) {
+        self.disk.mended().await;
     }
 }
 
@@ -126,6 +140,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The disk takes nothing. Whether this was stored is only known once the store is opened anew.
+    #[error("{}", .0.sentence())]
+    Unwritable(disk::Fault),
     /// What only an embedded store can do.
     #[error("a SurrealDB server is backed up by its own means")]
     NotEmbedded,

@@ -19,6 +19,11 @@ const CONFLICT_TEXTS: &[&str] = &[
     "for field `rev`",
 ];
 
+/// The words of statements that change something; all keywords of ours are in capitals.
+const WRITING: [&str; 8] = [
+    "CREATE", "DEFINE", "DELETE", "INSERT", "RELATE", "REMOVE", "UPDATE", "UPSERT",
+];
+
 /// Pauses between the tries of what several servers do when they start at once.
 pub(super) const PAUSES: [Duration; 6] = [
     Duration::from_millis(5),
@@ -78,16 +83,26 @@ impl Store {
         text: &str,
         variables: Variables,
     ) -> Result<IndexedResults, StoreError> {
-        count::note();
-        let mut results = self
-            .connection
-            .query(text, variables)
-            .await
-            .map_err(|error| told(doing, error))?;
-        match worst(results.take_errors()) {
-            None => Ok(results),
-            Some(error) => Err(told(doing, error)),
+        let is_write = writes(text);
+        if is_write && let Some(fault) = self.disk.fault() {
+            return Err(StoreError::Unwritable(fault));
         }
+        count::note();
+        let failure = match self.connection.query(text, variables).await {
+            Err(error) => error,
+            Ok(mut results) => match worst(results.take_errors()) {
+                Some(error) => error,
+                None => match self.disk.fault().filter(|_| is_write) {
+                    // It may stand behind what the disk took half of.
+                    Some(fault) => return Err(StoreError::Unwritable(fault)),
+                    None => return Ok(results),
+                },
+            },
+        };
+        if self.disk.is_to_blame(failure.message(), is_echo(&failure)) {
+            return Err(StoreError::Unwritable(self.disk.refused().await));
+        }
+        Err(told(doing, failure))
     }
 
     /// Writes a field of a record anew, if it still is as it was read: `rows` of a raw block, or
@@ -140,6 +155,12 @@ impl Store {
         task.await
             .map_err(|error| StoreError::Corrupt(format!("a transaction's task ended: {error}")))?
     }
+}
+
+/// Whether a query's text changes anything.
+fn writes(text: &str) -> bool {
+    text.split(|character: char| !character.is_ascii_uppercase())
+        .any(|word| WRITING.contains(&word))
 }
 
 /// Parameters of a query, by name.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::Request;
 use poem::web::Data;
 use poem_openapi::param::{Header, Query};
 use poem_openapi::payload::Json;
@@ -124,6 +125,7 @@ impl IngestApi {
         caller: MayIngest,
         services: Data<&Arc<Services>>,
         limits: Data<&Limits>,
+        request: &Request,
         /// Who sends, to tell shop from app later.
         #[oai(validator(max_length = 64), default = "default_source")]
         source: Query<String>,
@@ -140,7 +142,8 @@ impl IngestApi {
         payload: IngestPayload,
     ) -> Result<IngestResponse, ApiError> {
         let ingest = &services.ingest;
-        let key = key.0.map(|key| ingest.key(&caller.0.name, &key)).transpose()?;
+        let key = sent_key(request).or(key.0);
+        let key = key.map(|key| ingest.key(&caller.0.name, &key)).transpose()?;
         let described = Payload {
             format: payload.format,
             renames: ingest::renames(&map.0)?,
@@ -157,6 +160,13 @@ impl IngestApi {
         };
         answer.or_else(|error| key_reused(error).map_err(ApiError::from))
     }
+}
+
+/// The key as it was sent. One that is no text would be none to the framework, and a retry be stored
+/// twice; so it is read here, and refused as any other that is not visible ASCII.
+fn sent_key(request: &Request) -> Option<String> {
+    let key = request.headers().get("idempotency-key")?;
+    Some(String::from_utf8_lossy(key.as_bytes()).into_owned())
 }
 
 /// Whether a `Prefer` header (RFC 7240) asks for an answer before the work is done.

@@ -378,8 +378,19 @@ impl Checker<'_> {
                 format!("a pattern has at most {PATTERN_BYTES_MAX} bytes, and no counted repetition");
             return Err(self.wrong(part, message));
         }
+        if is_pattern && !is_regular(text) {
+            return Err(self.wrong(part, "the pattern is no regular expression"));
+        }
         Ok(())
     }
+}
+
+/// Whether a pattern can be asked of a text. The language alone knows which it takes.
+fn is_regular(pattern: &str) -> bool {
+    let mut context = cel::Context::default();
+    context.add_variable_from_value("pattern", pattern.to_owned());
+    let asked = cel::Program::compile("''.matches(pattern)");
+    asked.is_ok_and(|asked| asked.execute(&context).is_ok())
 }
 
 const TEXT: &[Type] = &[Type::Text];

@@ -59,9 +59,13 @@ impl Privacy {
     /// A page of all suppressions: those behind the pseudonym `after`.
     ///
     /// # Errors
-    /// Bad request when the limit is out of range.
+    /// Bad request when the limit is out of range, or the pseudonym is none.
     pub async fn suppressions(&self, after: Option<&str>, limit: u32) -> Result<SuppressionPage, Error> {
         let most = checked_limit(limit, PAGE_MAX)?;
+        let is_pseudonym = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if after.is_some_and(|after| !is_pseudonym(after)) {
+            return Err(Error::bad_request("cursor", "is not one that a page gave"));
+        }
         let all = self.pipeline.suppressed().all();
         let behind = after.map_or(0, |after| all.partition_point(|one| one.as_str() <= after));
         let page: Vec<String> = all[behind..].iter().take(most).cloned().collect();

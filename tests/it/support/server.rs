@@ -1,7 +1,7 @@
 //! [`Server`]: the real binary as a process of its own, and a client for whatever listens.
 
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use cdp::domain::role::Role;
@@ -23,7 +23,7 @@ pub struct Server {
     pub url: String,
     child: Child,
     /// Held, so that the server's standard output stays open.
-    _output: Lines<BufReader<ChildStdout>>,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Server {
@@ -34,12 +34,18 @@ impl Server {
 
     /// The same over any store, with settings from the environment.
     pub async fn over(store: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child = serve(store)
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::of(serve(store).envs(settings.iter().copied()).stderr(Stdio::null())).await
+    }
+
+    /// The same in production, over any store and with its log in a file.
+    pub async fn in_production(store: &str, settings: &[(&str, &str)], log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--store", store]);
+        Self::of(command.envs(settings.iter().copied()).stderr(log)).await
+    }
+
+    async fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let url = timeout(START_MAX, announced(&mut output))
             .await
@@ -47,8 +53,33 @@ impl Server {
         Self {
             url: url.expect("the server says where it is"),
             child,
-            _output: output,
+            output,
         }
+    }
+
+    /// Waits until the server, which started anew of itself, says where it is now.
+    pub async fn started_anew(&mut self) {
+        let url = timeout(START_MAX, announced(&mut self.output)).await;
+        self.url = url
+            .expect("the server starts anew in time")
+            .expect("the server says where it is");
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> String {
+        self.child.id().unwrap().to_string()
+    }
+
+    /// Asks it to stop.
+    pub async fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.id()]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn ended(mut self) -> ExitStatus {
+        let ended = timeout(START_MAX, self.child.wait()).await;
+        ended.expect("the server ends in time").unwrap()
     }
 
     /// Starts it over a store on disk, and kills it a moment later, wherever it is by then.

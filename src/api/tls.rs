@@ -1,0 +1,176 @@
+//! TLS in the binary: a certificate and its key, read from files and read again when these change,
+//! without dropping a connection. The versions are 1.2 and 1.3.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use poem::listener::{IntoTlsConfigStream as _, RustlsCertificate, RustlsConfig};
+use serde::Deserialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
+
+/// How often the files are compared with what is in use; SIGHUP does it at once.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Where the certificate and its key are; without either, the server speaks plain HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// A file of certificates in PEM: the server's first, then those that lead to a root.
+    pub certificate: Option<PathBuf>,
+    /// A file with the private key of the first certificate, in PEM.
+    pub key: Option<PathBuf>,
+}
+
+/// Why TLS can't be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// One of the two is not set.
+    #[error("api.tls needs both `certificate` and `key`")]
+    Half,
+    /// A file can't be read.
+    #[error("the file `{}` of api.tls can't be read", file.display())]
+    Unread {
+        /// Which.
+        file: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What the files hold is no certificate with its key.
+    #[error("`{}` and `{}` are no certificate with its key, in PEM", certificate.display(), key.display())]
+    Unusable {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Settings {
+    /// Whether the server speaks TLS.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.certificate.is_some() || self.key.is_some()
+    }
+
+    /// What to speak TLS with, now and after each change of the files; none where it is not
+    /// spoken. A change to something that can't be used is logged, and what was in use stays.
+    ///
+    /// # Errors
+    /// When the files can't be used as they are.
+    pub fn configurations(
+        &self,
+    ) -> Result<Option<impl Stream<Item = RustlsConfig> + Send + 'static + use<>>, TlsError> {
+        let files = match (&self.certificate, &self.key) {
+            (None, None) => return Ok(None),
+            (Some(certificate), Some(key)) => Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            },
+            _ => return Err(TlsError::Half),
+        };
+        let first = files.read()?;
+        let configuration = files.configuration(&first)?;
+        let follower = Follower {
+            files,
+            in_use: first,
+            hangup: signal(SignalKind::hangup()).ok(),
+        };
+        let later = stream::unfold(follower, |mut follower| async move {
+            let changed = follower.changed().await;
+            Some((changed, follower))
+        });
+        Ok(Some(stream::iter([configuration]).chain(later)))
+    }
+}
+
+/// The bytes of a certificate and of its key.
+#[derive(PartialEq, Eq)]
+struct Pair {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Files {
+    fn read(&self) -> Result<Pair, TlsError> {
+        Ok(Pair {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+        })
+    }
+
+    fn configuration(&self, pair: &Pair) -> Result<RustlsConfig, TlsError> {
+        let made = || {
+            let certificate = RustlsCertificate::new();
+            let certificate = certificate.cert(pair.certificate.clone()).key(pair.key.clone());
+            RustlsConfig::new().fallback(certificate)
+        };
+        // The framework judges a configuration by making a stream of it.
+        let judged = made().into_stream().map(drop);
+        judged.map_err(|source| TlsError::Unusable {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            source,
+        })?;
+        Ok(made())
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(file).map_err(|source| TlsError::Unread {
+        file: file.to_owned(),
+        source,
+    })
+}
+
+/// Looks again at files that were read.
+struct Follower {
+    files: Files,
+    in_use: Pair,
+    hangup: Option<Signal>,
+}
+
+impl Follower {
+    /// Waits until the files hold something else that can be used.
+    async fn changed(&mut self) -> RustlsConfig {
+        loop {
+            self.look_time().await;
+            // What is half written is no pair, and is looked at again.
+            let read = self.files.read().and_then(|pair| {
+                let configuration = (pair != self.in_use).then(|| self.files.configuration(&pair));
+                Ok((pair, configuration.transpose()?))
+            });
+            match read {
+                Ok((pair, Some(configuration))) => {
+                    self.in_use = pair;
+                    return configuration;
+                }
+                Ok((_, None)) => {}
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(%error, cause, "the certificate stays as it was");
+                }
+            }
+        }
+    }
+
+    async fn look_time(&mut self) {
+        match &mut self.hangup {
+            None => sleep(LOOK_EVERY).await,
+            Some(hangup) => tokio::select! {
+                _ = hangup.recv() => {}
+                () = sleep(LOOK_EVERY) => {}
+            },
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A server that is told to stop takes no new request, ends those under way, puts down its work,
+//! and loses nothing. One that is told twice ends at once.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use cdp::domain::role::Role;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::support::people::Asked as _;
+use crate::support::server::{Client, Server, program, run, store_url, token};
+
+/// Nothing here takes longer; what hangs must not hang the tests.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// How many clients send at once.
+const SENDERS: usize = 6;
+
+/// A payload that its sender holds back in the middle.
+struct Upload {
+    parts: mpsc::Sender<Result<String, Infallible>>,
+    answer: tokio::task::JoinHandle<reqwest::Result<reqwest::Response>>,
+}
+
+impl Upload {
+    async fn begin(url: &str, bearer: &str) -> Self {
+        let (parts, received) = mpsc::channel(1);
+        let stream = futures_util::stream::unfold(received, |mut received| async move {
+            let part: Option<Result<String, Infallible>> = received.recv().await;
+            part.map(|part| (part, received))
+        });
+        let request = reqwest::Client::new()
+            .post(format!("{url}/api/ingest"))
+            .header("content-type", "application/x-ndjson")
+            .bearer_auth(bearer)
+            .body(reqwest::Body::wrap_stream(stream));
+        let answer = tokio::spawn(request.send());
+        let first = "{\"cookie\":\"upload-1\"}\n".to_owned();
+        parts.send(Ok(first)).await.unwrap();
+        // The channel has room again once the first part is on its way.
+        drop(parts.reserve().await.unwrap());
+        // Connections are taken in their order: once these are, so was that.
+        for _ in 0..3 {
+            let alive = reqwest::get(format!("{url}/healthz")).await.unwrap();
+            assert_eq!(alive.status(), 200);
+        }
+        Self { parts, answer }
+    }
+
+    async fn end(self) -> reqwest::Response {
+        let last = "{\"cookie\":\"upload-2\"}\n".to_owned();
+        self.parts.send(Ok(last)).await.unwrap();
+        drop(self.parts);
+        timeout(LONGEST, self.answer).await.unwrap().unwrap().unwrap()
+    }
+}
+
+/// Waits until nobody listens any more.
+async fn closed(url: &str) {
+    let address = url.strip_prefix("http://").unwrap();
+    let closing = async {
+        while TcpStream::connect(address).await.is_ok() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LONGEST, closing)
+        .await
+        .expect("the server stops listening");
+}
+
+/// Sends records until nobody takes them; the cookies of those that were acknowledged.
+async fn send(client: Client, sender: usize) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        let cookies: Vec<String> = (0..10)
+            .map(|row| format!("sent-{sender}-{number}-{row}"))
+            .collect();
+        let records: Value = cookies.iter().map(|cookie| json!({ "cookie": cookie })).collect();
+        if client.ingest(&records).await.is_none() {
+            break;
+        }
+        acknowledged.extend(cookies);
+    }
+    acknowledged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_under_load_ends_what_is_under_way_and_loses_nothing() {
+    const QUEUED: usize = 12_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_url(folder.path());
+    let server = Server::start(folder.path()).await;
+    let http = reqwest::Client::new();
+    let bearer = token(&http, &server.url, Role::Admin).await;
+    let client = Client::log_in(&server.url).await;
+
+    let events = http
+        .get(format!("{}/api/changes", server.url))
+        .header("accept", "text/event-stream")
+        .bearer_auth(&bearer);
+    let events = events.send().await.unwrap().error_for_status().unwrap();
+    let events = tokio::spawn(events.text());
+    let row = |row| format!("{{\"cookie\":\"queued-{row}\"}}\n");
+    let rows: String = (0..QUEUED).map(row).collect();
+    let queued = http
+        .post(format!("{}/api/ingest", server.url))
+        .header("content-type", "application/x-ndjson")
+        .header("prefer", "respond-async")
+        .bearer_auth(&bearer)
+        .body(rows);
+    let queued: Value = queued.send().await.unwrap().json().await.unwrap();
+    let batch = queued["batch_id"].as_str().unwrap().to_owned();
+    let mut senders = JoinSet::new();
+    for sender in 0..SENDERS {
+        senders.spawn(send(client.clone(), sender));
+    }
+    let upload = Upload::begin(&server.url, &bearer).await;
+    while client
+        .asked("/api/user", &[("cookie", "sent-0-3-0")])
+        .await
+        .is_none()
+    {
+        sleep(Duration::from_millis(10)).await;
+    }
+
+    server.terminate().await;
+    closed(&server.url).await;
+    let answer = upload.end().await;
+    assert_eq!(answer.status(), 200);
+    let report: Value = answer.json().await.unwrap();
+    assert_eq!(report["records_processed"], 2, "{report}");
+    // The stream is ended by the server, and not cut off.
+    let told = timeout(LONGEST, events).await.unwrap().unwrap();
+    assert!(told.is_ok(), "{told:?}");
+    let acknowledged: Vec<String> = timeout(LONGEST, senders.join_all()).await.unwrap().concat();
+    assert!(server.ended().await.success());
+
+    let doctor = run(&mut program(&["doctor", "--store", &store])).await;
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.status.success(), "{said}");
+    let server = Server::start(folder.path()).await;
+    let client = Client::log_in(&server.url).await;
+    assert!(acknowledged.len() > 30, "{}", acknowledged.len());
+    for cookie in acknowledged
+        .iter()
+        .map(String::as_str)
+        .chain(["upload-1", "upload-2"])
+    {
+        let found = client.asked("/api/user", &[("cookie", cookie)]).await;
+        assert!(found.is_some(), "{cookie} is lost");
+    }
+    // What was put down is taken up again.
+    let finished = async {
+        loop {
+            let standing = client.asked(&format!("/api/ingest/{batch}"), &[]).await.unwrap();
+            if standing["finished"] == true {
+                return standing;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let standing = timeout(LONGEST, finished).await.unwrap();
+    assert_eq!(standing["records_processed"], QUEUED, "{standing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_end_in_time_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("CDP_API__SHUTDOWN_GRACE_S", "1")];
+    let server = Server::over(&store_url(folder.path()), &settings).await;
+    let bearer = token(&reqwest::Client::new(), &server.url, Role::Admin).await;
+    let upload = Upload::begin(&server.url, &bearer).await;
+    server.terminate().await;
+    assert!(server.ended().await.success());
+    assert!(upload.answer.await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // Far longer than the test waits for the end.
+    let settings = [("CDP_API__SHUTDOWN_GRACE_S", "3600")];
+    let server = Server::over(&store_url(folder.path()), &settings).await;
+    let bearer = token(&reqwest::Client::new(), &server.url, Role::Admin).await;
+    let client = Client::log_in(&server.url).await;
+    client.ingest(&json!([{ "cookie": "before" }])).await.unwrap();
+    let upload = Upload::begin(&server.url, &bearer).await;
+    server.terminate().await;
+    closed(&server.url).await;
+    server.terminate().await;
+    assert_eq!(server.ended().await.code(), Some(1));
+    assert!(upload.answer.await.unwrap().is_err());
+    let server = Server::start(folder.path()).await;
+    let client = Client::log_in(&server.url).await;
+    assert!(client.asked("/api/user", &[("cookie", "before")]).await.is_some());
+}
