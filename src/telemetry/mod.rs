@@ -12,7 +12,9 @@ pub mod meters;
 pub mod process;
 mod redact;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _, Write};
+use std::panic::PanicHookInfo;
 
 use serde::Deserialize;
 use tracing_subscriber::filter::ParseError;
@@ -107,7 +109,20 @@ pub fn init(settings: &Settings) -> Result<Option<Exporting>, TelemetryError> {
         .with(layers)
         .try_init()
         .map_err(TelemetryError::Twice)?;
+    std::panic::set_hook(Box::new(tell_panic));
     Ok(exporting)
+}
+
+/// A panic as a line of the log like any other: it may quote anything, too.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let is_captured = backtrace.status() == BacktraceStatus::Captured;
+    tracing::error!(
+        panic.message = panic.payload_as_str(),
+        panic.place = panic.location().map(ToString::to_string),
+        panic.backtrace = is_captured.then(|| backtrace.to_string()),
+        "a thread panicked"
+    );
 }
 
 fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {
