@@ -67,7 +67,7 @@ pub fn of(path: &str) -> &'static str {
     let trimmed = if path.len() > 1 {
         path.trim_end_matches('/')
     } else {
-        &path
+        &*path
     };
     TEMPLATES.find(trimmed).unwrap_or(UNMATCHED)
 }

@@ -146,7 +146,7 @@ impl<'a> Message<'a> {
     }
 
     fn bytes(self, number: u64) -> &'a [u8] {
-        self.messages(number).first().map_or(&[], |found| found.0)
+        self.messages(number).first().map_or(&[][..], |found| found.0)
     }
 
     fn text(self, number: u64) -> String {
