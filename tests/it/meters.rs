@@ -55,7 +55,7 @@ async fn metrics_tell_what_the_table_says_and_of_nobody() {
 
 /// Asks for everything that is measured to happen.
 async fn walk(client: &Client, url: &str, receiver: &Receiver) {
-    let wish = json!({ "url": receiver.url() });
+    let wish = json!({ "name": "measured", "url": receiver.url() });
     let made = client
         .request(Method::POST, "/api/webhooks")
         .json(&wish)

@@ -207,8 +207,9 @@ async fn a_large_payload_counts_while_it_streams() {
     let server = Server::over("mem://", &settings).await;
     let client = Client::log_in(&server.url).await;
     let send = async |bytes: usize| {
-        let row = format!("{{\"cookie\":\"a\",\"note\":\"{}\"}}", "x".repeat(bytes));
-        let request = client.request(Method::POST, "/api/ingest").body(row);
+        let row = format!("{{\"cookie\":\"streamed\"{:1000}}}\n", "");
+        let rows = row.repeat(bytes / row.len());
+        let request = client.request(Method::POST, "/api/ingest").body(rows);
         let request = request.header("content-type", "application/x-ndjson");
         request.send().await.unwrap().status().as_u16()
     };

@@ -57,7 +57,7 @@ fn person() -> Value {
     json!([{
         "cookie": "cookie-of-traced", "email": "traced.person@example.org", "name": "Tracey Traceable",
         "phone_number": "+49 170 1112223", "location": "1234 Traced Street",
-        "interests": ["a hobby that nobody had before"],
+        "interests": ["a hobby that nobody had before", "tennis"],
     }])
 }
 
@@ -66,7 +66,7 @@ async fn a_request_is_a_trace_from_its_caller_to_the_store_and_to_receivers() {
     let collector = Collector::start().await;
     let receiver = Receiver::start(|_| 200).await;
     let (server, client) = start(&collector).await;
-    let wish = json!({ "url": receiver.url(), "fields": ["email"] });
+    let wish = json!({ "name": "traced", "url": receiver.url(), "fields": ["email"] });
     let made = client
         .request(Method::POST, "/api/webhooks")
         .json(&wish)
@@ -143,7 +143,7 @@ async fn misbehave(client: &Client, url: &str) {
     assert_eq!(get("/api/user?email=traced.person@example.org").await, 200);
     assert_eq!(get("/api/v1/user?cookie=cookie-of-traced").await, 200);
     assert_eq!(get("/api/traced.person@example.org").await, 404);
-    assert_eq!(get("/api/profiles/traced.person@example.org/graph").await, 404);
+    assert_eq!(get("/api/profiles/traced.person@example.org/graph").await, 400);
     let query = r#"{ profile(email: "traced.person@example.org") { id firstName } }"#;
     client.graphql(query, Value::Null).await;
     let log_in = json!({ "username": "traced.person@example.org", "password": "wrong-password-of-traced" });
