@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web sdks build run demo test check-format lint deny audit test-rust test-clients test-web test-contract test-remote fuzz fmt bench bench-serve bench-ingest bench-classify soak clean
+.PHONY: help setup setup-test model web sdks build run demo test check-format lint deny audit test-rust test-clients test-web test-alerts test-contract test-remote fuzz fmt bench bench-serve bench-ingest bench-classify soak clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -50,7 +50,7 @@ run: model build ## Build, seed demo data, serve; prints the address and who may
 demo: model build ## The same in memory, as new at each start, and with calls to try
 	$(cdp) serve --demo --demo-people 2000 --store mem://
 
-test: setup-test model web sdks check-format lint deny test-rust test-clients test-web test-contract ## Everything that CI asks for
+test: setup-test model web sdks check-format lint deny test-rust test-clients test-web test-alerts test-contract ## Everything that CI asks for
 
 check-format:
 	cargo fmt --check
@@ -72,6 +72,9 @@ test-clients: model build ## Generate the client examples, check their types, ru
 
 test-web:
 	cd web-playground && npm run check && npm test
+
+test-alerts: setup-test ## Try the alert rules
+	@scripts/test-alerts
 
 test-contract: setup model web ## The running server against its own description, with schemathesis, a few minutes
 	cargo build --release --locked

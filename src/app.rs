@@ -26,6 +26,7 @@ use crate::services::accounts::{self, Accounts};
 use crate::services::seeds::{self, SeedError, parse_seeds};
 use crate::services::{self, Services, interests, privacy, search, transforms};
 use crate::store::{self, Store, StoreError};
+use crate::telemetry::meters;
 
 /// The cohorts of a new platform.
 pub const COHORT_SEEDS: &str = include_str!("../seeds/cohorts.yaml");
@@ -37,13 +38,13 @@ const DEMO_SECRET: &str = "cdp-demo-secret-that-everybody-knows";
 /// How often samples are moved into the histograms. Until then each takes memory.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
-/// Bounds of the histograms of `cdp_stage_seconds`, in seconds.
+/// Bounds of the histograms of times, in seconds.
 const STAGE_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
-/// Bounds of the histogram of `cdp_model_batch_texts`.
-const BATCH_TEXTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+/// Bounds of the histograms of how many were taken together.
+const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// The platform, put together.
 pub struct App {
@@ -381,11 +382,16 @@ fn metrics() -> Result<PrometheusHandle, StartError> {
         .set_buckets(STAGE_SECONDS)
         .and_then(|builder| {
             let batches = Matcher::Full("cdp_model_batch_texts".to_owned());
-            builder.set_buckets_for_metric(batches, BATCH_TEXTS)
+            builder.set_buckets_for_metric(batches, BATCH_SIZES)
+        })
+        .and_then(|builder| {
+            let gathered = Matcher::Full("cdp_events_gathered".to_owned());
+            builder.set_buckets_for_metric(gathered, BATCH_SIZES)
         })
         .map_err(failed)?;
     match builder.install_recorder() {
         Ok(handle) => {
+            meters::describe();
             tokio::spawn(keep_up(handle.clone()));
             Ok(HANDLE.get_or_init(|| handle).clone())
         }

@@ -189,7 +189,10 @@ mod tests {
             format!("{:?}", config.api),
             format!("{:?}", api::Settings::default())
         );
-        assert_eq!(config.telemetry, telemetry::Settings::default());
+        assert_eq!(
+            format!("{:?}", config.telemetry),
+            format!("{:?}", telemetry::Settings::default())
+        );
     }
 
     #[test]

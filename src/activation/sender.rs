@@ -33,6 +33,8 @@ pub struct Letter<'a> {
     pub timestamp: i64,
     /// What signs it.
     pub secrets: &'a [&'a str],
+    /// The span in which it is sent, as W3C Trace Context says it, where it is exported.
+    pub traceparent: Option<&'a str>,
 }
 
 /// What a receiver answered.
@@ -124,6 +126,10 @@ impl Sender {
             .header("webhook-timestamp", letter.timestamp)
             .header("webhook-signature", signatures.join(" "))
             .body(letter.body.to_owned());
+        let request = match letter.traceparent {
+            Some(traceparent) => request.header("traceparent", traceparent),
+            None => request,
+        };
         let started = Instant::now();
         let response = request.send().await;
         let took = started.elapsed();
@@ -213,6 +219,7 @@ mod tests {
                 body: "{}",
                 timestamp: 1,
                 secrets: &[],
+                traceparent: None,
             };
             let sender = &sender;
             async move { sender.send(&letter).await.unwrap_err().to_string() }

@@ -85,6 +85,14 @@ const CHALLENGE: &str = "Bearer";
 /// Seconds until another try, where the failure does not say.
 const RETRY_AFTER_DEFAULT_S: u64 = 1;
 
+impl ApiError {
+    /// Too much is in flight. Not logged for each request: whoever refuses says so.
+    pub(super) fn overloaded(message: &str, retry_after_s: u64) -> Self {
+        let body = body(ErrorCode::Unavailable, message.to_owned(), None);
+        Self::Unavailable(Json(body), retry_after_s)
+    }
+}
+
 impl From<Error> for ErrorBody {
     fn from(error: Error) -> Self {
         body(error.code, error.message, error.field)

@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::guard;
 use crate::domain::role::Permission;
 use crate::services::Services;
+use crate::telemetry::process;
 
 /// What `/metrics` needs.
 #[derive(Clone)]
@@ -40,10 +41,16 @@ pub async fn ready(services: Data<&Arc<Services>>) -> Result<Json<serde_json::Va
 
 /// `GET /metrics`: counters and timings in Prometheus's text format.
 #[handler]
-pub async fn metrics(request: &Request, Data(metrics): Data<&Metrics>) -> Result<Response> {
+pub async fn metrics(
+    request: &Request,
+    Data(metrics): Data<&Metrics>,
+    services: Data<&Arc<Services>>,
+) -> Result<Response> {
     if !metrics.are_public {
         guard::permit(guard::caller(request).await?, Permission::Read)?;
     }
+    services.measure().await;
+    process::measure();
     Ok(Response::builder()
         .content_type("text/plain; version=0.0.4")
         .body(metrics.handle.render()))

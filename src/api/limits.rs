@@ -1,13 +1,16 @@
 //! What a request may cost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use poem::error::ReadBodyError;
+use futures_util::StreamExt as _;
 use poem::http::header;
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::error::ApiError;
+use super::load::{Load, Room};
 use super::{guard, senders};
 use crate::domain::error::{Error, ErrorCode};
 use crate::services::ingest::events::BATCH_BYTES_MAX;
@@ -24,6 +27,15 @@ const FOR_STRANGERS: [&str; 3] = ["/api/auth/token", "/api/auth/refresh", "/api/
 /// The longest name and password, with every character escaped, have 14,400.
 const STRANGERS_BYTES_MAX: u64 = 16 * 1024;
 
+/// How long a body may pause before it is taken to have broken off: it holds a place.
+const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What a streamed body counts as: as what it says, a packed one as several times that, at most
+/// as the chunks that are under way at once; and as one chunk where it says nothing.
+const STREAM_HELD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const STREAM_UNKNOWN_BYTES: u64 = 4 * 1024 * 1024;
+const UNPACKED_TIMES: u64 = 8;
+
 /// The content encodings that the router unpacks before this.
 const UNPACKED: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
 
@@ -39,6 +51,10 @@ pub struct Limits {
     pub strangers_per_second: u32,
     /// Requests a second of one caller; 0 for any number.
     pub caller_per_second: u32,
+    /// Requests that may be under way at once; 0 for any number.
+    pub requests_in_flight_max: usize,
+    /// Bytes of their bodies that may be in memory at once; 0 for any number.
+    pub body_bytes_in_flight_max: u64,
 }
 
 impl Default for Limits {
@@ -48,16 +64,19 @@ impl Default for Limits {
             body_bytes_max: 4 * 1024 * 1024,
             strangers_per_second: 50,
             caller_per_second: 0,
+            requests_in_flight_max: 1024,
+            body_bytes_in_flight_max: 256 * 1024 * 1024,
         }
     }
 }
 
 /// Refuses a stranger's body, and one that says it is too large, before a byte of it is
 /// read, and stops reading one that does not say so. Bodies are unpacked on the way, so a
-/// small one that unpacks to a large one counts as large.
+/// small one that unpacks to a large one counts as large. What is read takes room among all that
+/// is in flight.
 ///
 /// # Errors
-/// Unauthorized, payload too large, and whatever the endpoint fails with.
+/// Unauthorized, payload too large, unavailable, and whatever the endpoint fails with.
 pub async fn bound<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Result<Response> {
     let limits = request.data::<Limits>().copied();
     let limits = limits.ok_or_else(|| ApiError::from(Error::internal("no limits are attached")))?;
@@ -72,15 +91,50 @@ pub async fn bound<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem:
     if said.is_some_and(|said| said > reading.bytes_max) {
         return Err(too_large(reading.bytes_max));
     }
+    let load = request.data::<Arc<Load>>().cloned();
+    let load = load.ok_or_else(|| ApiError::from(Error::internal("no load is attached")))?;
+    let mut room = load.room();
     if reading.is_streamed {
+        room.reach(held_of_stream(&request, said))?;
         request.set_body(body);
     } else {
-        let most = usize::try_from(reading.bytes_max).unwrap_or(usize::MAX);
-        let read = body.into_bytes_limit(most).await;
-        let read = read.map_err(|error| unread(&error, reading.bytes_max))?;
-        request.set_body(Body::from_bytes(read));
+        let read = read(body, reading.bytes_max, &mut room).await?;
+        request.set_body(read);
     }
-    endpoint.call(request).await.map(IntoResponse::into_response)
+    let answer = endpoint.call(request).await;
+    drop(room);
+    answer.map(IntoResponse::into_response)
+}
+
+/// How much of a streamed body is in memory at once: all of a small one, the chunks under way of
+/// a large one.
+fn held_of_stream(request: &Request, said: Option<u64>) -> usize {
+    let is_packed = request.headers().contains_key(header::CONTENT_ENCODING);
+    let held = match said {
+        Some(said) if is_packed => said.saturating_mul(UNPACKED_TIMES),
+        Some(said) => said,
+        None => STREAM_UNKNOWN_BYTES,
+    };
+    usize::try_from(held.min(STREAM_HELD_BYTES_MAX)).unwrap_or(usize::MAX)
+}
+
+/// Reads a body to its end, taking room as it comes: what a request says of its length takes none.
+async fn read(body: Body, most: u64, room: &mut Room) -> poem::Result<Vec<u8>> {
+    let mut pieces = Box::pin(body.into_bytes_stream());
+    let mut read = Vec::new();
+    loop {
+        let piece = timeout(BODY_PAUSE_MAX, pieces.next()).await;
+        let Some(piece) = piece.map_err(|_| broken_off())? else {
+            return Ok(read);
+        };
+        let piece = piece.map_err(|_| broken_off())?;
+        let length = read.len() + piece.len();
+        if length as u64 > most {
+            return Err(too_large(most));
+        }
+        room.reach(length)?;
+        read.extend_from_slice(&piece);
+    }
 }
 
 /// How a body is read, by the path that it is sent to.
@@ -135,10 +189,7 @@ fn check_encoding(request: &Request) -> poem::Result<()> {
     )
 }
 
-fn unread(error: &ReadBodyError, most: u64) -> poem::Error {
-    if matches!(error, ReadBodyError::PayloadTooLarge) {
-        return too_large(most);
-    }
+fn broken_off() -> poem::Error {
     let message = "the body could not be read to its end";
     ApiError::from(Error::new(ErrorCode::Unparseable, message)).into()
 }

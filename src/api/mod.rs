@@ -2,10 +2,11 @@
 //! answer into a shape; they hold no logic of their own and never see the store.
 //!
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
-//! [`limits`] bounds what a request may cost, [`rate`] how often it may ask, [`audit`] tells who did what; [`rest`] and [`graphql`]
+//! [`limits`] bounds what a request may cost, [`load`] what all together may, [`rate`] how often one may ask, [`audit`] tells who did what; [`rest`] and [`graphql`]
 //! are the two skins, [`assets`] the pages, [`health`] the probes, [`well_known`] the keys;
 //! [`senders`] are programs and websites with a write key, which call [`segment`] and [`collect`];
-//! [`client`] says where a request comes from, [`tls`] how it is kept from others' eyes. Around all of them [`trace`] names each request,
+//! [`client`] says where a request comes from, [`tls`] how it is kept from others' eyes. Around all of them [`trace`]
+//! names each request, which [`meter`] measures by its [`templates`],
 //! [`versions`] leads to the routes, [`cors`] and [`headers`] speak to browsers, [`tags`] to caches,
 //! and [`deprecation`] to those who must move on.
 
@@ -21,11 +22,14 @@ pub mod guard;
 pub mod headers;
 pub mod health;
 pub mod limits;
+pub mod load;
+pub mod meter;
 pub mod rate;
 pub mod rest;
 pub mod segment;
 pub mod senders;
 pub mod tags;
+pub mod templates;
 pub mod tls;
 pub mod trace;
 pub mod versions;
@@ -44,6 +48,7 @@ use crate::services::Services;
 use client::{Proxies, ProxyError};
 use cors::Origin;
 use limits::Limits;
+use load::Load;
 use rate::Rates;
 
 /// How the web is served.
@@ -215,10 +220,12 @@ where
     let limits = settings.limits;
     let routes = routes
         .around(limits::bound)
+        .around(load::shed)
         .around(senders::answer)
         .around(audit::tell)
         .around(rate::limit)
         .data(Arc::new(Rates::new(&limits)))
+        .data(Arc::new(Load::new(&limits)))
         .data(services)
         .data(proxies)
         .data(limits)

@@ -1,20 +1,27 @@
 //! Names each request: the id that the answer carries, that every line of the log about it has,
-//! and, where the caller traces, the id of the trace.
+//! and the id of its trace, where the caller traces or spans are exported. The same span is what
+//! is exported of it.
 
 use std::sync::Arc;
 
-use poem::http::{HeaderMap, HeaderName, HeaderValue};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use poem::{Endpoint, IntoResponse as _, Request, Response};
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use ulid::Ulid;
 
-use super::error;
+use super::meter::Underway;
+use super::{error, meter, templates};
+use crate::telemetry::context;
 
 /// The header with the id, of requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// W3C Trace Context.
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What an answer says of its trace (W3C Trace Context, level 2), where spans are exported.
+const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// The most characters of an id that a caller chose.
 const ID_LENGTH_MAX: usize = 128;
@@ -31,21 +38,60 @@ pub struct RequestId(pub String);
 pub async fn trace<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::Result<Response> {
     let given = given_id(request.headers());
     let id = given.unwrap_or_else(|| Ulid::new().to_string());
-    let trace_id = trace_id(request.headers()).map(str::to_owned);
     request.set_data(RequestId(id.clone()));
-    let span = tracing::error_span!("request", request_id = %id, trace_id);
+    let (method, route) = (
+        meter::method(request.method()),
+        templates::of(request.uri().path()),
+    );
+    let (span, reference) = span(&request, &id, method, route);
+    let underway = Underway::begin(method, route);
     let mut response = async {
         match endpoint.call(request).await {
             Ok(response) => response.into_response(),
             Err(error) => error::as_response(error).await,
         }
     }
-    .instrument(span)
+    .instrument(span.clone())
     .await;
+    underway.end(response.status());
+    note_status(&span, response.status());
+    let reference = reference.and_then(|traceparent| HeaderValue::from_str(&traceparent).ok());
+    if let Some(reference) = reference {
+        response.headers_mut().insert(TRACE_RESPONSE, reference);
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     Ok(response)
+}
+
+/// The span of a request, and how to refer to it, where it is exported.
+fn span(request: &Request, id: &str, method: &'static str, route: &'static str) -> (Span, Option<String>) {
+    let span = tracing::error_span!(
+        "request",
+        request_id = %id,
+        trace_id = Empty,
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = Empty,
+        "error.type" = Empty,
+    );
+    context::continue_trace(&span, request.headers());
+    let reference = context::reference(&span);
+    match (&reference, trace_id(request.headers())) {
+        (Some(reference), _) => span.record("trace_id", reference.trace_id.as_str()),
+        (None, Some(theirs)) => span.record("trace_id", theirs),
+        (None, None) => &span,
+    };
+    (span.clone(), reference.map(|reference| reference.traceparent))
+}
+
+/// What came of a request; a failure of ours is one of the span's, too.
+fn note_status(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("error.type", status.as_str());
+    }
 }
 
 fn given_id(headers: &HeaderMap) -> Option<String> {

@@ -4,6 +4,7 @@
 //! sure that they stay what they are names the version. One that breaks them would be `/api/v2`,
 //! beside this one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use poem::http::Uri;
@@ -22,6 +23,15 @@ pub async fn lead<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem::
         *request.uri_mut() = uri;
     }
     Ok(endpoint.call(request).await?.into_response())
+}
+
+/// A path without the version, whether it names one or not.
+pub(super) fn without(path: &str) -> Cow<'_, str> {
+    let rest = path.strip_prefix(API).and_then(|rest| rest.strip_prefix(VERSION));
+    match rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        Some(rest) => Cow::Owned(format!("{API}{rest}")),
+        None => Cow::Borrowed(path),
+    }
 }
 
 /// The same address without the version, if it names one.

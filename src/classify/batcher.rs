@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 /// A batch takes no further request once it has this many questions; larger requests
 /// are cut, so that a small one never waits for a large one to end.
@@ -41,11 +42,25 @@ pub enum BatchError<E: std::error::Error + 'static> {
     Unanswered,
 }
 
+impl<E: std::error::Error + 'static> BatchError<E> {
+    /// What it is counted as.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "failed",
+            Self::Busy => "busy",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
 type Reply<A, E> = oneshot::Sender<Result<Vec<A>, Arc<E>>>;
 
 struct Request<Q, A, E> {
     questions: Vec<Q>,
     reply: Reply<A, E>,
+    /// Of whoever asks.
+    span: Span,
 }
 
 /// The way to the thread. Dropped, it ends the thread after its current batch.
@@ -113,7 +128,11 @@ where
                 mpsc::error::TrySendError::Closed(()) => BatchError::Unanswered,
             })?,
         };
-        place.send(Request { questions, reply });
+        place.send(Request {
+            questions,
+            reply,
+            span: Span::current(),
+        });
         let answer = answer.await.map_err(|_| BatchError::Unanswered)?;
         answer.map_err(BatchError::Failed)
     }
@@ -163,6 +182,16 @@ fn coalesce<Q, A, E>(
     batch
 }
 
+/// The span of a batch: a part of what the first of those who ask do, and linked to the others.
+fn span_of<Q, A, E>(batch: &[Request<Q, A, E>], questions: usize) -> Span {
+    let parent = batch.first().and_then(|first| first.span.id());
+    let span = tracing::debug_span!(parent: parent, "model", questions);
+    for other in batch.iter().skip(1) {
+        span.follows_from(&other.span);
+    }
+    span
+}
+
 fn answer<Q, A, E>(batch: Vec<Request<Q, A, E>>, work: &mut impl FnMut(&[Q]) -> Result<Vec<A>, E>)
 where
     Q: Clone + Eq + Hash,
@@ -179,9 +208,9 @@ where
     if distinct.is_empty() {
         return;
     }
-    match work(&distinct) {
+    match span_of(&batch, distinct.len()).in_scope(|| work(&distinct)) {
         Ok(answers) => {
-            for Request { questions, reply } in batch {
+            for Request { questions, reply, .. } in batch {
                 let own = questions.iter().map(|question| answers[places[question]].clone());
                 let _ = reply.send(Ok(own.collect()));
             }

@@ -249,8 +249,10 @@ impl Classifier {
         }
         metrics::counter!("cdp_classify_total", "answer" => "cached").increment(answers.len() as u64);
         metrics::counter!("cdp_classify_total", "answer" => "model").increment(unknown.len() as u64);
-        metrics::gauge!("cdp_model_requests_waiting").set(self.batcher.waiting() as f64);
         let fresh = self.batcher.ask(&unknown, patience).await;
+        if let Err(error) = &fresh {
+            metrics::counter!("cdp_model_failures_total", "kind" => error.kind()).increment(1);
+        }
         let fresh = fresh.map_err(|source| match source {
             BatchError::Busy => ClassifyError::Busy,
             source => ClassifyError::Batch {
@@ -263,6 +265,11 @@ impl Classifier {
             answers.insert(key, answer);
         }
         Ok(keys.iter().filter_map(|key| answers.get(key).cloned()).collect())
+    }
+
+    /// How many requests wait for the model.
+    pub fn waiting(&self) -> usize {
+        self.batcher.waiting()
     }
 
     /// Which model, cohorts, corrections and scoring the answers come from. Answers of another

@@ -19,6 +19,7 @@ use crate::services::ingest::{Format, Payload, Renames, Report};
 use crate::services::seeds::{DEMO_RULES, parse_rules};
 use crate::services::write_keys::DEMO_KEYS;
 use crate::telemetry;
+use crate::telemetry::export::Exporting;
 
 /// Stack of each thread: the engine's parser and planner go deep.
 pub(super) const STACK_BYTES: usize = 10 * 1024 * 1024;
@@ -76,7 +77,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     config.api.metrics_are_public.get_or_insert(is_demo);
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.store.url = args.store.unwrap_or(config.store.url);
-    telemetry::init(&config.telemetry)?;
+    let exporting = telemetry::init(&config.telemetry)?;
     let threads = std::thread::available_parallelism()
         .map_or(THREADS_MIN, usize::from)
         .max(THREADS_MIN);
@@ -85,7 +86,15 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()?;
-    match runtime.block_on(serve(&config, args.demo_people))? {
+    let ended = runtime.block_on(async {
+        let exporting = exporting.map(Exporting::start);
+        let served = serve(&config, args.demo_people).await;
+        if let Some(exporting) = exporting {
+            exporting.finish().await;
+        }
+        served
+    })?;
+    match ended {
         Ended::Stopped => Ok(ExitCode::SUCCESS),
         Ended::ToStartAnew => Err(start_anew().into()),
     }

@@ -4,7 +4,7 @@
 //! a bit a person, and so there is nothing that could overflow or hold the writer up.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roaring::RoaringBitmap;
 use tokio::sync::Notify;
@@ -26,6 +26,8 @@ struct Waiting {
     next: u32,
     /// When the first of them changed.
     since: Option<Instant>,
+    /// When the first of those changed who were taken and do not show yet.
+    taken_since: Option<Instant>,
     is_closed: bool,
 }
 
@@ -53,6 +55,9 @@ impl Changed {
         } else {
             ids
         };
+        if !ids.is_empty() {
+            waiting.taken_since = waiting.taken_since.or(since);
+        }
         if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
             waiting.ids.remove_range(*first..=*last);
             waiting.next = last.saturating_add(1);
@@ -61,6 +66,19 @@ impl Changed {
             waiting.since = None;
         }
         (ids.into_iter().map(ProfileId).collect(), since)
+    }
+
+    /// Notes that all who were taken show now.
+    pub fn show(&self) {
+        self.waiting().taken_since = None;
+    }
+
+    /// How long the oldest change has not been showing.
+    #[must_use]
+    pub fn behind(&self) -> Duration {
+        let waiting = self.waiting();
+        let oldest = waiting.taken_since.into_iter().chain(waiting.since).min();
+        oldest.map(|oldest| oldest.elapsed()).unwrap_or_default()
     }
 
     /// How many wait.

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument as _, Span};
 use ulid::Ulid;
 
 use crate::auth::Pseudonyms;
@@ -222,9 +223,19 @@ impl Pipeline {
         // Here and not in the writer, so that a conflict repeats no run of the model.
         self.scores.classify_new(&structured.facts).await?;
         let (reply, outcome) = oneshot::channel();
-        let work = Work::Chunk(Box::new(Submission { structured, reply }));
+        let work = Work::Chunk(Box::new(Submission {
+            structured,
+            reply,
+            span: Span::current(),
+        }));
         self.queue.send(work).await.map_err(|_| PipelineError::Stopped)?;
         outcome.await.map_err(|_| PipelineError::Stopped)?
+    }
+
+    /// How many chunks wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Takes somebody out of the graph, and suppresses their identifiers; returns when it is
@@ -361,10 +372,10 @@ impl Pipeline {
     }
 }
 
-/// Runs one step of the road and notes how long it took, as `cdp_stage_seconds`.
+/// Runs one step of the road and notes how long it took, as `cdp_stage_seconds` and as a span.
 pub(crate) async fn timed<T>(stage: &'static str, step: impl Future<Output = T>) -> T {
     let start = Instant::now();
-    let done = step.await;
+    let done = step.instrument(stage_span(stage)).await;
     note(stage, start);
     done
 }
@@ -372,9 +383,14 @@ pub(crate) async fn timed<T>(stage: &'static str, step: impl Future<Output = T>)
 /// The same for a step that waits for nothing.
 pub(crate) fn measured<T>(stage: &'static str, step: impl FnOnce() -> T) -> T {
     let start = Instant::now();
-    let done = step();
+    let done = stage_span(stage).in_scope(step);
     note(stage, start);
     done
+}
+
+/// The span of a stage, which is exported by the stage's name.
+pub(crate) fn stage_span(stage: &'static str) -> Span {
+    tracing::debug_span!("stage", stage)
 }
 
 fn note(stage: &'static str, start: Instant) {

@@ -127,6 +127,9 @@ impl Judge<'_> {
         metrics::counter!("cdp_records_total", "outcome" => "accepted").increment(facts.len() as u64);
         metrics::counter!("cdp_records_total", "outcome" => "rejected").increment(rejects.len() as u64);
         metrics::counter!("cdp_suppressed_rows_total").increment(withheld.len() as u64);
+        for reason in rejects.iter().flat_map(|reject| &reject.reasons) {
+            metrics::counter!("cdp_rejects_total", "code" => reason.code).increment(1);
+        }
         Ok(Structured {
             origin,
             block,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 use ulid::Ulid;
 
 use super::changed::Changed;
@@ -59,6 +60,8 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 pub struct Submission {
     pub structured: Structured,
     pub reply: oneshot::Sender<Result<Outcome, PipelineError>>,
+    /// Of whoever sent it.
+    pub span: Span,
 }
 
 /// What waits for the writer.
@@ -98,6 +101,7 @@ pub(super) struct News {
 /// A group whose transaction is on its way.
 struct Flight {
     group: Vec<Submission>,
+    span: Span,
     plan: Arc<Plan>,
     news: News,
     outcomes: Vec<Outcome>,
@@ -198,19 +202,21 @@ impl Writer {
     /// not work out the group is written by itself.
     async fn take_off(&mut self, group: Vec<Submission>, before: Option<Flight>) -> Option<Flight> {
         let mut before = before;
+        let span = span_of(&group);
         let chunks: Vec<&Structured> = group.iter().map(|submission| &submission.structured).collect();
-        let decided = self.decide(&chunks, before.as_ref()).await;
+        let deciding = self.decide(&chunks, before.as_ref());
+        let decided = deciding.instrument(span.clone()).await;
         let has_arrived = self.land(&mut before).await;
         if let Ok(Some(decided)) = decided
             && has_arrived
         {
-            return Some(self.send(group, decided));
+            return Some(self.send(group, decided, span));
         }
-        self.write_group(group).await;
+        self.write_group(group).instrument(span).await;
         None
     }
 
-    fn send(&self, group: Vec<Submission>, decided: Decided) -> Flight {
+    fn send(&self, group: Vec<Submission>, decided: Decided, span: Span) -> Flight {
         let Decided {
             commit,
             news,
@@ -231,8 +237,9 @@ impl Writer {
             plan,
             news,
             outcomes,
-            landing: tokio::spawn(committing),
+            landing: tokio::spawn(committing.instrument(span.clone())),
             landed,
+            span,
         }
     }
 
@@ -247,7 +254,7 @@ impl Writer {
             answer(flight.group, flight.outcomes);
             return true;
         }
-        self.write_group(flight.group).await;
+        self.write_group(flight.group).instrument(flight.span).await;
         false
     }
 
@@ -263,7 +270,10 @@ impl Writer {
                 }
             }
             Err(_) => {
-                for Submission { structured, reply } in group {
+                for Submission {
+                    structured, reply, ..
+                } in group
+                {
                     let outcome = self.write(&[&structured]).await;
                     let _ = reply.send(outcome.map(|mut outcomes| outcomes.remove(0)));
                 }
@@ -451,6 +461,7 @@ impl Writer {
     /// Counts what was stored, lets the rosters follow, says who has changed, and wakes whoever
     /// follows the feed.
     pub(super) fn tell(&self, news: News) {
+        metrics::counter!("cdp_commits_total").increment(1);
         metrics::counter!("cdp_merges_total").increment(news.merges);
         for kind in news.refused {
             metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
@@ -470,6 +481,18 @@ fn answer(group: Vec<Submission>, outcomes: Vec<Outcome>) {
     for (submission, outcome) in group.into_iter().zip(outcomes) {
         let _ = submission.reply.send(Ok(outcome));
     }
+}
+
+/// The span in which a group is written: a part of what the first of those who sent it do, and
+/// linked to the others'.
+fn span_of(group: &[Submission]) -> Span {
+    let parent = group.first().and_then(|first| first.span.id());
+    let rows: usize = group.iter().map(|one| one.structured.rows()).sum();
+    let span = tracing::debug_span!(parent: parent, "write", chunks = group.len(), rows);
+    for other in group.iter().skip(1) {
+        span.follows_from(&other.span);
+    }
+    span
 }
 
 /// A chunk and those that wait behind it, up to the bounds of a transaction, and the work

@@ -128,6 +128,12 @@ impl Audit {
         }
     }
 
+    /// How many calls wait to be kept.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.max_capacity() - self.waiting.capacity()
+    }
+
     /// What is known of a time, the newest first. A page of what is rare may hold less than its
     /// limit, or nothing, and still have a next one.
     ///

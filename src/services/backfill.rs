@@ -16,6 +16,7 @@ use crate::domain::interest::InterestKey;
 use crate::domain::profile::{Profile, ProfileId};
 use crate::ingest::normalise::stored;
 use crate::pipeline::{Pipeline, PipelineError};
+use crate::services::jobs::Running;
 use crate::store::{Store, StoreError};
 
 /// Profiles that are looked at in one go.
@@ -189,6 +190,7 @@ impl Worker {
 
     /// Goes on where a backfill is, to its end, or until another server has it.
     async fn carry_on(&self, backfill: Backfill) -> Result<(), PipelineError> {
+        let _running = Running::begin("backfill");
         let mut backfill = backfill;
         tracing::info!(backfill.id = %backfill.id, cause = backfill.cause.name(), "a backfill is under way");
         if matches!(backfill.cause, Cause::Model(_)) && !self.embed_anew(&mut backfill).await? {

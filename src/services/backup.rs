@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::Timestamp;
 use crate::domain::error::{Error, ErrorCode};
+use crate::services::jobs::Running;
 use crate::store::{Store, StoreError};
 
 pub use crate::store::backup::{RestoreError, Restored, restore};
@@ -53,13 +54,14 @@ impl Backups {
             let error = Error::new(ErrorCode::RateLimited, "a backup is being made already");
             return Err(error.with_retry_after(BUSY_RETRY_AFTER_S));
         };
+        let running = Running::begin("backup");
         let made_at = Utc::now();
         let pieces = self.store.back_up(made_at).await.map_err(|error| match error {
             StoreError::NotEmbedded => Error::new(ErrorCode::Conflict, error.to_string()),
             error => error.into(),
         })?;
         let pieces = pieces.map(move |piece| {
-            let _ = &place;
+            let _ = (&place, &running);
             piece.map_err(|error| {
                 tracing::error!(%error, "a backup broke off");
                 Error::from(error)

@@ -8,7 +8,7 @@
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
 //! [`audit`] keeps who did what; [`backup`] copies everything; [`write_keys`] are what senders prove themselves by; [`privacy`] is what people may ask of whoever keeps their data, [`sight`] how much of them a caller may see; [`doctor`] checks what is stored and mends it, with no server beside it;
-//! [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
+//! `gauges` measures what waits, and `jobs` what runs; [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
 
 pub mod accounts;
 pub mod activation;
@@ -24,9 +24,11 @@ pub mod definitions;
 pub mod doctor;
 pub mod evaluation;
 pub mod explain;
+mod gauges;
 pub mod history;
 pub mod ingest;
 pub mod interests;
+mod jobs;
 pub mod judgement;
 pub mod limiter;
 pub mod lookup;

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing::Instrument as _;
+
 tokio::task_local! {
     static ASKED: Arc<AtomicU64>;
 }
@@ -16,15 +18,16 @@ pub async fn counted<F: Future>(future: F) -> (F::Output, u64) {
     (output, asked.load(Ordering::Relaxed))
 }
 
-/// A future for another task, whose queries count as those of this one.
+/// A future for another task, whose queries count as those of this one, and are of its span.
 pub fn inherited<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let asked = ASKED.try_with(Arc::clone);
-    async move {
+    let inheriting = async move {
         match asked {
             Ok(asked) => ASKED.scope(asked, future).await,
             Err(_) => future.await,
         }
-    }
+    };
+    inheriting.in_current_span()
 }
 
 /// Notes one query.

@@ -150,3 +150,14 @@ pub enum StoreError {
     #[error("a record can't be read: {0}")]
     Corrupt(String),
 }
+
+impl StoreError {
+    /// What a failure is counted as: another writer came first, which is tried again, or not.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Unwritable(_) => "unwritable",
+            _ => "failed",
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! Runs a query's text, all or nothing, and tells a conflict from a failure.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use surrealdb::IndexedResults;
 use surrealdb::types::{AlreadyExistsError, Bytes, QueryError, RecordId, SurrealValue, Value, Variables};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::connect::no_answer;
 use super::count;
@@ -88,6 +90,28 @@ impl Store {
             return Err(StoreError::Unwritable(fault));
         }
         count::note();
+        let span = tracing::debug_span!("store", db.operation.name = doing, "error.type" = Empty);
+        let start = Instant::now();
+        let asked = self
+            .ask(doing, text, variables, is_write)
+            .instrument(span.clone())
+            .await;
+        metrics::histogram!("cdp_store_seconds").record(start.elapsed().as_secs_f64());
+        if let Err(error) = &asked {
+            let kind = error.kind();
+            span.record("error.type", kind);
+            metrics::counter!("cdp_store_failures_total", "kind" => kind).increment(1);
+        }
+        asked
+    }
+
+    async fn ask(
+        &self,
+        doing: &'static str,
+        text: &str,
+        variables: Variables,
+        is_write: bool,
+    ) -> Result<IndexedResults, StoreError> {
         let failure = match self.connection.query(text, variables).await {
             Err(error) => error,
             Ok(mut results) => match worst(results.take_errors()) {
@@ -151,7 +175,8 @@ impl Store {
         variables: Variables,
     ) -> Result<(), StoreError> {
         let store = self.clone();
-        let task = tokio::spawn(async move { store.run(doing, &text, variables).await });
+        let running = async move { store.run(doing, &text, variables).await };
+        let task = tokio::spawn(running.in_current_span());
         task.await
             .map_err(|error| StoreError::Corrupt(format!("a transaction's task ended: {error}")))?
     }

@@ -40,9 +40,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "auth",
             "activation",
             "pipeline",
+            "telemetry",
         ],
     ),
-    ("api", &["domain", "services"]),
+    ("api", &["domain", "services", "telemetry"]),
     ("telemetry", &[]),
     // The parts' own settings, and nothing else of them.
     (
@@ -72,6 +73,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "services",
             "api",
             "config",
+            "telemetry",
         ],
     ),
     (
@@ -100,6 +102,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("hmac", &["activation/signature.rs", "auth/pseudonym.rs"]),
     ("async_graphql", &["api/graphql/"]),
     ("clap", &["cli/"]),
+    ("opentelemetry", &["telemetry/"]),
+    ("tracing_opentelemetry", &["telemetry/"]),
 ];
 
 /// A source file: its path below its root, its text, and the text without comments.

@@ -15,6 +15,7 @@ use crate::domain::error::{Error, ErrorCode};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::Pipeline;
 use crate::services::cohorts::NameBook;
+use crate::services::jobs::Running;
 use crate::services::sight::Sight;
 use crate::services::view::UserProfile;
 use crate::store::{Store, StoreError};
@@ -155,6 +156,7 @@ struct Walk {
 impl Walk {
     /// Goes to the end, or until nobody reads any more.
     async fn run(self, sender: mpsc::Sender<Result<Vec<u8>, ExportError>>) {
+        let _running = Running::begin("export");
         let mut walk = self;
         loop {
             let (piece, next) = match walk.step().await {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 use ulid::Ulid;
 
 use super::view::ChangeView;
@@ -13,6 +15,7 @@ use crate::domain::Timestamp;
 use crate::domain::feed::{Cursor, Event};
 use crate::domain::webhook::Webhook;
 use crate::services::cohorts::NameBook;
+use crate::telemetry::context;
 
 /// What came of sending something once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +81,28 @@ impl Post {
     }
 
     async fn send(&self, webhook: &Webhook, id: &str, body: &str, now: Timestamp) -> Sent {
+        let span = tracing::debug_span!(
+            "webhook",
+            webhook.id = %webhook.id,
+            message.id = id,
+            http.response.status_code = Empty,
+            "error.type" = Empty,
+        );
+        let sent = self
+            .send_once(webhook, id, body, now)
+            .instrument(span.clone())
+            .await;
+        if let Some(status) = sent.status {
+            span.record("http.response.status_code", status);
+        }
+        if sent.verdict != Verdict::Taken {
+            span.record("error.type", "not_taken");
+        }
+        sent
+    }
+
+    async fn send_once(&self, webhook: &Webhook, id: &str, body: &str, now: Timestamp) -> Sent {
+        let traceparent = context::traceparent();
         let secrets: Vec<&str> = webhook.secrets_at(now).collect();
         let letter = Letter {
             url: &webhook.definition.url,
@@ -85,6 +110,7 @@ impl Post {
             body,
             timestamp: now.timestamp(),
             secrets: &secrets,
+            traceparent: traceparent.as_deref(),
         };
         match self.sender.send(&letter).await {
             Ok(answer) => {

@@ -12,6 +12,7 @@ const RETRY_AFTER_S: u64 = 10;
 /// The places for streams.
 pub struct Streams {
     places: Arc<Semaphore>,
+    most: usize,
     closing: watch::Sender<bool>,
 }
 
@@ -23,8 +24,10 @@ pub struct Open {
 
 impl Streams {
     pub(super) fn new(most: usize) -> Self {
+        let most = most.min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(most)),
+            most,
             closing: watch::channel(false).0,
         }
     }
@@ -42,6 +45,12 @@ impl Streams {
             _place: place,
             closing: self.closing.subscribe(),
         })
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn open_now(&self) -> usize {
+        self.most.saturating_sub(self.places.available_permits())
     }
 
     /// Ends all that are open, and those that are opened from now on.

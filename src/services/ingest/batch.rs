@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 use ulid::Ulid;
 
 use super::Ingest;
@@ -16,7 +17,7 @@ use crate::domain::error::{Error, ErrorCode};
 use crate::domain::record::{Finding, Origin, RawRow, Reject};
 use crate::ingest::decode::Row;
 use crate::ingest::normalise::stored;
-use crate::pipeline::{Chunk, Outcome};
+use crate::pipeline::{Chunk, Outcome, stage_span};
 use crate::store::StoreError;
 use crate::store::commit::{BatchProgress, Commit};
 
@@ -104,7 +105,9 @@ impl<'a> Batch<'a> {
             digest: self.progress.journal.rows_digest.clone(),
         };
         let (sender, mut pieces) = mpsc::channel(CHUNKS_AHEAD);
-        let decoding = tokio::task::spawn_blocking(move || decode_chunks(&reading, body, &sender));
+        let span = stage_span("decode");
+        let decoding =
+            tokio::task::spawn_blocking(move || span.in_scope(|| decode_chunks(&reading, body, &sender)));
         let mut waiting: Option<Piece> = None;
         while let Some(piece) = pieces.recv().await {
             if stop() {
@@ -174,11 +177,12 @@ impl<'a> Batch<'a> {
             is_last,
         };
         let (pipeline, claims) = (self.ingest.pipeline.clone(), self.claims.clone());
-        let sent = tokio::spawn(async move {
+        let sending = async move {
             let outcome = pipeline.ingest_chunk(chunk).await;
             drop(claims);
             outcome
-        });
+        };
+        let sent = tokio::spawn(sending.in_current_span());
         let Outcome { progress, rejects } = match sent.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => return Err(self.break_off(error.into()).await),

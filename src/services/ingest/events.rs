@@ -11,6 +11,7 @@ use chrono::Utc;
 use futures_util::future::join_all;
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tracing::{Instrument as _, Span};
 use ulid::Ulid;
 
 use super::batch::Batch;
@@ -134,6 +135,8 @@ struct Waiting {
     rows: Vec<Row>,
     bytes: usize,
     reply: oneshot::Sender<Result<(), Error>>,
+    /// Of the request.
+    span: Span,
     _room: OwnedSemaphorePermit,
 }
 
@@ -143,6 +146,8 @@ pub struct Events {
     settings: Settings,
     queue: mpsc::UnboundedSender<Waiting>,
     room: Arc<Semaphore>,
+    /// How much room there is in all.
+    units: usize,
     /// Identifiers that are one person's already, and when that was seen.
     tied: Cache<String, Instant>,
 }
@@ -154,11 +159,13 @@ impl Events {
         let (queue, waiting) = mpsc::unbounded_channel();
         tokio::spawn(gather(Arc::clone(ingest), waiting));
         let units = usize::try_from(settings.waiting_bytes_max).unwrap_or(usize::MAX) / ROOM_UNIT_BYTES;
+        let units = units.min(Semaphore::MAX_PERMITS);
         Self {
             ingest: Arc::clone(ingest),
             settings: settings.clone(),
             queue,
-            room: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            room: Arc::new(Semaphore::new(units)),
+            units,
             tied: Cache::new(TIED_MAX),
         }
     }
@@ -210,11 +217,18 @@ impl Events {
             rows,
             bytes,
             reply,
+            span: Span::current(),
             _room: room,
         };
         let stopped = || Error::new(ErrorCode::Unavailable, "the server is stopping; try another");
         self.queue.send(waiting).map_err(|_| stopped())?;
         stored.await.map_err(|_| stopped())?
+    }
+
+    /// Bytes of events that wait to be stored.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        (self.units - self.room.available_permits().min(self.units)) * ROOM_UNIT_BYTES
     }
 
     fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
@@ -362,7 +376,22 @@ async fn store_group(ingest: &Ingest, group: Vec<Waiting>) {
     for waiting in group {
         sources.entry(waiting.source.clone()).or_default().push(waiting);
     }
-    join_all(sources.into_values().map(|waiting| store_source(ingest, waiting))).await;
+    let storing = sources.into_values().map(|waiting| {
+        let span = span_of(&waiting);
+        store_source(ingest, waiting).instrument(span)
+    });
+    join_all(storing).await;
+}
+
+/// The span in which events are stored: a part of what the first of the requests does, and linked
+/// to the others.
+fn span_of(waiting: &[Waiting]) -> Span {
+    let parent = waiting.first().and_then(|first| first.span.id());
+    let span = tracing::debug_span!(parent: parent, "events", requests = waiting.len());
+    for other in waiting.iter().skip(1) {
+        span.follows_from(&other.span);
+    }
+    span
 }
 
 /// Stores events of one source as a batch. Should that fail, each request has its own try: one

@@ -17,6 +17,7 @@ use super::claims::Held;
 use super::queue::{LEASE, lease, locked};
 use super::{Format, Ingest};
 use crate::domain::error::{Error, ErrorCode};
+use crate::services::jobs::Running;
 use crate::store::Store;
 use crate::store::spool::Queued;
 
@@ -124,6 +125,7 @@ impl Ingest {
 
     /// Works a batch off, saying now and then that it is in hand.
     async fn work_off(&self, mut queued: Queued) {
+        let _running = Running::begin("batch");
         let batch = queued.batch;
         let mut work = std::pin::pin!(self.store_queued(batch));
         let done = loop {

@@ -19,6 +19,7 @@ use crate::domain::profile::ProfileId;
 use crate::domain::record::RawId;
 use crate::ingest::normalise::stored;
 use crate::pipeline::Pipeline;
+use crate::services::jobs::Running;
 use crate::services::search::{IndexingError, Purger};
 use crate::store::rejects::StoredReject;
 use crate::store::{Store, StoreError};
@@ -112,6 +113,7 @@ impl Eraser {
     }
 
     async fn carry_on(&self, mut erasure: Erasure) -> Result<Progress, SearchError> {
+        let _running = Running::begin("erasure");
         while let Some(search) = erasure.search.clone() {
             if !self.step(&mut erasure, &search).await? {
                 return Ok(Progress::Waits);

@@ -18,6 +18,7 @@ use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::erase::Order;
 use crate::pipeline::{Pipeline, PipelineError};
+use crate::services::jobs::Running;
 use crate::store::{Store, StoreError};
 
 /// How often it looks.
@@ -102,6 +103,7 @@ impl Retention {
     /// When the store fails; what went is gone, and the next sweep goes on.
     pub async fn sweep(&self) -> Result<Swept, Error> {
         let _one_at_a_time = self.sweeping.lock().await;
+        let _running = Running::begin("retention");
         let mut swept = Swept::default();
         if let Some(moment) = before(self.settings.raw_days) {
             swept.raw_rows = self.empty_raw(moment).await?;

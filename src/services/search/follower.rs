@@ -168,7 +168,6 @@ impl Follower {
     }
 
     async fn take_in(&mut self) -> Result<(), IndexingError> {
-        metrics::gauge!("cdp_search_waiting").set(self.changed.len() as f64);
         let (ids, since) = self.changed.take(TAKEN_AT_ONCE);
         if ids.is_empty() {
             return Ok(());
@@ -191,6 +190,7 @@ impl Follower {
     async fn commit(&mut self, mark: Mark) -> Result<(), IndexingError> {
         self.indexer.commit(mark).await?;
         self.committed_at = Instant::now();
+        self.changed.show();
         if let Some(since) = self.since.take() {
             metrics::histogram!("cdp_search_lag_seconds").record(since.elapsed().as_secs_f64());
         }

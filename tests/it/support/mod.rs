@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod app;
+pub mod collector;
 pub mod forger;
 pub mod issuer;
 pub mod people;

@@ -1,5 +1,6 @@
 //! [`Server`]: the real binary as a process of its own, and a client for whatever listens.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -42,6 +43,12 @@ impl Server {
         let log = std::fs::File::create(log).unwrap();
         let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--store", store]);
         Self::of(command.envs(settings.iter().copied()).stderr(log)).await
+    }
+
+    /// The same as [`Server::over`], with its log in a file.
+    pub async fn logging_to(log: &Path, store: &str, settings: &[(&str, &str)]) -> Self {
+        let file = File::options().append(true).create(true).open(log).unwrap();
+        Self::of(serve(store).envs(settings.iter().copied()).stderr(file)).await
     }
 
     async fn of(command: &mut Command) -> Self {
@@ -91,6 +98,32 @@ impl Server {
             .unwrap();
         sleep(moment).await;
         child.kill().await.unwrap();
+    }
+
+    /// The most memory that the process has held at any moment, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory that it holds now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let found = status.lines().find_map(|one| one.strip_prefix(line)).unwrap();
+        let kib: u64 = found.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        kib * 1024
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub async fn stop(mut self) {
+        let id = self.child.id().unwrap().to_string();
+        let told = std::process::Command::new("kill").args(["-TERM", &id]).status();
+        assert!(told.unwrap().success());
+        let ended = timeout(START_MAX, self.child.wait()).await;
+        assert!(ended.expect("it stops in time").unwrap().success());
     }
 
     /// `kill -9`, and waits until the process is gone.
@@ -198,11 +231,30 @@ impl Client {
         answer["data"].clone()
     }
 
+    /// A request of the admin.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        request.bearer_auth(&self.bearer)
+    }
+
+    /// The token that it asks with.
+    pub fn bearer(&self) -> &str {
+        &self.bearer
+    }
+
+    /// All of `/metrics`.
+    pub async fn metrics(&self) -> String {
+        let response = self
+            .request(reqwest::Method::GET, "/metrics")
+            .send()
+            .await
+            .unwrap();
+        response.error_for_status().unwrap().text().await.unwrap()
+    }
+
     /// A counter of `/metrics`; zero when nothing was counted.
     pub async fn counter(&self, name: &str) -> u64 {
-        let request = self.http.get(format!("{}/metrics", self.url));
-        let response = request.bearer_auth(&self.bearer).send().await.unwrap();
-        let text = response.error_for_status().unwrap().text().await.unwrap();
+        let text = self.metrics().await;
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         lines
             .find(|(counter, _)| *counter == name)
