@@ -17,6 +17,7 @@ mod cohorts;
 mod contract;
 mod corrections;
 mod crash;
+mod docs;
 mod doctor;
 mod formats;
 mod graphql;
