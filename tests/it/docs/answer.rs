@@ -46,7 +46,7 @@ fn with_quotes(text: &str) -> String {
         }
         is_key = match c {
             '{' | ',' => open.last() == Some(&true),
-            ':' | '[' => false,
+            ':' | '[' | ']' | '}' => false,
             _ => is_key,
         };
     }
