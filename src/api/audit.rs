@@ -221,9 +221,8 @@ impl Call {
             return;
         }
         let is_change = noted.is_change(&self.asked);
-        for entry in noted.into_entries(&self.asked, operation, status) {
-            self.services.audit.tell(entry, is_change).await;
-        }
+        let entries = noted.into_entries(&self.asked, operation, status);
+        self.services.audit.tell(entries, is_change).await;
     }
 }
 
@@ -247,11 +246,7 @@ pub fn tell_subscription(services: &Arc<Services>, note: &Note) {
 
 fn tell_soon(services: &Arc<Services>, entries: Vec<Entry>) {
     let services = Arc::clone(services);
-    tokio::spawn(async move {
-        for entry in entries {
-            services.audit.tell(entry, false).await;
-        }
-    });
+    tokio::spawn(async move { services.audit.tell(entries, false).await });
 }
 
 /// Tells the audit log of a call once it has an answer.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response};
 use serde::Deserialize;
 
@@ -73,7 +73,7 @@ async fn answer<E: Endpoint>(
         .filter(|origin| origins.iter().any(|known| known.0 == **origin))
         .cloned();
     let mut response = match &origin {
-        Some(_) if is_preflight(&request) => preflight(),
+        Some(_) if is_preflight(&request) => preflight(METHODS, HEADERS, MAX_AGE),
         _ => endpoint.call(request).await?.into_response(),
     };
     let headers = response.headers_mut();
@@ -99,19 +99,21 @@ fn is_preflight(request: &Request) -> bool {
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn preflight() -> Response {
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static(METHODS),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static(HEADERS),
-    );
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
+/// The answer to a page that asks what it may send: which methods, with which headers, and for how
+/// many seconds it need not ask again.
+pub(super) fn preflight(methods: &'static str, headers: &'static str, max_age: &'static str) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().extend(headers);
+    response.headers_mut().extend([
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static(methods),
+        ),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static(headers),
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(max_age)),
+    ]);
     response
 }
 

@@ -6,14 +6,15 @@
 
 use std::sync::Arc;
 
-use poem::http::header::{self, HeaderName};
-use poem::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use poem::http::{HeaderMap, HeaderValue, Method, header};
 use poem::web::headers::authorization::Basic;
 use poem::web::headers::{Authorization, HeaderMapExt as _};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use serde::Deserialize;
 
+use super::cors::preflight;
 use super::error::{self, ApiError};
+use super::headers::vary;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::write_key::WriteKey;
 use crate::services::Services;
@@ -116,7 +117,7 @@ pub async fn answer<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Re
     };
     let admitted = origin.filter(|origin| admits(origin).is_some());
     let mut response = match (request.method() == Method::OPTIONS, &admitted) {
-        (true, Some(_)) => preflight(),
+        (true, Some(_)) => preflight(ALLOWED_METHODS, ALLOWED_HEADERS, ALLOWED_FOR_S),
         (true, None) => not_admitted(),
         (false, _) => match endpoint.call(request).await {
             Ok(response) => response.into_response(),
@@ -124,22 +125,19 @@ pub async fn answer<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Re
         },
     };
     let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    vary(headers, "origin");
     if let Some(origin) = admitted {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        set(headers, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
-        set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(EXPOSED_HEADERS),
+        );
     }
     Ok(response)
-}
-
-fn preflight() -> Response {
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    let headers = response.headers_mut();
-    set(headers, header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
-    set(headers, header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
-    set(headers, header::ACCESS_CONTROL_MAX_AGE, ALLOWED_FOR_S);
-    response
 }
 
 fn not_admitted() -> Response {
@@ -147,12 +145,10 @@ fn not_admitted() -> Response {
     ApiError::from(error).into_response()
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
-    headers.insert(name, HeaderValue::from_static(value));
-}
-
 #[cfg(test)]
 mod tests {
+    use poem::http::HeaderName;
+
     use super::*;
 
     #[test]

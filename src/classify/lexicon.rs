@@ -41,6 +41,7 @@ pub struct Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lexicon {
     entries: Vec<Entry>,
+    spellings: Vec<String>,
     rare_words: Vec<&'static str>,
 }
 
@@ -61,13 +62,25 @@ impl Lexicon {
         entries.retain(|entry| seen.insert(entry.term.clone()));
         Self {
             entries,
+            spellings: Vec::new(),
             rare_words: texts(RARE_WORDS).collect(),
         }
     }
 
-    /// Only what is known to belong nowhere, which no cohort has to define.
+    /// What the built-in one is worth to cohorts that it does not speak of: what is spelt right,
+    /// and what is known to belong nowhere.
     #[must_use]
-    pub fn nowhere() -> Self {
+    pub fn of_other_cohorts() -> Self {
+        let built_in = Self::built_in();
+        Self {
+            spellings: built_in.entries.into_iter().map(|entry| entry.term).collect(),
+            rare_words: built_in.rare_words,
+            ..Self::nowhere()
+        }
+    }
+
+    /// Only what is known to belong nowhere, which no cohort has to define.
+    fn nowhere() -> Self {
         let entry = |line: &str| Entry {
             term: line.to_owned(),
             cohorts: BTreeSet::new(),
@@ -75,7 +88,7 @@ impl Lexicon {
         };
         Self {
             entries: texts(NOWHERE).map(entry).collect(),
-            rare_words: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -94,7 +107,7 @@ impl Lexicon {
         };
         Self {
             entries: texts(table).filter_map(entry).collect(),
-            rare_words: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -107,8 +120,15 @@ impl Lexicon {
             .filter(|entry| !entry.cohorts.contains(cohort));
         Self {
             entries: others.cloned().collect(),
+            spellings: self.spellings.clone(),
             rare_words: self.rare_words.clone(),
         }
+    }
+
+    /// Terms in canonical form that are spelt right, and say nothing of where they belong.
+    #[must_use]
+    pub fn spellings(&self) -> &[String] {
+        &self.spellings
     }
 
     /// Words that are no term, and no misspelling either.

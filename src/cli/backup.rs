@@ -8,10 +8,9 @@ use std::process::ExitCode;
 use indicatif::ProgressBar;
 
 use super::CommandError;
-use super::serve::STACK_BYTES;
-use super::token::{Server, refused};
+use super::offline::{StoreArgs, runtime};
+use super::token::{Server, ServerError, block_on};
 use crate::app::say;
-use crate::config::Config;
 use crate::services::backup::restore;
 use crate::services::search::reindex;
 
@@ -28,15 +27,15 @@ pub struct BackupArgs {
 
 /// Which backup, and where to
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("store", |store| {
+    store.help("The connection string of the store to make, on this disk, where there is none yet")
+}))]
 pub struct RestoreArgs {
     /// The file that `cdp backup` wrote
     file: PathBuf,
-    /// A file of settings
-    #[arg(long, env = "CDP_CONFIG")]
-    config: Option<PathBuf>,
-    /// The connection string of the store to make, on this disk, where there is none yet
-    #[arg(long)]
-    store: Option<String>,
+    /// The store
+    #[command(flatten)]
+    place: StoreArgs,
 }
 
 /// Copies all that a running server has stored into a file, which has its name only once it is
@@ -48,30 +47,20 @@ pub fn back_up(args: &BackupArgs) -> Result<ExitCode, CommandError> {
     if args.out.exists() {
         return Err(format!("`{}` is there already", args.out.display()).into());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let bytes = runtime.block_on(fetch(&args.server, &args.out))?;
+    let bytes = block_on(fetch(&args.server, &args.out))??;
     say(&format!("{bytes} bytes in {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 async fn fetch(server: &Server, out: &Path) -> Result<u64, CommandError> {
-    let client = reqwest::Client::new();
-    let tokens = server.log_in(&client).await?;
-    let request = client
-        .get(format!("{}/api/backup", server.url))
-        .bearer_auth(&tokens.access_token);
-    let answer = request
-        .send()
-        .await
-        .map_err(|source| server.unreachable(source))?;
-    if !answer.status().is_success() {
-        return Err(refused(answer).await.into());
-    }
     let part = out.with_added_extension("part");
-    let written = write(answer, &part).await;
-    server.log_out(&client, &tokens).await;
+    let written = server
+        .as_user(async |client, token| {
+            let request = client.get(format!("{}/api/backup", server.url));
+            let answer = server.send(request.bearer_auth(token)).await?;
+            Ok::<_, ServerError>(write(answer, &part).await)
+        })
+        .await?;
     match written {
         Ok(bytes) => {
             std::fs::rename(&part, out)?;
@@ -103,17 +92,12 @@ async fn write(mut answer: reqwest::Response, part: &Path) -> Result<u64, Comman
 /// # Errors
 /// When the file is no whole backup, or there is a store already.
 pub fn restore_file(args: RestoreArgs) -> Result<ExitCode, CommandError> {
-    let mut config = Config::load(args.config.as_deref())?;
-    config.store.url = args.store.unwrap_or(config.store.url);
+    let config = args.place.load()?;
     let file = BufReader::new(File::open(&args.file)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()?;
     let bar = ProgressBar::new_spinner();
     // Before it is true: an index that is there is of another store.
     reindex::doubt(&config.search, &config.store)?;
-    let restored = runtime.block_on(restore(&config.store, file, &|keys| bar.set_position(keys)))?;
+    let restored = runtime()?.block_on(restore(&config.store, file, &|keys| bar.set_position(keys)))?;
     bar.finish_and_clear();
     say(&format!(
         "{} keys, as they were at {}, in {}",

@@ -1,24 +1,19 @@
 //! `cdp compact`: writes the store's files anew, without what was deleted.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use super::CommandError;
-use super::serve::STACK_BYTES;
+use super::offline::{StoreArgs, runtime};
 use crate::app::say;
-use crate::config::Config;
 use crate::services::privacy::compact;
 
 /// Which store
 #[derive(Debug, clap::Args)]
 pub struct CompactArgs {
-    /// A file of settings
-    #[arg(long, env = "CDP_CONFIG")]
-    config: Option<PathBuf>,
-    /// The store's connection string
-    #[arg(long)]
-    store: Option<String>,
+    /// The store
+    #[command(flatten)]
+    place: StoreArgs,
 }
 
 /// Writes a copy of the store, compares the two, and puts it in the old one's place; needs as much
@@ -27,14 +22,9 @@ pub struct CompactArgs {
 /// # Errors
 /// When there is no store on this disk, a server has it open, or the copy can't be written.
 pub fn run(args: CompactArgs) -> Result<ExitCode, CommandError> {
-    let mut config = Config::load(args.config.as_deref())?;
-    config.store.url = args.store.unwrap_or(config.store.url);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()?;
+    let config = args.place.load()?;
     let start = Instant::now();
-    let written = runtime.block_on(compact(&config.store))?;
+    let written = runtime()?.block_on(compact(&config.store))?;
     say(&format!(
         "wrote {} keys anew in {:.1} s: {} bytes were {}",
         written.keys,

@@ -1,18 +1,17 @@
 //! `cdp doctor`: checks whether a store contradicts itself, and mends it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::CommandError;
-use super::serve::STACK_BYTES;
+use super::offline::{StoreArgs, runtime};
+use super::{CommandError, progress_bar};
 use crate::app::say;
-use crate::config::Config;
 use crate::domain::fault::{Fault, Finding, Subject};
 use crate::services::doctor::{Doctor, Progress, Report};
 use crate::services::search::reindex;
+
+/// How the progress is drawn.
+const BAR: &str = "{msg} {wide_bar} {percent}% ({elapsed})";
 
 /// How many of the same fault are shown.
 const EXAMPLES: usize = 5;
@@ -20,12 +19,9 @@ const EXAMPLES: usize = 5;
 /// Which store, and what to do with it
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
-    /// A file of settings
-    #[arg(long, env = "CDP_CONFIG")]
-    config: Option<PathBuf>,
-    /// The store's connection string
-    #[arg(long)]
-    store: Option<String>,
+    /// The store
+    #[command(flatten)]
+    place: StoreArgs,
     /// Mend what can be derived; have a copy of the store
     #[arg(long)]
     repair: bool,
@@ -40,19 +36,14 @@ pub struct DoctorArgs {
 /// # Errors
 /// When there is no store, or a server has it open.
 pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
-    let mut config = Config::load(args.config.as_deref())?;
-    config.store.url = args.store.unwrap_or(config.store.url);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()?;
-    let bar = progress_bar();
+    let config = args.place.load()?;
+    let bar = progress_bar(1, BAR);
     let listener = |progress: Progress| {
         bar.set_length(progress.of);
         bar.set_message(progress.doing);
         bar.set_position(progress.done);
     };
-    let (found, left) = runtime.block_on(async {
+    let (found, left) = runtime()?.block_on(async {
         let doctor = Doctor::open(&config.store).await?;
         let found = doctor.check(&listener).await?;
         let left = if args.repair && !found.is_sound() {
@@ -75,13 +66,6 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% ({elapsed})");
-    let bar = ProgressBar::new(1);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }
 
 fn summarise(report: &Report, with_identifiers: bool) {

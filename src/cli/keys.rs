@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Deserialize;
 
 use super::CommandError;
-use super::token::{Server, ServerError, refused};
+use super::token::{Server, block_on};
 use crate::app::say;
 
 /// What to do with the keys
@@ -35,28 +35,7 @@ struct Rotated {
 /// When the server can't be reached or refuses.
 pub fn run(command: &KeysCommand) -> Result<ExitCode, CommandError> {
     let KeysCommand::Rotate(args) = command;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let rotated = runtime.block_on(rotate(&args.server))?;
+    let rotated: Rotated = block_on(args.server.post("/api/auth/keys/rotate"))??;
     say(&format!("{} signs from {} on", rotated.kid, rotated.signs_from));
     Ok(ExitCode::SUCCESS)
-}
-
-async fn rotate(server: &Server) -> Result<Rotated, ServerError> {
-    let client = reqwest::Client::new();
-    let tokens = server.log_in(&client).await?;
-    let request = client
-        .post(format!("{}/api/auth/keys/rotate", server.url))
-        .bearer_auth(&tokens.access_token);
-    let answer = request.send().await.map_err(|source| server.unreachable(source));
-    let rotated = match answer {
-        Ok(response) if response.status().is_success() => {
-            response.json().await.map_err(|source| server.unreachable(source))
-        }
-        Ok(response) => Err(refused(response).await),
-        Err(error) => Err(error),
-    };
-    server.log_out(&client, &tokens).await;
-    rotated
 }

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod eval;
 pub mod import;
 pub mod keys;
+mod offline;
 pub mod quality_table;
 pub mod reindex;
 pub mod serve;
@@ -17,6 +18,7 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// A customer data platform: collect, unify, segment, serve
 #[derive(Debug, Parser)]
@@ -97,6 +99,12 @@ fn execute(cli: Cli) -> Result<ExitCode, CommandError> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// A bar of so much to do, drawn as a template says.
+fn progress_bar(of: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(of).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// One line for what failed, and one for each cause.

@@ -1,26 +1,22 @@
 //! `cdp reindex`: builds the search index anew.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::CommandError;
-use super::serve::STACK_BYTES;
+use super::offline::{StoreArgs, runtime};
+use super::{CommandError, progress_bar};
 use crate::app::say;
-use crate::config::Config;
 use crate::services::search::reindex::reindex;
+
+/// How the progress is drawn.
+const BAR: &str = "indexing {wide_bar} {pos}/{len} ({per_sec}, {eta} left)";
 
 /// The index of which store
 #[derive(Debug, clap::Args)]
 pub struct ReindexArgs {
-    /// A file of settings
-    #[arg(long, env = "CDP_CONFIG")]
-    config: Option<PathBuf>,
-    /// The store's connection string
-    #[arg(long)]
-    store: Option<String>,
+    /// The store
+    #[command(flatten)]
+    place: StoreArgs,
 }
 
 /// Builds the index in a folder of its own and then puts it in the old one's place; whoever
@@ -29,19 +25,14 @@ pub struct ReindexArgs {
 /// # Errors
 /// When there is no store, a server has it open, or the index can't be written.
 pub fn run(args: ReindexArgs) -> Result<ExitCode, CommandError> {
-    let mut config = Config::load(args.config.as_deref())?;
-    config.store.url = args.store.unwrap_or(config.store.url);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()?;
-    let bar = progress_bar();
+    let config = args.place.load()?;
+    let bar = progress_bar(1, BAR);
     let listener = |met, of| {
         bar.set_length(u64::from(of));
         bar.set_position(u64::from(met));
     };
     let start = Instant::now();
-    let rebuilt = runtime.block_on(reindex(&config.search, &config.store, &listener))?;
+    let rebuilt = runtime()?.block_on(reindex(&config.search, &config.store, &listener))?;
     bar.finish_and_clear();
     say(&format!(
         "indexed {} profiles and {} interests in {:.1} s",
@@ -50,11 +41,4 @@ pub fn run(args: ReindexArgs) -> Result<ExitCode, CommandError> {
         start.elapsed().as_secs_f64()
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("indexing {wide_bar} {pos}/{len} ({per_sec}, {eta} left)");
-    let bar = ProgressBar::new(1);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }

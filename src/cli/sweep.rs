@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Deserialize;
 
 use super::CommandError;
-use super::token::{Server, refused};
+use super::token::{Server, block_on};
 use crate::app::say;
 
 /// Which server
@@ -28,31 +28,10 @@ struct Swept {
 /// # Errors
 /// When the server can't be reached or refuses.
 pub fn run(args: &SweepArgs) -> Result<ExitCode, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let swept = runtime.block_on(sweep(&args.server))?;
+    let swept: Swept = block_on(args.server.post("/api/retention/sweep"))??;
     say(&format!(
         "emptied {} raw rows, dropped {} rejects and {} people",
         swept.raw_rows, swept.rejects, swept.profiles
     ));
     Ok(ExitCode::SUCCESS)
-}
-
-async fn sweep(server: &Server) -> Result<Swept, CommandError> {
-    let client = reqwest::Client::new();
-    let tokens = server.log_in(&client).await?;
-    let request = client
-        .post(format!("{}/api/retention/sweep", server.url))
-        .bearer_auth(&tokens.access_token);
-    let answer = request.send().await.map_err(|source| server.unreachable(source));
-    let swept = match answer {
-        Ok(response) if response.status().is_success() => {
-            response.json().await.map_err(|source| server.unreachable(source))
-        }
-        Ok(response) => Err(refused(response).await),
-        Err(error) => Err(error),
-    };
-    server.log_out(&client, &tokens).await;
-    Ok(swept?)
 }

@@ -1,9 +1,12 @@
 //! `cdp token`: logs in to a running server and prints the token, for scripts.
 
+use std::io;
 use std::process::ExitCode;
 
+use reqwest::{Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::CommandError;
@@ -77,20 +80,74 @@ struct RefusalDetail {
 /// # Errors
 /// When the server can't be reached or refuses.
 pub fn run(args: &TokenArgs) -> Result<ExitCode, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let tokens = runtime.block_on(args.server.log_in(&reqwest::Client::new()))?;
+    let tokens = block_on(args.server.log_in(&Client::new()))??;
     say(&tokens.access_token);
     Ok(ExitCode::SUCCESS)
 }
 
+/// Waits, on this thread, for what a server is asked.
+///
+/// # Errors
+/// When the system gives no runtime.
+pub fn block_on<F: Future>(asking: F) -> io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(asking))
+}
+
 impl Server {
+    /// Posts to a path as the user; what the server answers.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses, or its answer is none.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ServerError> {
+        self.as_user(async |client, token| {
+            let request = client.post(format!("{}{path}", self.url)).bearer_auth(token);
+            self.answer(request).await
+        })
+        .await
+    }
+
+    /// Logs in, asks with the token what is to be asked, and logs out, whatever came of it.
+    ///
+    /// # Errors
+    /// When the user can't be logged in, and as `ask`.
+    pub async fn as_user<T, E: From<ServerError>>(
+        &self,
+        ask: impl AsyncFnOnce(&Client, &str) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let client = Client::new();
+        let tokens = self.log_in(&client).await?;
+        let answer = ask(&client, &tokens.access_token).await;
+        self.log_out(&client, &tokens).await;
+        answer
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When the server can't be reached or refuses.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, ServerError> {
+        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refused(response).await)
+        }
+    }
+
+    /// Sends a request, and reads what the server answers.
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ServerError> {
+        let response = self.send(request).await?;
+        response.json().await.map_err(|source| self.unreachable(source))
+    }
+
     /// Logs in.
     ///
     /// # Errors
     /// When the server can't be reached or refuses.
-    pub async fn log_in(&self, client: &reqwest::Client) -> Result<Tokens, ServerError> {
+    pub async fn log_in(&self, client: &Client) -> Result<Tokens, ServerError> {
         let credentials = json!({ "username": self.username, "password": self.password.expose_secret() });
         self.tokens(client, "/api/auth/token", &credentials).await
     }
@@ -99,7 +156,7 @@ impl Server {
     ///
     /// # Errors
     /// When the server can't be reached or refuses.
-    pub async fn renew(&self, client: &reqwest::Client, tokens: &Tokens) -> Result<Tokens, ServerError> {
+    pub async fn renew(&self, client: &Client, tokens: &Tokens) -> Result<Tokens, ServerError> {
         let shown = json!({ "refresh_token": tokens.refresh_token });
         match self.tokens(client, "/api/auth/refresh", &shown).await {
             Err(ServerError::Refused { status: 401, .. }) => self.log_in(client).await,
@@ -109,7 +166,7 @@ impl Server {
 
     /// Logs out: what a log-in gave is good for nothing any more. Where that fails, it ends by
     /// itself.
-    pub async fn log_out(&self, client: &reqwest::Client, tokens: &Tokens) {
+    pub async fn log_out(&self, client: &Client, tokens: &Tokens) {
         let shown = json!({ "refresh_token": tokens.refresh_token });
         let request = client.post(format!("{}/api/auth/revoke", self.url)).json(&shown);
         drop(request.send().await);
@@ -117,16 +174,12 @@ impl Server {
 
     async fn tokens(
         &self,
-        client: &reqwest::Client,
+        client: &Client,
         path: &str,
         body: &serde_json::Value,
     ) -> Result<Tokens, ServerError> {
-        let request = client.post(format!("{}{path}", self.url)).json(body);
-        let response = request.send().await.map_err(|source| self.unreachable(source))?;
-        if !response.status().is_success() {
-            return Err(refused(response).await);
-        }
-        response.json().await.map_err(|source| self.unreachable(source))
+        self.answer(client.post(format!("{}{path}", self.url)).json(body))
+            .await
     }
 
     /// The error for a server that does not answer.
@@ -140,7 +193,7 @@ impl Server {
 }
 
 /// The error of an answer that is a refusal.
-pub async fn refused(response: reqwest::Response) -> ServerError {
+pub async fn refused(response: Response) -> ServerError {
     let status = response.status().as_u16();
     refused_with(status, response.text().await.unwrap_or_default())
 }

@@ -5,13 +5,9 @@
 //! names that it tries, and a stranger elsewhere locks nobody out.
 
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
-
-use crate::domain::error::{Error, ErrorCode};
+use super::limiter::Limiter;
+use crate::domain::error::Error;
 
 /// Attempts of one address for each that it has for one name: offices share addresses.
 const NAMES_PER_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);
@@ -20,29 +16,19 @@ const NAMES_PER_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);
 /// addresses gets no further, and shutting a user out takes as many.
 const ADDRESSES_PER_NAME: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
-/// How many keys a limiter remembers before it lets go of those that have rested, so that
-/// made-up names fill no memory.
-const REMEMBERED_MAX: usize = 10_000;
-
-/// How long after letting go it may do so again: it walks over all keys.
-const PRUNE_PAUSE: Duration = Duration::from_secs(30);
-
 /// Counts attempts.
 pub(super) struct Attempts {
-    by_address: DefaultKeyedRateLimiter<String>,
-    by_name_and_address: DefaultKeyedRateLimiter<(String, String)>,
-    by_name: DefaultKeyedRateLimiter<String>,
-    pruned: Mutex<Instant>,
+    addresses: Limiter<String>,
+    pairs: Limiter<(String, String)>,
+    names: Limiter<String>,
 }
 
 impl Attempts {
     pub(super) fn new(per_minute: NonZeroU32) -> Self {
-        let quota = |times| Quota::per_minute(per_minute.saturating_mul(times));
         Self {
-            by_address: RateLimiter::keyed(quota(NAMES_PER_ADDRESS)),
-            by_name_and_address: RateLimiter::keyed(quota(NonZeroU32::MIN)),
-            by_name: RateLimiter::keyed(quota(ADDRESSES_PER_NAME)),
-            pruned: Mutex::new(Instant::now()),
+            addresses: Limiter::attempts_per_minute(per_minute.saturating_mul(NAMES_PER_ADDRESS)),
+            pairs: Limiter::attempts_per_minute(per_minute),
+            names: Limiter::attempts_per_minute(per_minute.saturating_mul(ADDRESSES_PER_NAME)),
         }
     }
 
@@ -51,46 +37,20 @@ impl Attempts {
     /// # Errors
     /// Rate limited, with the time after which there is another.
     pub(super) fn count(&self, name: &str, address: &str) -> Result<(), Error> {
-        self.prune(Instant::now());
         let (name, address) = (name.to_lowercase(), address.to_owned());
-        self.by_address
-            .check_key(&address)
-            .and_then(|()| self.by_name_and_address.check_key(&(name.clone(), address)))
-            .and_then(|()| self.by_name.check_key(&name))
-            .map_err(|wait| too_many(&wait))
+        self.addresses.count(&address)?;
+        self.pairs.count(&(name.clone(), address))?;
+        self.names.count(&name)
     }
-
-    fn prune(&self, now: Instant) {
-        let remembered = [
-            self.by_address.len(),
-            self.by_name_and_address.len(),
-            self.by_name.len(),
-        ];
-        if remembered.iter().all(|keys| *keys <= REMEMBERED_MAX) {
-            return;
-        }
-        {
-            let mut pruned = self.pruned.lock().unwrap_or_else(PoisonError::into_inner);
-            if now.duration_since(*pruned) < PRUNE_PAUSE {
-                return;
-            }
-            *pruned = now;
-        }
-        self.by_address.retain_recent();
-        self.by_name_and_address.retain_recent();
-        self.by_name.retain_recent();
-    }
-}
-
-fn too_many(wait: &NotUntil<governor::clock::QuantaInstant>) -> Error {
-    let seconds = wait.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
-    let message = format!("too many attempts; try again in {seconds} seconds");
-    Error::new(ErrorCode::RateLimited, message).with_retry_after(seconds)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+    use crate::domain::error::ErrorCode;
+    use crate::services::limiter::{PRUNE_PAUSE, REMEMBERED_MAX};
 
     fn attempts(per_minute: u32) -> Attempts {
         Attempts::new(NonZeroU32::new(per_minute).unwrap())
@@ -116,7 +76,7 @@ mod tests {
             let error = attempts.count("five", "office").unwrap_err();
             assert_eq!(error.code, ErrorCode::RateLimited);
         }
-        assert_eq!(attempts.by_name.len(), 4);
+        assert_eq!(attempts.names.remembered(), 4);
         attempts.count("five", "home").unwrap();
     }
 
@@ -133,13 +93,13 @@ mod tests {
         // A thousand a second, so that each rests a moment after it came.
         let attempts = attempts(60_000);
         for number in 0..=REMEMBERED_MAX {
-            attempts.by_name.check_key(&number.to_string()).unwrap();
+            attempts.names.count(&number.to_string()).unwrap();
         }
         std::thread::sleep(Duration::from_millis(50));
         let started = Instant::now();
-        attempts.prune(started);
-        assert!(attempts.by_name.len() > REMEMBERED_MAX);
-        attempts.prune(started + PRUNE_PAUSE);
-        assert_eq!(attempts.by_name.len(), 0);
+        attempts.names.prune(started);
+        assert!(attempts.names.remembered() > REMEMBERED_MAX);
+        attempts.names.prune(started + PRUNE_PAUSE);
+        assert_eq!(attempts.names.remembered(), 0);
     }
 }

@@ -26,10 +26,10 @@ pub const PAGE_DEFAULT: u32 = 50;
 /// How long reads wait for others, to be kept with them.
 const GATHERED_FOR: Duration = Duration::from_millis(50);
 
-/// The most entries of a block.
+/// So many entries make a block full; what one call tells is never parted.
 const BLOCK_ENTRIES_MAX: usize = 512;
 
-/// So many entries may wait to be kept; who comes then waits too, so that none is lost.
+/// The entries of so many calls may wait to be kept; who comes then waits too, so that none is lost.
 const WAITING_MAX: usize = 8_192;
 
 /// Pauses between the tries to keep a block; after the last it is given up, and the program's log
@@ -75,8 +75,8 @@ pub struct Audit {
 
 /// What the keeper is told.
 enum Told {
-    /// An entry, and whom to answer once it is kept.
-    Entry(Box<Entry>, Option<oneshot::Sender<()>>),
+    /// The entries of a call, and whom to answer once they are kept.
+    Entries(Vec<Entry>, Option<oneshot::Sender<()>>),
     /// That there is nothing more.
     End,
 }
@@ -119,10 +119,10 @@ impl Audit {
         }
     }
 
-    /// Takes an entry; `is_change`: returns only once it is kept.
-    pub async fn tell(&self, entry: Entry, is_change: bool) {
+    /// Takes the entries of a call, which are kept at once; `is_change`: returns only when they are.
+    pub async fn tell(&self, entries: Vec<Entry>, is_change: bool) {
         let (kept, is_kept) = oneshot::channel();
-        let told = Told::Entry(Box::new(entry), is_change.then_some(kept));
+        let told = Told::Entries(entries, is_change.then_some(kept));
         if self.waiting.send(told).await.is_ok() && is_change {
             let _ = is_kept.await;
         }
@@ -219,8 +219,8 @@ async fn keep(store: Store, mut told: mpsc::Receiver<Told>) {
                 Some(until) => timeout_at(until, told.recv()).await.unwrap_or_default(),
             };
             match next {
-                Some(Told::Entry(entry, kept)) => {
-                    // Whoever waits for it waits for nobody else.
+                Some(Told::Entries(of_call, kept)) => {
+                    // Whoever waits for them waits for nobody else.
                     let gathered_for = if kept.is_some() {
                         Duration::ZERO
                     } else {
@@ -228,7 +228,7 @@ async fn keep(store: Store, mut told: mpsc::Receiver<Told>) {
                     };
                     let soon = Instant::now() + gathered_for;
                     until = Some(until.map_or(soon, |until: Instant| until.min(soon)));
-                    entries.push(*entry);
+                    entries.extend(of_call);
                     waiting.extend(kept);
                 }
                 Some(Told::End) => is_open = false,
@@ -295,7 +295,6 @@ mod tests {
 
     use super::*;
     use crate::domain::audit::Door;
-    use crate::store;
 
     fn entry(second: i64, caller: &str) -> Entry {
         Entry {
@@ -309,14 +308,6 @@ mod tests {
             request_id: String::new(),
             address: String::new(),
         }
-    }
-
-    async fn store() -> Store {
-        let settings = store::Settings {
-            url: "mem://".to_owned(),
-            ..store::Settings::default()
-        };
-        Store::connect(&settings).await.unwrap()
     }
 
     #[test]
@@ -338,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_told_is_found_in_pages_from_the_newest_on() {
-        let store = store().await;
+        let store = Store::in_memory().await;
         let key = SecretString::from("k".repeat(32));
         let pseudonyms = Arc::new(Pseudonyms::new(&key).unwrap());
         let audit = Audit::start(&store, pseudonyms, &Settings::default());
@@ -347,10 +338,10 @@ mod tests {
             let caller = if second == 3 { "rare" } else { "ann" };
             audit
                 .tell(
-                    Entry {
+                    vec![Entry {
                         at,
                         ..entry(0, caller)
-                    },
+                    }],
                     second % 2 == 0,
                 )
                 .await;

@@ -139,7 +139,8 @@ impl Bench {
         })
     }
 
-    /// The same where cohorts are a name and a sentence, and nothing is known besides.
+    /// The same where cohorts are a name and a sentence, and nothing is known of what belongs to
+    /// them.
     #[must_use]
     pub fn bare(self) -> Self {
         let bare = |cohort: Cohort| Cohort {
@@ -148,7 +149,7 @@ impl Bench {
         };
         Self {
             cohorts: self.cohorts.into_iter().map(bare).collect(),
-            lexicon: Lexicon::nowhere(),
+            lexicon: Lexicon::of_other_cohorts(),
             ..self
         }
     }

@@ -59,7 +59,9 @@ fn known(cohorts: &[Cohort], lexicon: &Lexicon, encoder: &BertEncoder) -> Known 
         named: named
             .chain(neighbours.iter().map(|entry| entry.term.clone()))
             .collect(),
-        looked_up: others.iter().map(|entry| entry.term.clone()).collect(),
+        looked_up: (others.iter().map(|entry| entry.term.clone()))
+            .chain(lexicon.spellings().iter().cloned())
+            .collect(),
         common: encoder.common_words(),
         rare: lexicon.rare_words().to_vec(),
     }

@@ -12,26 +12,39 @@ use crate::domain::error::{Error, ErrorCode};
 
 /// How many keys a limiter remembers before it lets go of those that have rested, so that
 /// made-up ones fill no memory.
-const REMEMBERED_MAX: usize = 10_000;
+pub(super) const REMEMBERED_MAX: usize = 10_000;
 
 /// How long after letting go it may do so again: it walks over all keys.
-const PRUNE_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const PRUNE_PAUSE: Duration = Duration::from_secs(30);
 
 /// A bucket holds what comes in within so many seconds.
 const BURST_S: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
 /// Counts, for each key.
 pub struct Limiter<K: Hash + Eq + Clone> {
+    /// What is counted, in a word.
+    counted: &'static str,
     buckets: DefaultKeyedRateLimiter<K>,
     pruned: Mutex<Instant>,
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
-    /// So often a second for each key, and five seconds' worth at once after a rest.
+    /// So many requests a second for each key, and five seconds' worth at once after a rest.
     #[must_use]
     pub fn per_second(times: NonZeroU32) -> Self {
         let quota = Quota::per_second(times).allow_burst(times.saturating_mul(BURST_S));
+        Self::new("requests", quota)
+    }
+
+    /// So many attempts a minute for each key, and as many at once after a rest.
+    #[must_use]
+    pub fn attempts_per_minute(times: NonZeroU32) -> Self {
+        Self::new("attempts", Quota::per_minute(times))
+    }
+
+    fn new(counted: &'static str, quota: Quota) -> Self {
         Self {
+            counted,
             buckets: RateLimiter::keyed(quota),
             pruned: Mutex::new(Instant::now()),
         }
@@ -45,12 +58,19 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         self.prune(Instant::now());
         self.buckets.check_key(key).map_err(|wait| {
             let seconds = wait.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
-            let message = format!("too many requests; try again in {seconds} seconds");
+            let message = format!("too many {}; try again in {seconds} seconds", self.counted);
             Error::new(ErrorCode::RateLimited, message).with_retry_after(seconds)
         })
     }
 
-    fn prune(&self, now: Instant) {
+    /// How many keys are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Lets go of keys that have rested, where there are many and it was not done just now.
+    pub(super) fn prune(&self, now: Instant) {
         if self.buckets.len() <= REMEMBERED_MAX {
             return;
         }

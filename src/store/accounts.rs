@@ -105,9 +105,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn users_rev(&self) -> Result<u64, StoreError> {
-        let text = "SELECT VALUE value FROM counter:users";
-        let found: Vec<u64> = self.select("read the users' revision", text, bind([])).await?;
-        Ok(found.into_iter().next().unwrap_or_default())
+        self.counter("read the users' revision", "users").await
     }
 
     /// Adds those of the users that are not there yet.

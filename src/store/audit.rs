@@ -89,11 +89,10 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn audit_begin(&self) -> Result<Timestamp, StoreError> {
-        let text = "SELECT VALUE value FROM counter:audit_begin";
-        let found: Vec<i64> = self
-            .select("read where the audit log begins", text, bind([]))
+        let begin: Option<i64> = self
+            .counter("read where the audit log begins", "audit_begin")
             .await?;
-        let begin = found.first().copied().and_then(Timestamp::from_timestamp_millis);
+        let begin = begin.and_then(Timestamp::from_timestamp_millis);
         begin.ok_or_else(|| StoreError::Corrupt("the audit log has no beginning".to_owned()))
     }
 
@@ -213,11 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_old_is_dropped_from_the_beginning_on() {
-        let settings = crate::store::Settings {
-            url: "mem://".to_owned(),
-            ..crate::store::Settings::default()
-        };
-        let store = Store::connect(&settings).await.unwrap();
+        let store = Store::in_memory().await;
         let begin = entry(Door::Rest).at;
         let text = "UPDATE counter:audit_begin SET value = $begin";
         let parameters = bind([("begin", begin.timestamp_millis().into_value())]);

@@ -88,11 +88,7 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn catalogue_rev(&self) -> Result<u64, StoreError> {
-        let text = "SELECT VALUE value FROM counter:catalogue";
-        let found: Vec<u64> = self
-            .select("read the catalogue's counter", text, bind([]))
-            .await?;
-        Ok(found.into_iter().next().unwrap_or(0))
+        self.counter("read the catalogue's counter", "catalogue").await
     }
 
     /// Adds those of the cohorts that are not there yet.

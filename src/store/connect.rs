@@ -104,6 +104,18 @@ pub(super) fn no_answer() -> surrealdb::Error {
     )
 }
 
+#[cfg(test)]
+impl Store {
+    /// An empty store in memory.
+    pub(crate) async fn in_memory() -> Self {
+        let settings = Settings {
+            url: "mem://".to_owned(),
+            ..Settings::default()
+        };
+        Self::connect(&settings).await.unwrap()
+    }
+}
+
 impl Store {
     /// Opens the store and brings its schema up to date.
     ///

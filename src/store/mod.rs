@@ -20,6 +20,7 @@ pub mod conflicts;
 pub mod connect;
 mod corrections;
 mod count;
+mod counters;
 pub mod decisions;
 mod due;
 pub mod erasures;

@@ -115,14 +115,7 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn next_profile_ordinal(&self) -> Result<u32, StoreError> {
-        let found: Vec<u32> = self
-            .select(
-                "read the profile counter",
-                "SELECT VALUE value FROM counter:profile",
-                bind([]),
-            )
-            .await?;
-        Ok(found.into_iter().next().unwrap_or(0))
+        self.counter("read the profile counter", "profile").await
     }
 
     async fn profile_of(&self, id: RecordId, text: &'static str) -> Result<Option<Profile>, StoreError> {

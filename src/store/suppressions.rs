@@ -73,11 +73,8 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn suppressed_rev(&self) -> Result<u64, StoreError> {
-        let text = "SELECT VALUE value FROM counter:suppressed";
-        let found: Vec<u64> = self
-            .select("read how often suppressions changed", text, bind([]))
-            .await?;
-        Ok(found.into_iter().next().unwrap_or_default())
+        self.counter("read how often suppressions changed", "suppressed")
+            .await
     }
 
     /// What is known of some; those that are not there are left out.
@@ -124,10 +121,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn swept_until(&self, name: &str) -> Result<u64, StoreError> {
-        let parameters = bind([("id", RecordId::new("counter", name).into_value())]);
-        let text = "SELECT VALUE value FROM $id";
-        let found: Vec<u64> = self.select("read how far a sweep is", text, parameters).await?;
-        Ok(found.into_iter().next().unwrap_or_default())
+        self.counter("read how far a sweep is", name).await
     }
 
     /// Keeps how far a sweep is.

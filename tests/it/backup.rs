@@ -111,3 +111,31 @@ async fn a_file_that_is_no_whole_backup_makes_no_store() {
     assert!(refused.contains("on disk"), "{refused}");
     assert!(!Path::new(&format!("{out}.part")).exists());
 }
+
+#[tokio::test]
+async fn who_may_not_back_up_is_logged_out_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("origin")).await;
+    let file = folder.path().join("not.backup");
+    let out = file.to_str().unwrap();
+    let mut refused = program(&[
+        "backup",
+        "--url",
+        &server.url,
+        "--username",
+        "viewer",
+        "--out",
+        out,
+    ]);
+    refused.env("CDP_PASSWORD", "demo-viewer");
+    let said = check(&run(&mut refused).await, false);
+    assert!(said.contains("the server answered 403"), "{said}");
+    assert!(!file.exists() && !Path::new(&format!("{out}.part")).exists());
+
+    let client = Client::log_in(&server.url).await;
+    let of_user = async |user: &str| {
+        let listed = client.asked("/api/auth/sessions", &[("user", user)]).await;
+        listed.unwrap()["sessions"].as_array().unwrap().len()
+    };
+    assert_eq!((of_user("admin").await, of_user("viewer").await), (1, 0));
+}

@@ -8,7 +8,7 @@ use poem::web::Data;
 use poem::{Body, Request, RequestBody};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::{Binary, Json};
-use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::registry::{MetaRequest, MetaSchema, Registry};
 use poem_openapi::types::Any;
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, Enum, ExtractParamOptions, Object, OpenApi, ResponseContent,
@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::Tag;
 use super::ingest::RowErrorBody;
+use super::payload::media;
 use crate::api::error::ApiError;
 use crate::api::guard::MayIngest;
 use crate::api::limits::Limits;
@@ -289,10 +290,6 @@ impl<'a> ApiExtractor<'a> for Mended {
     fn register(_registry: &mut Registry) {}
 
     fn request_meta() -> Option<MetaRequest> {
-        let media = |content_type, schema| MetaMediaType {
-            content_type,
-            schema: MetaSchemaRef::Inline(Box::new(schema)),
-        };
         Some(MetaRequest {
             description: Some("Mended rows, each with the number of its reject as `row`."),
             content: vec![

@@ -30,7 +30,7 @@ mod write_keys;
 use poem::endpoint::make_sync;
 use poem::web::Html;
 use poem::{Route, get};
-use poem_openapi::{OpenApiService, Tags};
+use poem_openapi::{OpenApi, OpenApiService, Tags};
 
 /// What the routes are about.
 #[derive(Tags)]
@@ -59,57 +59,21 @@ pub enum Tag {
     Privacy,
 }
 
-/// The resources, combined; a tuple holds sixteen at most.
-pub type Resources = (Kept, Collected, Used);
-
-/// Who may, who did, and a copy of it all.
-pub type Kept = (
-    token::TokenApi,
-    account::AccountApi,
-    accounts::AccountsApi,
-    audit::AuditApi,
-    backup::BackupApi,
-);
-
-/// Records, and the people they make.
-pub type Collected = (
-    ingest::IngestApi,
-    quality::QualityApi,
-    batches::BatchesApi,
-    files::FilesApi,
-    users::UsersApi,
-    search::SearchApi,
-    profiles::ProfilesApi,
-    judgement::JudgementApi,
-    write_keys::WriteKeysApi,
-);
-
-/// Cohorts, and what leaves the platform.
-pub type Used = (
-    cohorts::CohortsApi,
-    definitions::DefinitionsApi,
-    classify::ClassifyApi,
-    corrections::CorrectionsApi,
-    analytics::AnalyticsApi,
-    changes::ChangesApi,
-    webhooks::WebhooksApi,
-    exports::ExportsApi,
-    privacy::PrivacyApi,
-);
-
 pub use changes::wants_stream;
 
-/// The service behind `/api`, and its description.
+/// The service behind `/api`, and its description. A tuple holds sixteen resources at most.
 #[must_use]
-pub fn service() -> OpenApiService<Resources, ()> {
-    let kept: Kept = (
+pub fn service() -> OpenApiService<impl OpenApi + 'static, ()> {
+    // Who may, who did, and a copy of it all.
+    let kept = (
         token::TokenApi,
         account::AccountApi,
         accounts::AccountsApi,
         audit::AuditApi,
         backup::BackupApi,
     );
-    let collected: Collected = (
+    // Records, and the people they make.
+    let collected = (
         ingest::IngestApi,
         quality::QualityApi,
         batches::BatchesApi,
@@ -120,7 +84,8 @@ pub fn service() -> OpenApiService<Resources, ()> {
         judgement::JudgementApi,
         write_keys::WriteKeysApi,
     );
-    let used: Used = (
+    // Cohorts, and what leaves the platform.
+    let used = (
         cohorts::CohortsApi,
         definitions::DefinitionsApi,
         classify::ClassifyApi,
@@ -131,18 +96,21 @@ pub fn service() -> OpenApiService<Resources, ()> {
         exports::ExportsApi,
         privacy::PrivacyApi,
     );
-    let resources = (kept, collected, used);
-    OpenApiService::new(resources, "Customer Data Platform", env!("CARGO_PKG_VERSION"))
-        .description(
-            "Collect customer data, unify it into one profile per person, segment profiles into cohorts.",
-        )
-        .server("/api")
-        .server("/api/v1")
+    OpenApiService::new(
+        (kept, collected, used),
+        "Customer Data Platform",
+        env!("CARGO_PKG_VERSION"),
+    )
+    .description(
+        "Collect customer data, unify it into one profile per person, segment profiles into cohorts.",
+    )
+    .server("/api")
+    .server("/api/v1")
 }
 
 /// The page that shows the description, and sends what is tried there.
 #[must_use]
-pub fn documentation(service: &OpenApiService<Resources, ()>) -> Route {
+pub fn documentation(service: &OpenApiService<impl OpenApi, ()>) -> Route {
     let page = service
         .swagger_ui_html()
         .replace(&service.spec(), &description::text());

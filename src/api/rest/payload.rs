@@ -38,6 +38,14 @@ pub struct IngestPayload {
     pub body: Reader,
 }
 
+/// A body of a media type, as the API's description shows it.
+pub(super) fn media(content_type: &'static str, schema: MetaSchema) -> MetaMediaType {
+    MetaMediaType {
+        content_type,
+        schema: MetaSchemaRef::Inline(Box::new(schema)),
+    }
+}
+
 impl<'a> ApiExtractor<'a> for IngestPayload {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
@@ -47,10 +55,6 @@ impl<'a> ApiExtractor<'a> for IngestPayload {
     fn register(_registry: &mut Registry) {}
 
     fn request_meta() -> Option<MetaRequest> {
-        let media = |content_type, schema| MetaMediaType {
-            content_type,
-            schema: MetaSchemaRef::Inline(Box::new(schema)),
-        };
         let binary = || MetaSchema::new_with_format("string", "binary");
         let form = MetaSchema {
             required: vec!["file"],

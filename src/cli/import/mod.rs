@@ -12,11 +12,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 
-use super::CommandError;
 use super::token::{Server, ServerError};
+use super::{CommandError, progress_bar};
 use crate::app::say;
 use crate::ingest::decode::{DecodeError, Format};
 use crate::ingest::fields::{RenameError, Renames};
@@ -24,6 +23,9 @@ use read::read_parts;
 use rejects::RejectsFile;
 use send::{Answer, Sender};
 use stored::{FileId, FileReport, Stored};
+
+/// How the progress is drawn.
+const BAR: &str = "{prefix} {wide_bar} {percent}% {msg} ({elapsed}, {eta} left)";
 
 /// Files to send, and where to
 #[derive(Debug, clap::Args)]
@@ -137,7 +139,7 @@ async fn import(
         move || FileId::of(&path, &options)
     });
     let stored = Stored::new(sender, file.await??);
-    let bar = progress_bar(size, &name);
+    let bar = progress_bar(size, BAR).with_prefix(name.to_string());
     let mut rejects = RejectsFile::beside(path);
     let (started, mut totals) = (Instant::now(), Totals::default());
     let (parts, received) = mpsc::channel(usize::from(args.parallel));
@@ -176,13 +178,6 @@ async fn import(
         say(&report.quality.table());
     }
     Ok(reading.await??)
-}
-
-fn progress_bar(size: u64, name: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent}% {msg} ({elapsed}, {eta} left)");
-    let bar = ProgressBar::new(size).with_prefix(name.to_owned());
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }
 
 fn summarise(name: &str, totals: &Totals, took: Duration, rejects: Option<&Path>) {

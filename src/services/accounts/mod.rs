@@ -456,16 +456,6 @@ fn after(now: Timestamp, span: Duration) -> Timestamp {
 mod tests {
     use super::*;
     use crate::auth::password::Cost;
-    use crate::store;
-
-    /// A store in memory.
-    pub(super) async fn memory() -> Store {
-        let settings = store::Settings {
-            url: "mem://".to_owned(),
-            ..store::Settings::default()
-        };
-        Store::connect(&settings).await.unwrap()
-    }
 
     async fn server(store: &Store) -> Arc<Accounts> {
         server_of(store, true).await
@@ -482,7 +472,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn servers_of_one_store_sign_alike_and_hear_what_the_others_end() {
-        let store = memory().await;
+        let store = Store::in_memory().await;
         let (one, other) = tokio::join!(server(&store), server(&store));
         one.add_demo_users().await.unwrap();
         let started = Utc::now();

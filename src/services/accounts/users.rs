@@ -91,16 +91,7 @@ impl Accounts {
     ) -> Result<UserView, Error> {
         check_name(name)?;
         let password_hash = self.hash(name, password).await?;
-        let account = Account {
-            name: name.to_owned(),
-            role,
-            password_hash,
-            demo: false,
-            disabled: false,
-            created_at: Some(Utc::now()),
-            last_login_at: None,
-            rev: 1,
-        };
+        let account = new_account(name, role, password_hash);
         self.decide(|read| {
             let is_taken = |known: &Account| known.name.to_lowercase() == name.to_lowercase();
             if read.accounts.iter().any(is_taken) {
@@ -258,7 +249,7 @@ impl Accounts {
             let password_hash = self.hasher.hash(password).await.map_err(Error::internal)?;
             accounts.push(Account {
                 demo: true,
-                ..first(role, password_hash)
+                ..new_account(role.name(), role, password_hash)
             });
         }
         Ok(self.store.add_accounts(&accounts).await?)
@@ -279,7 +270,7 @@ impl Accounts {
         let password_hash = self.hash(name, password.clone()).await?;
         Ok(self
             .store
-            .add_accounts(&[first(Role::Admin, password_hash)])
+            .add_accounts(&[new_account(name, Role::Admin, password_hash)])
             .await?)
     }
 
@@ -308,10 +299,10 @@ pub fn demo_password(role: Role) -> String {
     format!("demo-{role}")
 }
 
-/// A user who is there from the start, named as their role.
-fn first(role: Role, password_hash: String) -> Account {
+/// A user who has just been added.
+fn new_account(name: &str, role: Role, password_hash: String) -> Account {
     Account {
-        name: role.name().to_owned(),
+        name: name.to_owned(),
         role,
         password_hash,
         demo: false,
@@ -367,12 +358,13 @@ fn view(account: Account) -> UserView {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{memory, server_of};
+    use super::super::tests::server_of;
     use super::*;
+    use crate::store::Store;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn somebody_is_always_left_in_charge() {
-        let accounts = server_of(&memory().await, false).await;
+        let accounts = server_of(&Store::in_memory().await, false).await;
         let password = || SecretString::from("a long and dull password");
         accounts.add_first_admin(&password()).await.unwrap();
         let caller = async |name: &str| {
@@ -420,7 +412,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_test_users_of_a_demo_stay_as_they_are() {
-        let store = memory().await;
+        let store = Store::in_memory().await;
         let accounts = server_of(&store, true).await;
         accounts.add_demo_users().await.unwrap();
         let refused = accounts.remove_user("viewer", "admin").await.unwrap_err();

@@ -2,6 +2,7 @@
 //! is: whoever ends half way is followed by the next process. One server has an erasure at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 use super::Privacy;
+use super::window::{BLOCKS_MAX, REJECTS_MAX, Width, end};
 use crate::domain::Timestamp;
 use crate::domain::erasure::{Erasure, Search, Step};
 use crate::domain::mention::Needles;
@@ -29,13 +31,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Between two windows it rests as long as the last one took, at most so long.
 const REST_MAX: Duration = Duration::from_millis(200);
-
-/// How far back in time the first window reaches, in milliseconds.
-const FIRST_WINDOW_MS: u64 = 60_000;
-
-/// Blocks, and refused rows, of one window; one of a single millisecond may have more.
-const BLOCKS_MAX: usize = 256;
-const REJECTS_MAX: usize = 2_048;
 
 /// Blocks of the feed, and deliveries, that are looked at in one go.
 const FEED_BLOCKS: u64 = 64;
@@ -183,34 +178,24 @@ impl Eraser {
         }
     }
 
-    /// Looks through all that ever arrived, the latest first: by windows of time, wider ones while
-    /// they hold little, narrower ones where they hold much.
+    /// Looks through all that ever arrived, the latest first.
     async fn look_back(&self, erasure: &mut Erasure, search: &Search) -> Result<(), SearchError> {
         let needles = Needles::new(&search.cookies, &search.emails);
-        let mut to = search.position.unwrap_or_else(|| Ulid::new().timestamp_ms() + 1);
-        let mut width = FIRST_WINDOW_MS;
-        while to > 0 {
+        let is_raw = search.step == Step::Raw;
+        let mut to = search.position.unwrap_or_else(end);
+        let mut width = Width::new(if is_raw { BLOCKS_MAX } else { REJECTS_MAX });
+        while let Some(window) = width.before(to) {
             let started = Instant::now();
-            let from = to.saturating_sub(width);
-            let is_narrowest = width == 1;
-            let looked_at = match search.step {
-                Step::Raw => {
-                    self.look_at_raw(erasure, &needles, from..to, is_narrowest)
-                        .await?
-                }
-                _ => {
-                    self.look_at_rejects(erasure, &needles, from..to, is_narrowest)
-                        .await?
-                }
+            let is_through = if is_raw {
+                self.look_at_raw(erasure, &needles, &window, &mut width).await?
+            } else {
+                self.look_at_rejects(erasure, &needles, &window, &mut width)
+                    .await?
             };
-            let Some(looked_at) = looked_at else {
-                width = (width / 2).max(1);
+            if !is_through {
                 continue;
-            };
-            if !looked_at {
-                width = width.saturating_mul(4);
             }
-            to = from;
+            to = window.start;
             if let Some(search) = &mut erasure.search {
                 search.position = Some(to);
             }
@@ -220,44 +205,33 @@ impl Eraser {
         Ok(())
     }
 
-    /// Whether there was much in a window; none where there was too much.
+    /// False where there was too much in a window to look at.
     async fn look_at_raw(
         &self,
         erasure: &mut Erasure,
         needles: &Needles,
-        window: std::ops::Range<u64>,
-        is_narrowest: bool,
-    ) -> Result<Option<bool>, SearchError> {
-        let most = if is_narrowest {
-            u32::MAX as usize
-        } else {
-            BLOCKS_MAX
+        window: &Range<u64>,
+        width: &mut Width,
+    ) -> Result<bool, SearchError> {
+        let Some(blocks) = width.blocks(&self.store, window).await? else {
+            return Ok(false);
         };
-        let found = self
-            .store
-            .raw_blocks_between(window.start, window.end, most)
-            .await?;
-        let Some(blocks) = found else { return Ok(None) };
-        for block in &blocks {
-            erasure.erased.raw_rows += self.emptied(*block, |_, text| needles.are_in(text)).await?;
+        for block in blocks {
+            erasure.erased.raw_rows += self.emptied(block, |_, text| needles.are_in(text)).await?;
         }
-        Ok(Some(blocks.len() > BLOCKS_MAX / 4))
+        Ok(true)
     }
 
     async fn look_at_rejects(
         &self,
         erasure: &mut Erasure,
         needles: &Needles,
-        window: std::ops::Range<u64>,
-        is_narrowest: bool,
-    ) -> Result<Option<bool>, SearchError> {
-        let most = if is_narrowest {
-            u32::MAX as usize
-        } else {
-            REJECTS_MAX
+        window: &Range<u64>,
+        width: &mut Width,
+    ) -> Result<bool, SearchError> {
+        let Some(rejects) = width.rejects(&self.store, window).await? else {
+            return Ok(false);
         };
-        let found = self.store.rejects_between(window.start, window.end, most).await?;
-        let Some(rejects) = found else { return Ok(None) };
         let gone: Vec<(Ulid, u64)> = rejects
             .iter()
             .filter(|(_, reject)| names(needles, reject))
@@ -267,7 +241,7 @@ impl Eraser {
             self.store.drop_rejects(&gone).await?;
             erasure.erased.rejects += gone.len() as u64;
         }
-        Ok(Some(rejects.len() > REJECTS_MAX / 4))
+        Ok(true)
     }
 
     async fn look_through_feed(&self, erasure: &mut Erasure, search: &Search) -> Result<(), SearchError> {

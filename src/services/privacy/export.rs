@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use ulid::Ulid;
 
+use super::window::{BLOCKS_MAX, Width, end};
 use super::{Privacy, identifiers};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::graph::Whole;
@@ -44,10 +45,8 @@ const RETRY_AFTER_S: u64 = 5;
 /// Entries of the timeline that are read at once.
 const PAGE: u32 = 100;
 
-/// How far back in time the first window reaches, in milliseconds; and how many blocks, or refused
-/// rows, one may hold.
-const FIRST_WINDOW_MS: u64 = 60_000;
-const WINDOW_MAX: usize = 256;
+/// Refused rows that are held at once: in memory with all that came in them.
+const REJECTS_MAX: usize = 256;
 
 /// Blocks of the feed, and deliveries, that are read at once.
 const FEED_BLOCKS: u64 = 32;
@@ -341,14 +340,12 @@ impl Writer {
 
     /// Rows that name them and are not known to be theirs.
     async fn others_records(&mut self) -> Result<(), Broken> {
-        let mut window = Window::default();
-        while let Some((from, to, most)) = window.next() {
-            let blocks = self.store.raw_blocks_between(from, to, most).await?;
-            let Some(blocks) = blocks else {
-                window.narrow();
+        let (mut to, mut width) = (end(), Width::new(BLOCKS_MAX));
+        while let Some(window) = width.before(to) {
+            let Some(blocks) = width.blocks(&self.store, &window).await? else {
                 continue;
             };
-            window.pass(blocks.len());
+            to = window.start;
             for block in blocks {
                 let found = self
                     .store
@@ -370,13 +367,12 @@ impl Writer {
     }
 
     async fn refused(&mut self) -> Result<(), Broken> {
-        let mut window = Window::default();
-        while let Some((from, to, most)) = window.next() {
-            let Some(rejects) = self.store.rejects_between(from, to, most).await? else {
-                window.narrow();
+        let (mut to, mut width) = (end(), Width::new(REJECTS_MAX));
+        while let Some(window) = width.before(to) {
+            let Some(rejects) = width.rejects(&self.store, &window).await? else {
                 continue;
             };
-            window.pass(rejects.len());
+            to = window.start;
             let theirs = rejects.into_iter().filter(|(_, reject)| {
                 let fields = reject.fields.as_deref().unwrap_or_default();
                 self.needles.are_in(&reject.row.verbatim) || self.needles.are_in(fields)
@@ -436,44 +432,6 @@ impl Writer {
             }
         }
         Ok(())
-    }
-}
-
-/// A walk back in time, by windows that hold neither much nor little.
-struct Window {
-    to: u64,
-    width: u64,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self {
-            to: Ulid::new().timestamp_ms() + 1,
-            width: FIRST_WINDOW_MS,
-        }
-    }
-}
-
-impl Window {
-    /// From when, until when, and how much it may hold; none at the beginning of time.
-    fn next(&self) -> Option<(u64, u64, usize)> {
-        let most = if self.width == 1 {
-            u32::MAX as usize
-        } else {
-            WINDOW_MAX
-        };
-        (self.to > 0).then(|| (self.to.saturating_sub(self.width), self.to, most))
-    }
-
-    fn narrow(&mut self) {
-        self.width = (self.width / 2).max(1);
-    }
-
-    fn pass(&mut self, held: usize) {
-        self.to = self.to.saturating_sub(self.width);
-        if held <= WINDOW_MAX / 4 {
-            self.width = self.width.saturating_mul(4);
-        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod erasure;
 pub mod export;
 pub mod retention;
 pub mod suppression;
+mod window;
 
 use std::sync::Arc;
 

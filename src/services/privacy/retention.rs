@@ -2,6 +2,7 @@
 //! for long. Looked for every hour, in bounded pieces with rests between them, and when somebody
 //! asks for it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use ulid::Ulid;
 
+use super::window::{BLOCKS_MAX, REJECTS_MAX, Width};
 use crate::domain::Timestamp;
 use crate::domain::error::Error;
 use crate::domain::identifier::{Cookie, Email};
@@ -26,11 +28,6 @@ const FIRST_LOOK: Duration = Duration::from_mins(5);
 
 /// Between two pieces it rests as long as the last one took, at most so long.
 const REST_MAX: Duration = Duration::from_millis(500);
-
-/// How much time the first window spans, in milliseconds, and how much one may hold.
-const FIRST_WINDOW_MS: u64 = 60_000;
-const BLOCKS_MAX: usize = 256;
-const REJECTS_MAX: usize = 2_048;
 
 /// People that are looked at at once.
 const PAGE: u32 = 1_000;
@@ -127,40 +124,28 @@ impl Retention {
 
     /// Empties rows; the blocks stay, so that what they stated still has an origin.
     async fn empty_raw(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        let mut way = Way::begin(&self.store, RAW, moment).await?;
+        let mut way = Way::begin(&self.store, RAW, moment, BLOCKS_MAX).await?;
         let mut emptied = 0;
-        while let Some((from, to, is_narrowest)) = way.next() {
+        while let Some(window) = way.next() {
             let started = Instant::now();
-            let most = if is_narrowest {
-                u32::MAX as usize
-            } else {
-                BLOCKS_MAX
-            };
-            let Some(blocks) = self.store.raw_blocks_between(from, to, most).await? else {
-                way.narrow();
+            let Some(blocks) = way.width.blocks(&self.store, &window).await? else {
                 continue;
             };
             for block in &blocks {
                 emptied += self.store.empty_raw_rows(*block, |_, _| true).await?;
             }
-            way.pass(&self.store, blocks.len(), BLOCKS_MAX).await?;
+            way.pass(&self.store, &window).await?;
             tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
         }
         Ok(emptied)
     }
 
     async fn drop_rejects(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        let mut way = Way::begin(&self.store, REJECTS, moment).await?;
+        let mut way = Way::begin(&self.store, REJECTS, moment, REJECTS_MAX).await?;
         let mut dropped = 0;
-        while let Some((from, to, is_narrowest)) = way.next() {
+        while let Some(window) = way.next() {
             let started = Instant::now();
-            let most = if is_narrowest {
-                u32::MAX as usize
-            } else {
-                REJECTS_MAX
-            };
-            let Some(found) = self.store.rejects_between(from, to, most).await? else {
-                way.narrow();
+            let Some(found) = way.width.rejects(&self.store, &window).await? else {
                 continue;
             };
             let rows: Vec<(Ulid, u64)> = found
@@ -171,7 +156,7 @@ impl Retention {
                 self.store.drop_rejects(&rows).await?;
             }
             dropped += rows.len() as u64;
-            way.pass(&self.store, rows.len(), REJECTS_MAX).await?;
+            way.pass(&self.store, &window).await?;
             tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
         }
         Ok(dropped)
@@ -234,33 +219,30 @@ struct Way {
     name: &'static str,
     from: u64,
     until: u64,
-    width: u64,
+    width: Width,
 }
 
 impl Way {
-    async fn begin(store: &Store, name: &'static str, moment: Timestamp) -> Result<Self, StoreError> {
+    async fn begin(
+        store: &Store,
+        name: &'static str,
+        moment: Timestamp,
+        most: usize,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             name,
             from: store.swept_until(name).await?,
             until: u64::try_from(moment.timestamp_millis()).unwrap_or_default(),
-            width: FIRST_WINDOW_MS,
+            width: Width::new(most),
         })
     }
 
-    fn next(&self) -> Option<(u64, u64, bool)> {
-        let to = self.from.saturating_add(self.width).min(self.until);
-        (self.from < self.until).then_some((self.from, to, self.width == 1))
+    fn next(&self) -> Option<Range<u64>> {
+        self.width.after(self.from, self.until)
     }
 
-    const fn narrow(&mut self) {
-        self.width = if self.width > 1 { self.width / 2 } else { 1 };
-    }
-
-    async fn pass(&mut self, store: &Store, held: usize, most: usize) -> Result<(), StoreError> {
-        self.from = self.from.saturating_add(self.width).min(self.until);
-        if held <= most / 4 {
-            self.width = self.width.saturating_mul(4);
-        }
+    async fn pass(&mut self, store: &Store, window: &Range<u64>) -> Result<(), StoreError> {
+        self.from = window.end;
         store.note_swept(self.name, self.from).await
     }
 }
