@@ -13,7 +13,7 @@ mod session;
 
 use page::Page;
 
-/// Makes a test of each page that has commands, and the list of these pages.
+/// Makes a test of each page, so that one can be run alone.
 macro_rules! pages {
     ($($test:ident $page:literal)*) => {
         $(
@@ -23,7 +23,7 @@ macro_rules! pages {
             }
         )*
 
-        const RUN: &[&str] = &[$($page),*];
+        const LISTED: &[&str] = &[$($page),*];
     };
 }
 
@@ -46,8 +46,8 @@ pages! {
 /// Fewer would mean that somebody found a way around running them.
 const RUN_MIN: usize = 60;
 
-#[test]
-fn every_page_with_commands_is_run() {
+#[tokio::test(flavor = "multi_thread")]
+async fn every_other_page_with_commands() {
     let mut run = 0;
     for page in page::pages() {
         let commands = page
@@ -55,8 +55,9 @@ fn every_page_with_commands_is_run() {
             .iter()
             .filter(|block| session::is_command(block))
             .count();
-        let is_listed = RUN.contains(&page.name.as_str());
-        assert_eq!(is_listed, commands > 0, "{} has {commands} commands", page.name);
+        if commands > 0 && !LISTED.contains(&page.name.as_str()) {
+            session::check(&page.name).await;
+        }
         run += commands;
     }
     assert!(run >= RUN_MIN, "{run} blocks are run");

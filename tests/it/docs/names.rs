@@ -93,22 +93,18 @@ fn variables(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Whether a section of the defaults file has a setting, as a value or in a comment.
+/// Whether the defaults file speaks of a setting, as a value or in a comment of its section.
 fn is_setting(variable: &str) -> bool {
-    let mut parts: Vec<String> = variable
+    let name = variable
         .trim_start_matches("CDP_")
-        .split("__")
-        .map(str::to_lowercase)
-        .collect();
-    let key = parts.pop().unwrap();
-    let header = format!("\n[{}]\n", parts.join("."));
-    let Some((_, rest)) = DEFAULTS.split_once(&header) else {
-        return false;
-    };
-    let section = rest.split("\n[").next().unwrap();
-    section
+        .trim_end_matches("_FILE")
+        .to_lowercase();
+    let words: BTreeSet<&str> = DEFAULTS
         .split(|c: char| !c.is_alphanumeric() && c != '_')
-        .any(|word| word == key)
+        .collect();
+    let mut parts = name.split("__");
+    let section = format!("\n[{}]\n", parts.next().unwrap());
+    DEFAULTS.contains(&section) && parts.all(|part| words.contains(part))
 }
 
 #[test]

@@ -229,7 +229,10 @@ pub fn read(block: &Block) -> Result<(), String> {
                 .map(|_| ())
                 .map_err(|error| error.to_string())
         }
-        "yaml" => Transform::parse(&block.text)
+        "yaml" if block.text.starts_with("source: ") => Transform::parse(&block.text)
+            .map(|_| ())
+            .map_err(|error| error.to_string()),
+        "yaml" => serde_saphyr::from_str::<Value>(&block.text)
             .map(|_| ())
             .map_err(|error| error.to_string()),
         "python" => compile("python3", &["-m", "py_compile"], ".py", &block.text),
