@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web sdks build run demo test check-format lint deny audit test-rust test-clients test-web test-alerts test-contract test-remote fuzz fmt bench bench-serve bench-ingest bench-classify soak clean
+.PHONY: help setup setup-test model web sdks build run demo test check-format lint deny licenses check-licenses audit test-rust test-clients test-web test-alerts test-contract test-remote fuzz fmt bench bench-serve bench-ingest bench-classify soak clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -50,7 +50,7 @@ run: model build ## Build, seed demo data, serve; prints the address and who may
 demo: model build ## The same in memory, as new at each start, and with calls to try
 	$(cdp) serve --demo --demo-people 2000 --store mem://
 
-test: setup-test model web sdks check-format lint deny test-rust test-clients test-web test-alerts test-contract ## Everything that CI asks for
+test: setup-test model web sdks check-format lint deny check-licenses test-rust test-clients test-web test-alerts test-contract ## Everything that CI asks for
 
 check-format:
 	cargo fmt --check
@@ -60,6 +60,12 @@ lint: web ## Clippy over everything, warnings refused
 
 deny:
 	$(deny) --locked check -A no-license-field licenses bans sources
+
+licenses: ## Write the list of dependencies' licences anew
+	@scripts/licenses
+
+check-licenses:
+	@scripts/licenses --check
 
 audit: setup-test ## Known vulnerabilities; apart from `test`, since it fetches a database and changes by itself
 	$(deny) --locked check advisories

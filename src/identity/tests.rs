@@ -27,7 +27,7 @@ fn check_in(world: &mut World, visits: &[&str], people: &[&str]) {
     assert_eq!(world.people(), people);
 }
 
-/// Policy `union`, as `docs/ARCHITECTURE.md` draws it.
+/// Policy `union`, as `docs/IDENTITY.md` draws it.
 mod by_union {
     use super::*;
 
@@ -83,7 +83,7 @@ mod by_union {
     }
 }
 
-/// Policy `email_is_person`, as `docs/ARCHITECTURE.md` draws it.
+/// Policy `email_is_person`, as `docs/IDENTITY.md` draws it.
 mod by_email {
     use super::*;
 

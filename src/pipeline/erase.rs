@@ -176,7 +176,9 @@ impl Writer {
         let (cookies, emails) = (person.cookies.keys(), person.emails.iter());
         let mut edges = self.store.edges(cookies.clone()).await?;
         edges.extend(self.store.edges_to(emails.clone()).await?);
-        found.edges = edges.into_iter().map(|edge| (edge.cookie, edge.email)).collect();
+        // An edge between the two is found from either end.
+        let edges: BTreeSet<_> = edges.into_iter().map(|edge| (edge.cookie, edge.email)).collect();
+        found.edges = edges.into_iter().collect();
         self.find_history(person, &mut found).await?;
         for sighting in self.store.sightings(cookies, LAST_BLOCK).await? {
             found.rows.extend(sighting.rows);

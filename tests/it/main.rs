@@ -19,6 +19,7 @@ mod contract;
 mod corrections;
 mod crash;
 mod disk;
+mod docs;
 mod doctor;
 mod formats;
 mod graphql;

@@ -51,6 +51,13 @@ impl Server {
         Self::of(serve(store).envs(settings.iter().copied()).stderr(file)).await
     }
 
+    /// The same over a store on disk, with invented visitors in it.
+    pub async fn with_people(folder: &Path, people: u32) -> Self {
+        let mut command = serve(&store_url(folder));
+        command.args(["--demo-people", &people.to_string()]);
+        Self::of(command.stderr(Stdio::null())).await
+    }
+
     async fn of(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -153,6 +160,13 @@ async fn announced(output: &mut Lines<BufReader<ChildStdout>>) -> Option<String>
 /// The built program, without settings from the environment of whoever runs the tests.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cdp"));
+    without_settings(&mut command);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Takes the settings of whoever runs the tests away from a command, and names the light model.
+pub fn without_settings(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         // The model's place is the machine's, and not a setting of the test's.
         let is_setting = name.to_string_lossy().starts_with("CDP_") && name != "CDP_MODEL_DIR";
@@ -160,9 +174,7 @@ pub fn program(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("CDP_CLASSIFY__MODEL", super::app::MODEL);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    command
+    command.env("CDP_CLASSIFY__MODEL", super::app::MODEL)
 }
 
 /// Runs a command line to its end.
