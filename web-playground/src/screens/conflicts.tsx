@@ -69,8 +69,8 @@ export function Conflicts() {
         />
       </div>
       <p class="small">
-        Some links would make strangers one person, so they are not believed: a cookie “undefined”, an address that a
-        whole shop uses. The records are stored all the same. Where a guard was wrong, allow the link.
+        Some links would make strangers one person, so they are not believed: an address that a whole shop uses, a
+        cookie “undefined”. Where a guard was wrong, allow the link.
       </p>
       {request.error.value ? (
         <ErrorNote error={request.error.value} />

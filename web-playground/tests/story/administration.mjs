@@ -21,7 +21,7 @@ export async function looksAfterUsers(page) {
   await row.getByRole('button', { name: 'Remove…' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click()
   await row.waitFor({ state: 'detached' })
-  const log = page.getByRole('region', { name: 'Audit log' })
+  const log = page.getByRole('region', { name: 'Audit log', exact: true })
   await log.getByLabel('What').fill('deleteUser')
   await log.getByRole('row').filter({ hasText: 'deleteUser' }).filter({ hasText: 'admin' }).first().waitFor()
   await log.getByLabel('What').fill('')

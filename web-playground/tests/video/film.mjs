@@ -30,7 +30,7 @@ import { FPS, Stage } from './stage.mjs'
 const TITLE = 'Customer Data Platform: a walkthrough'
 
 /** What the film should take, in seconds, and may weigh, in bytes. */
-const LENGTH = { min: 270, wanted: 300, max: 330 }
+const LENGTH = { min: 270, wanted: 316, max: 330 }
 const BYTES_MAX = 15_000_000
 
 const CHAPTERS = [
@@ -113,8 +113,9 @@ function encode(file) {
   const exact = 'flags=accurate_rnd+full_chroma_int'
   const colours = `scale=in_color_matrix=bt601:in_range=full:out_color_matrix=bt709:out_range=tv:${exact},format=yuv420p`
   const tags = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709']
-  const video = ['-c:v', 'libx264', '-preset', 'slow', '-crf', '20', '-tune', 'animation', '-g', String(FPS * 10)]
-  const { end, abort, stdin } = ffmpeg([...input, '-vf', colours, ...video, ...tags, '-an', file])
+  // The film hardly moves: a slower preset would save a tenth, and take more of the machine than all the rest.
+  const video = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '20', '-tune', 'animation', '-g', String(FPS * 10)]
+  const { end, abort, stdin } = ffmpeg([...input, '-vf', colours, ...video, ...tags, '-an', '-movflags', 'frag_keyframe', file])
   const write = async (picture, times) => {
     for (let time = 0; time < times; time++) if (!stdin.write(picture)) await once(stdin, 'drain')
   }

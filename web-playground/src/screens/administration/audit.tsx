@@ -18,9 +18,11 @@ const PAUSE_MS = 300
 
 const FIELDS: { of: keyof AuditQuestion; label: string; placeholder: string }[] = [
   { of: 'user', label: 'By whom', placeholder: 'ann' },
-  { of: 'action', label: 'What', placeholder: 'getUser' },
+  { of: 'action', label: 'What', placeholder: 'eraseUser' },
   { of: 'email', label: 'About the address', placeholder: 'john@example.com' },
 ]
+
+const DOORS: Record<string, string> = { rest: 'REST', graphql: 'GraphQL' }
 
 export function AuditLog() {
   const request = useRequest<AuditPage>()
@@ -105,7 +107,7 @@ function Entry({ entry }: { entry: AuditEntry }) {
         {entry.caller || 'nobody known'} {entry.role && <span class="tag">{entry.role}</span>}
       </td>
       <td>
-        <code>{entry.action}</code> <span class="small">by {entry.door}</span>
+        <code>{entry.action}</code> <span class="small">by {DOORS[entry.door] ?? entry.door}</span>
       </td>
       <td class="long">
         {entry.subjects.map(({ kind, value }) => (

@@ -64,16 +64,19 @@ export function Users({ chosen, onChoose }: UsersProps) {
               {user.demo && <span class="tag">demo</span>} {user.disabled && <span class="badge warn">disabled</span>}
             </td>
             <td>
-              <select
-                aria-label={`Role of ${user.name}`}
-                value={user.role}
-                disabled={isFixed(user)}
-                onChange={(event) => void does(change.run(changeUser(user.name, { role: event.currentTarget.value as Role })))}
-              >
-                {ROLES.map((role) => (
-                  <option key={role}>{role}</option>
-                ))}
-              </select>
+              {isFixed(user) ? (
+                user.role
+              ) : (
+                <select
+                  aria-label={`Role of ${user.name}`}
+                  value={user.role}
+                  onChange={(event) => void does(change.run(changeUser(user.name, { role: event.currentTarget.value as Role })))}
+                >
+                  {ROLES.map((role) => (
+                    <option key={role}>{role}</option>
+                  ))}
+                </select>
+              )}
             </td>
             <td>{user.last_login_at ? when(user.last_login_at) : 'never'}</td>
             <td>

@@ -41,7 +41,10 @@ async function byRule(stage) {
   await stage.click(form.getByText('By rule'))
   await stage.say('Or by a rule. The editor offers what is known of people, and marks what is wrong.')
   await stage.fill(form.getByLabel('Name', { exact: true }), 'Young fans, lately seen', 1)
-  await stage.click(form.getByRole('textbox', { name: 'Rule in CEL' }))
+  const editor = form.getByRole('textbox', { name: 'Rule in CEL' })
+  // What the editor offers unrolls below it.
+  await stage.bring(editor, { top: 150, always: true })
+  await stage.click(editor)
   await stage.type('profile.a')
   await page.getByRole('option', { name: /^profile\.age/ }).waitFor()
   await stage.hold(1)

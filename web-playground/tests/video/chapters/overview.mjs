@@ -18,7 +18,7 @@ const region = (page, name) => page.getByRole('region', { name, exact: true })
 
 export async function tell(stage) {
   const { page } = stage
-  await stage.say('Companies know their customers in pieces: a cookie here, an e-mail address there. This program puts the pieces together.')
+  await stage.say('Companies know their customers in pieces: a cookie here, an email address there. This program puts the pieces together.')
   await stage.fill(page.getByLabel('Username'), 'admin')
   await stage.fill(page.getByLabel('Password'), 'demo-admin', 1)
   await stage.read()

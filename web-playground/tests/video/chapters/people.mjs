@@ -56,7 +56,7 @@ async function searches(stage) {
   await city.waitFor()
   await stage.top()
   await stage.live(0.8)
-  await stage.say('Each value tells where it comes from: who sent it, when, and which older value it won over.')
+  await stage.say('Each value tells where it comes from: who sent it, when, and under which cookie.')
   await stage.point(city)
   await page.getByRole('tooltip').waitFor()
 }

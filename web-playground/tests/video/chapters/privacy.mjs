@@ -27,7 +27,7 @@ export async function tell(stage) {
 async function seesAuditLog(stage) {
   const { page } = stage
   await stage.click(page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Administration' }))
-  const log = page.getByRole('region', { name: 'Audit log' })
+  const log = page.getByRole('region', { name: 'Audit log', exact: true })
   await log.getByText('eraseUser').first().waitFor()
   await stage.top()
   await stage.live(0.3)
@@ -39,6 +39,9 @@ async function seesAuditLog(stage) {
 /** Who need not know does not see. */
 async function seesAsViewer(stage) {
   const { page } = stage
+  await stage.read()
+  await stage.top()
+  await stage.click(page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'People' }))
   await stage.click(page.getByRole('button', { name: 'Log out' }))
   await stage.say('And not everybody sees everything. Who logs in as a viewer…')
   await stage.fill(page.getByLabel('Username'), 'viewer', 1)
