@@ -18,6 +18,9 @@ const BYTES_MAX = 200_000
 /** A picture is as wide as the window, and as high as what it shows, up to this. */
 const HEIGHT = 1000
 
+/** Of the visitor in the simulator. */
+const EMAIL = 'robin@example.com'
+
 const PICTURES = { overview, simulator, person, map, rule }
 
 const [folder] = process.argv.slice(2)
@@ -71,6 +74,7 @@ async function simulator(page) {
   await laptop.getByRole('button', { name: 'Match football' }).click()
   await phone.getByRole('button', { name: 'Gaming headset' }).click()
   await known.getByText('two people').waitFor()
+  await laptop.getByRole('textbox', { name: 'Email in Laptop' }).fill(EMAIL)
   await laptop.getByRole('button', { name: 'Log in' }).click()
   await laptop.getByText(/^logged in as/).waitFor()
   await phone.getByRole('button', { name: 'Log in' }).click()
@@ -107,7 +111,7 @@ async function rule(page) {
   await openScreen(page, 'Cohorts')
   await page.getByRole('link', { name: 'New cohort' }).click()
   const form = page.getByRole('form', { name: 'New cohort' })
-  await form.getByText('By rule').click()
+  await form.getByLabel('By rule').check()
   await form.getByLabel('Name', { exact: true }).fill('Young fans, lately seen')
   await form.getByRole('textbox', { name: 'Rule in CEL' }).click()
   await page.keyboard.type('profile.age < 30 && "Sports" in cohorts && profile.last_seen.within("30d")')

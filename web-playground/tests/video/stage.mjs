@@ -25,6 +25,12 @@ const MOVE = { min: 5, max: 13, pixels: 65 }
 
 const SCROLL_FRAMES = 11
 
+/** What keeps its place for so long stands still, in milliseconds. */
+const STILL_MS = 120
+
+/** How far from its left end a wide thing is pointed at, in pixels: that is where its words are. */
+const FAR = 260
+
 const eased = (share) => (share < 0.5 ? 4 * share ** 3 : 1 - (-2 * share + 2) ** 3 / 2)
 const between = (from, to, share) => from + (to - from) * eased(share)
 
@@ -203,11 +209,15 @@ export class Stage {
   async point(locator) {
     await this.bring(locator)
     const box = await boxOf(locator)
-    await this.moveTo(box.x + Math.min(box.width / 2, 260), box.y + box.height / 2)
+    await this.moveTo(box.x + Math.min(box.width / 2, FAR), box.y + box.height / 2)
   }
 
   async click(locator) {
+    await locator.waitFor()
+    await atRest(locator)
     await this.point(locator)
+    // A page that is loading may have shifted meanwhile.
+    if (await atRest(locator)) await this.point(locator)
     this.state.ring = undefined
     this.state.pressed = true
     await this.shoot(2)
@@ -271,4 +281,15 @@ async function boxOf(locator) {
   const box = await locator.boundingBox()
   if (!box) throw new Error(`not to be seen: ${locator}`)
   return box
+}
+
+/** Waits until it no longer moves; whether it did. */
+async function atRest(locator) {
+  let box = await boxOf(locator)
+  for (let looks = 0; ; looks++) {
+    await new Promise((done) => setTimeout(done, STILL_MS))
+    const now = await boxOf(locator)
+    if (Math.abs(now.x - box.x) + Math.abs(now.y - box.y) < 2) return looks > 0
+    box = now
+  }
 }

@@ -43,6 +43,8 @@ async function swagger(stage) {
   const route = docs.locator('#operations-Cohorts-cohorts')
   await route.waitFor()
   await stage.use(docs)
+  // It draws a few hundred routes, one after the other.
+  await stage.live(2)
   await stage.say('Every route of the REST API is described, and can be tried on the spot.')
   await stage.bring(route, { always: true, top: 60 })
   await stage.click(route.locator('.opblock-summary-method'))
