@@ -45,6 +45,13 @@ export interface WriteKeyDraft {
   origins?: string[]
 }
 
+/** Origins as they were typed: with commas, spaces or a slash too many. */
+export const originsOf = (text: string): string[] =>
+  text
+    .split(/[\s,]+/)
+    .map((origin) => origin.replace(/\/+$/, ''))
+    .filter(Boolean)
+
 /** The answer has the key's text, which is not shown again. */
 export const makeWriteKey = (draft: WriteKeyDraft): Call<NewWriteKey> => ({
   method: 'POST',

@@ -5,6 +5,7 @@ import { useEffect } from 'preact/hooks'
 
 import { conflicts, reviewConflict } from '../calls/people'
 import { may } from '../permissions'
+import { isLink, reasonOf } from '../refused'
 import { useRequest } from '../request'
 import { session } from '../session'
 import type { Conflict, ConflictPage, Judged } from '../shapes'
@@ -25,19 +26,6 @@ const VERDICTS: { value: Verdict; label: string }[] = [
   { value: 'allowed', label: 'Allowed' },
   { value: 'kept_apart', label: 'Kept apart' },
 ]
-
-/** Why a guard said no, by its kind. */
-const REASONS: Record<string, string> = {
-  placeholder_cookie: 'No person’s cookie: it looks like what a program sends when it has none.',
-  placeholder_email: 'No person’s address: it looks like what a form takes when somebody will not say.',
-  too_many_cookies: 'More cookies with this address than one person has.',
-  too_many_emails: 'More addresses with this cookie than one person has: a shared computer, perhaps.',
-}
-
-export const reasonOf = (kind: string): string => REASONS[kind] ?? kind.replaceAll('_', ' ')
-
-/** Whether it is about a link, which can be judged, and not about a placeholder. */
-export const isLink = ({ cookie, email }: Pick<Conflict, 'cookie' | 'email'>): boolean => Boolean(cookie && email)
 
 export function Conflicts() {
   const verdict = useSignal<Verdict>('open')

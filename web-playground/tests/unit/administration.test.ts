@@ -1,10 +1,17 @@
 import { describe, expect, it } from 'vitest'
 
-import { addUser, auditLog, endSession, listSessions, makeWriteKey, revokeWriteKey } from '../../src/calls/administration'
 import { pathAndQuery } from '../../src/api'
-import { shortened } from '../../src/screens/administration/audit'
-import { originsOf } from '../../src/screens/administration/write-keys'
-import { isLink, reasonOf } from '../../src/screens/conflicts'
+import {
+  addUser,
+  auditLog,
+  endSession,
+  listSessions,
+  makeWriteKey,
+  originsOf,
+  revokeWriteKey,
+} from '../../src/calls/administration'
+import { isLink, reasonOf } from '../../src/refused'
+import { shortened } from '../../src/ui/words'
 
 describe('administration', () => {
   it('asks for the sessions of one user', () => {

@@ -9,7 +9,7 @@ import { Asked } from '../../ui/asked'
 import { Empty } from '../../ui/empty'
 import { ErrorNote } from '../../ui/error-note'
 import { Table } from '../../ui/table'
-import { when } from '../../ui/words'
+import { shortened, when } from '../../ui/words'
 
 const PAGE = 20
 
@@ -125,8 +125,3 @@ function Entry({ entry }: { entry: AuditEntry }) {
     </tr>
   )
 }
-
-/** Characters of a pseudonym that tell it from others. */
-const SHOWN_CHARS = 28
-
-export const shortened = (value: string): string => (value.length > SHOWN_CHARS ? `${value.slice(0, SHOWN_CHARS)}…` : value)

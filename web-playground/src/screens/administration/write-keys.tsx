@@ -3,7 +3,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 
-import { listWriteKeys, makeWriteKey, revokeWriteKey, type WriteKeyDraft } from '../../calls/administration'
+import { listWriteKeys, makeWriteKey, originsOf, revokeWriteKey, type WriteKeyDraft } from '../../calls/administration'
 import { useRequest } from '../../request'
 import type { NewWriteKey, WriteKey } from '../../shapes'
 import { Asked } from '../../ui/asked'
@@ -167,10 +167,3 @@ function NewKey({ onMade, onCancel }: { onMade: (answer: NewWriteKey) => Promise
     </form>
   )
 }
-
-/** Origins as they were typed: with commas, spaces or a slash too many. */
-export const originsOf = (text: string): string[] =>
-  text
-    .split(/[\s,]+/)
-    .map((origin) => origin.replace(/\/+$/, ''))
-    .filter(Boolean)
