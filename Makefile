@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test model web sdks build run demo test check-format lint deny licenses check-licenses audit test-rust test-clients test-web test-alerts test-contract test-remote fuzz fmt bench bench-serve bench-ingest bench-classify soak clean
+.PHONY: help setup setup-test setup-video model web sdks build run demo test check-format lint deny licenses check-licenses audit test-rust test-clients test-web test-alerts test-contract test-remote fuzz fmt bench bench-serve bench-ingest bench-classify soak video pictures clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -31,6 +31,9 @@ setup: ## Check what building needs, install what is missing
 
 setup-test:
 	@scripts/setup test
+
+setup-video:
+	@scripts/setup video
 
 model: setup ## Fetch the sentence model, once
 	@scripts/fetch-model
@@ -110,6 +113,12 @@ bench-ingest: model web ## Measure ingestion beside PostgreSQL; `parts="road gro
 
 bench-classify: model ## Measure the sentence models beside PyTorch and onnxruntime; `parts="minilm --threads 1"` for some of it
 	scripts/bench-classify cargo bench --locked --bench classify -- $(parts)
+
+video: setup-video model build ## Film the walkthrough: docs/demo.mp4, ten minutes
+	@scripts/video film $(cdp)
+
+pictures: setup-video model build ## Take the pictures of docs/images anew
+	@scripts/video pictures $(cdp)
 
 clean: ## Remove what was built; ./data stays, it may be someone's
 	rm -rf web-playground/dist web-playground/node_modules

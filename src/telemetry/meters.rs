@@ -254,7 +254,7 @@ pub const METERS: &[Meter] = &[
     ),
     counter(
         "cdp_store_failures_total",
-        &[("kind", &["conflict", "failed"])],
+        &[("kind", &["conflict", "failed", "unwritable"])],
         "Questions to the store that failed",
     ),
     counter("cdp_store_queries_total", &[], "Questions to the store"),

@@ -2,13 +2,13 @@
 
 import type { Role } from './shapes'
 
-export type Permission = 'read' | 'classify' | 'define' | 'export' | 'ingest' | 'judge' | 'activate' | 'erase'
+export type Permission = 'read' | 'classify' | 'define' | 'export' | 'ingest' | 'judge' | 'activate' | 'erase' | 'administer'
 
 const TABLE: Record<Role, Permission[]> = {
   viewer: ['read'],
   analyst: ['read', 'classify', 'define', 'export'],
   ingest: ['ingest'],
-  admin: ['read', 'classify', 'define', 'export', 'ingest', 'judge', 'activate', 'erase'],
+  admin: ['read', 'classify', 'define', 'export', 'ingest', 'judge', 'activate', 'erase', 'administer'],
 }
 
 /** A role that the page does not know may try everything. */

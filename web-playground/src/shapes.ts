@@ -479,6 +479,86 @@ export interface Classification {
   nearest?: { term: string; cohort: string; similarity: number }[]
 }
 
+/** Who may log in. */
+export interface User {
+  name: string
+  role: Role
+  disabled: boolean
+  /** Comes with a demo, and stays as it is. */
+  demo: boolean
+  created_at?: string | null
+  last_login_at?: string | null
+}
+
+/** A log-in that goes on. */
+export interface LogInSession {
+  id: string
+  user: string
+  address: string
+  /** The one that asks. */
+  current: boolean
+  created_at: string
+  renewed_at: string
+  ends_at: string
+}
+
+export interface WriteKey {
+  id: string
+  kind: 'public' | 'server'
+  source: string
+  label: string
+  /** How its text begins. */
+  hint: string
+  origins: string[]
+  by: string
+  created_at: string
+  last_used_at?: string | null
+  revoked_at?: string | null
+}
+
+export interface NewWriteKey {
+  text: string
+  write_key: WriteKey
+}
+
+export interface AuditEntry {
+  at: string
+  /** Empty where nobody was known. */
+  caller: string
+  role: string
+  /** By which way it came: REST, GraphQL, a log-in. */
+  door: string
+  action: string
+  subjects: { kind: string; value: string }[]
+  status: number
+  address: string
+  request_id: string
+}
+
+export interface AuditPage {
+  entries: AuditEntry[]
+  next_until?: string | null
+}
+
+/** A link between a cookie and an address that a guard refused. */
+export interface Conflict {
+  id: string
+  kind: string
+  cookie?: string | null
+  email?: string | null
+  raw: string
+  at: string
+  source: string
+  verdict: 'open' | 'allowed' | 'kept_apart'
+  judged_by?: string | null
+  judged_at?: string | null
+}
+
+export interface ConflictPage {
+  conflicts: Conflict[]
+  next_cursor?: string | null
+}
+
 /** The one shape of an error, whatever failed. */
 export interface ErrorBody {
   error: { code: string; message: string; field?: string | null }

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 
 import { chromium } from 'playwright-core'
 
+import * as administration from './story/administration.mjs'
 import * as api from './story/api.mjs'
 import * as classify from './story/classify.mjs'
 import * as cohorts from './story/cohorts.mjs'
@@ -87,6 +88,9 @@ try {
   await told('the story plays by itself', () => simulator.playsByItself(page))
 
   await told('a webhook tells its receiver', () => webhooks.tellsReceiver(page))
+  await told('an admin adds a user, who is told of in the audit log', () => administration.looksAfterUsers(page))
+  await told('a key for a website is made, and revoked', () => administration.makesKey(page))
+  await told('a link that was refused is judged', () => people.judgesConflict(page))
   await told('the page shows its requests', () => api.showsItsRequests(page))
   await told('a request opens in GraphiQL, inside the page', () => api.opensRequestInGraphiQL(page))
   await told('Swagger UI asks as whoever is logged in', () => api.triesSwagger(page))

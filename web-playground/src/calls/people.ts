@@ -3,6 +3,8 @@
 import { askGraphql, type Call, json } from '../api'
 import { operation } from '../queries'
 import type {
+  Conflict,
+  ConflictPage,
   Demographics,
   Erasure,
   FieldProvenance,
@@ -195,6 +197,21 @@ export const undoMerge = (id: string): Call<Judged> => ({
   method: 'POST',
   path: `/api/merges/${encodeURIComponent(id)}/undo`,
   graphql: operation('undo_merge', { id }),
+})
+
+/** What guards refused, in the order of its times. */
+export const conflicts = (verdict: Conflict['verdict'] | 'all', limit: number, after?: string): Call<ConflictPage> => ({
+  method: 'GET',
+  path: '/api/conflicts',
+  query: { verdict, limit, ...(after ? { after } : {}) },
+  graphql: operation('conflicts', { verdict, first: limit, ...(after ? { after } : {}) }),
+})
+
+export const reviewConflict = (id: string, action: 'allow' | 'keep_apart'): Call<Judged> => ({
+  method: 'POST',
+  path: `/api/conflicts/${encodeURIComponent(id)}/review`,
+  ...json({ action }),
+  graphql: operation('review_conflict', { id, action }),
 })
 
 /** Cuts the one link between a cookie and an address. */

@@ -3,6 +3,7 @@
 import type { ComponentType } from 'preact'
 
 import type { Permission } from '../permissions'
+import { lazy } from '../ui/lazy'
 import { Api } from './api'
 import { Classify } from './classify'
 import { Cohorts } from './cohorts'
@@ -70,6 +71,13 @@ export const SCREENS: Screen[] = [
     intro: 'Who is told when people enter and leave cohorts, and what became of each message.',
     needs: ['activate'],
     View: Webhooks,
+  },
+  {
+    id: 'administration',
+    title: 'Administration',
+    intro: 'Who may log in and who is, which keys send records, and who did what.',
+    needs: ['administer'],
+    View: lazy(() => import('./administration').then(({ Administration }) => Administration)),
   },
   {
     id: 'api',

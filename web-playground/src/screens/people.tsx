@@ -15,6 +15,7 @@ import { MaskedNote } from '../ui/masked-note'
 import { PERSON_HEAD, PersonRow } from '../ui/person-row'
 import { Table } from '../ui/table'
 import { count, plural } from '../ui/words'
+import { Conflicts } from './conflicts'
 import { type Key, Person } from './person'
 
 /** People on a page. */
@@ -50,6 +51,9 @@ export function People() {
       {named.value && <Person key={named.value.by + named.value.value} {...named.value} />}
       <div hidden={named.value !== undefined}>
         <Search />
+        <div class="answer">
+          <Conflicts />
+        </div>
       </div>
     </>
   )

@@ -22,3 +22,8 @@ export function plain(value: unknown): string {
   }
   return String(value)
 }
+
+/** Characters of a pseudonym that tell it from others. */
+const SHOWN_CHARS = 28
+
+export const shortened = (value: string): string => (value.length > SHOWN_CHARS ? `${value.slice(0, SHOWN_CHARS)}…` : value)

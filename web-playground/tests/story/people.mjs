@@ -1,6 +1,6 @@
 // Finding people, and what is known of one.
 
-import { eventually, expectText, LONG_MS, openPerson, openScreen, picture, RUN, sendRecords } from './support.mjs'
+import { BASE_URL, eventually, expectText, LONG_MS, openPerson, openScreen, picture, RUN, sendRecords } from './support.mjs'
 
 const profile = (page) => page.getByRole('region', { name: 'Profile' })
 
@@ -146,4 +146,22 @@ export async function seesOutlines(page) {
   await page.getByRole('heading', { name: 'j***@e***.com' }).waitFor()
   await openPerson(page, 'email', 'j***@e***.com')
   await page.getByText('Nobody is found by an outline').waitFor()
+}
+
+/** A tablet at which many log in: one address too many is refused, and allowed by hand. */
+export async function judgesConflict(page) {
+  const cookie = `tablet-${RUN}`
+  // More than `identity.emails_max`.
+  const records = Array.from({ length: 12 }, (_, n) => ({ cookie, email: `tablet-${n}-${RUN}@example.com` }))
+  await sendRecords(page, records)
+  await openScreen(page, 'People')
+  await page.goto(`${BASE_URL}/#/people`)
+  await page.reload()
+  const refused = page.getByRole('region', { name: 'Refused links' })
+  const first = refused.getByRole('listitem').filter({ hasText: cookie }).first()
+  await first.getByText(/a shared computer, perhaps/).waitFor()
+  await first.getByRole('button', { name: 'Keep apart' }).click()
+  await refused.getByText(/^Judged\./).waitFor()
+  await refused.getByLabel('Kept apart').check()
+  await refused.getByText(/judged by admin/).first().waitFor()
 }

@@ -16,7 +16,7 @@ export const PHONE_WIDTH = 390
 /** Told twice to one server, the story meets new people the second time. */
 export const RUN = Date.now().toString(36)
 
-export const SCREENS = ['Overview', 'People', 'Cohorts', 'Ingest', 'Classify', 'Simulator', 'Webhooks', 'API']
+export const SCREENS = ['Overview', 'People', 'Cohorts', 'Ingest', 'Classify', 'Simulator', 'Webhooks', 'Administration', 'API']
 
 export async function logIn(page, username) {
   await page.getByLabel('Username').fill(username)

@@ -6,6 +6,7 @@ import type { OperationDefinitionNode } from 'graphql'
 import { describe, expect, it } from 'vitest'
 
 import type { Call, GraphqlText } from '../../src/api'
+import { auditLog } from '../../src/calls/administration'
 import { frequentInterests, series, summary } from '../../src/calls/analytics'
 import { classify, correct, corrections, withdraw } from '../../src/calls/classify'
 import * as cohorts from '../../src/calls/cohorts'
@@ -33,6 +34,8 @@ const CALLS: Record<string, Call<unknown>> = {
   timeline: people.timeline('p1', 10, 'c'),
   rawRow: people.rawRow('r-1'),
   latestMerges: people.latestMerges(5),
+  conflicts: people.conflicts('open', 5, 'c'),
+  reviewConflict: people.reviewConflict('c', 'keep_apart'),
   undoMerge: people.undoMerge('m'),
   cutLink: people.cutLink('p1', 'c', 'a@example.com'),
   ingest: ingest('{"data":[{"cookie":"a"}]}', 'application/json'),
@@ -55,6 +58,7 @@ const CALLS: Record<string, Call<unknown>> = {
   corrections: corrections(),
   correct: correct('tennis', ['Sports']),
   withdraw: withdraw('tennis'),
+  auditLog: auditLog({ user: 'ann', action: 'getUser', email: 'a@example.com' }, 20, '2026-01-01T00:00:00Z'),
   summary: summary(),
   seriesOfPeople: series({ of: 'people', step: 'hour' }),
   seriesOfACohort: series({ of: 'cohort', name: 'sports', step: 'day' }),
