@@ -19,6 +19,10 @@ const CONFLICT_TEXTS: &[&str] = &[
     "for field `rev`",
 ];
 
+/// What is said when a write is not this server's to make any more: by a lease that another has
+/// taken, or a webhook that was changed by hand.
+const LOST_TEXT: &str = "the hold is lost";
+
 /// Pauses between the tries of what several servers do when they start at once.
 pub(super) const PAUSES: [Duration; 6] = [
     Duration::from_millis(5),
@@ -169,6 +173,9 @@ fn worst(errors: HashMap<usize, surrealdb::Error>) -> Option<surrealdb::Error> {
 }
 
 fn told(doing: &'static str, error: surrealdb::Error) -> StoreError {
+    if error.message().contains(LOST_TEXT) {
+        return StoreError::Lost;
+    }
     if is_conflict(&error) {
         return StoreError::Conflict;
     }
