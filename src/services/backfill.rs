@@ -206,7 +206,7 @@ impl Worker {
     }
 
     /// Goes on where a backfill is, to its end, or until another server has it.
-    async fn carry_on(&mut self, backfill: Backfill) -> Result<(), PipelineError> {
+    async fn carry_on(&self, backfill: Backfill) -> Result<(), PipelineError> {
         let mut backfill = backfill;
         tracing::info!(backfill.id = %backfill.id, cause = backfill.cause.name(), "a backfill is under way");
         // Another server may have brought it about a moment ago.
@@ -235,8 +235,8 @@ impl Worker {
 
     /// Embeds what another model embedded. What is done is known by its version, so this
     /// begins anew without doing anything twice.
-    async fn embed_anew(&mut self, backfill: &mut Backfill) -> Result<(), PipelineError> {
-        let scores = Arc::clone(self.pipeline.scores());
+    async fn embed_anew(&self, backfill: &mut Backfill) -> Result<(), PipelineError> {
+        let scores = self.pipeline.scores();
         let old = self
             .store
             .interests_of_other_models(scores.classifier().model())
@@ -272,7 +272,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn note(&mut self, backfill: &mut Backfill) -> Result<(), StoreError> {
+    async fn note(&self, backfill: &mut Backfill) -> Result<(), StoreError> {
         backfill.updated_at = now();
         let lease = self.turn.kept().ok_or(StoreError::Lost)?;
         self.store.note_backfill(backfill, lease.proof().as_ref()).await

@@ -179,7 +179,7 @@ impl Store {
             ("keys", keys.into_value()),
             ("lease", shown(proof)),
         ]);
-        self.run_to_end("queued a batch", ENQUEUE.to_owned(), parameters)
+        self.run_to_end_again("queued a batch", ENQUEUE, parameters)
             .await
     }
 

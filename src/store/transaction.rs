@@ -144,6 +144,23 @@ impl Store {
         task.await
             .map_err(|error| StoreError::Corrupt(format!("a transaction's task ended: {error}")))?
     }
+
+    /// The same, again while another writer comes first: of what writes a lease, too, that may be
+    /// whoever renews it.
+    pub(super) async fn run_to_end_again(
+        &self,
+        doing: &'static str,
+        text: &'static str,
+        variables: Variables,
+    ) -> Result<(), StoreError> {
+        for pause in PAUSES {
+            match self.run_to_end(doing, text.to_owned(), variables.clone()).await {
+                Err(StoreError::Conflict) => tokio::time::sleep(pause).await,
+                done => return done,
+            }
+        }
+        self.run_to_end(doing, text.to_owned(), variables).await
+    }
 }
 
 /// Parameters of a query, by name.

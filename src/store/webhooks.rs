@@ -202,7 +202,8 @@ impl Store {
     }
 
     async fn count_webhook_change(&self) -> Result<(), StoreError> {
-        self.run_again("counted a change of webhooks", COUNT, bind([])).await
+        self.run_again("counted a change of webhooks", COUNT, bind([]))
+            .await
     }
 
     async fn change(
@@ -253,22 +254,11 @@ impl Store {
             ("dropped", too_old.collect::<Vec<RecordId>>().into_value()),
             ("lease", shown(note.proof)),
         ]);
-        let mut pauses = super::transaction::PAUSES.into_iter();
-        loop {
-            let noted = self
-                .run_to_end(
-                    "noted what a webhook delivered",
-                    NOTE.to_owned(),
-                    parameters.clone(),
-                )
-                .await;
-            match (noted, pauses.next()) {
-                (Ok(()), _) => return Ok(true),
-                (Err(StoreError::Lost), _) | (Err(StoreError::Conflict), None) => return Ok(false),
-                // The lease is renewed at this moment, or somebody changes the webhook.
-                (Err(StoreError::Conflict), Some(pause)) => tokio::time::sleep(pause).await,
-                (Err(error), _) => return Err(error),
-            }
+        let doing = "noted what a webhook delivered";
+        match self.run_to_end_again(doing, NOTE, parameters).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Lost | StoreError::Conflict) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -13,6 +13,7 @@ mod bad_input;
 mod batches;
 mod browser;
 mod cli;
+mod cluster;
 mod cohorts;
 mod contract;
 mod corrections;

@@ -27,6 +27,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::feed::Feed;
 use crate::services::checked_limit;
 use crate::services::cohorts::{NameBook, Names};
+use crate::services::leases::Leases;
 use crate::store::Store;
 
 /// The most webhooks.
