@@ -97,8 +97,8 @@ impl Leases {
         let inner = &self.inner;
         let _asking = inner.asking.lock().await;
         {
-            let held = inner.held();
-            if held.is_closed || held.jobs.get(&job).is_some_and(Hold::is_good) {
+            let all = inner.held();
+            if all.is_closed || all.jobs.get(&job).is_some_and(Hold::is_good) {
                 return Ok(None);
             }
         }
@@ -130,13 +130,13 @@ impl Leases {
             until,
             is_held: sender,
         };
-        let mut held = self.inner.held();
-        if held.is_closed {
+        let mut all = self.inner.held();
+        if all.is_closed {
             return None;
         }
-        held.jobs.insert(job, hold);
-        metrics::gauge!("cdp_leases_held").set(held.jobs.len() as f64);
-        drop(held);
+        all.jobs.insert(job, hold);
+        metrics::gauge!("cdp_leases_held").set(all.jobs.len() as f64);
+        drop(all);
         Some(Lease {
             leases: self.clone(),
             job,
@@ -148,9 +148,9 @@ impl Leases {
     /// Gives everything back, and takes nothing more: other servers go on at once.
     pub async fn finish(&self) {
         let jobs: Vec<(Job, u64)> = {
-            let mut held = self.inner.held();
-            held.is_closed = true;
-            let jobs = std::mem::take(&mut held.jobs);
+            let mut all = self.inner.held();
+            all.is_closed = true;
+            let jobs = std::mem::take(&mut all.jobs);
             jobs.into_iter().map(|(job, hold)| (job, hold.rev)).collect()
         };
         if !self.inner.store.is_shared() {
@@ -181,8 +181,8 @@ impl Inner {
     /// Renews what is held, and lets go of what is not any more.
     async fn renew(&self) {
         let jobs: Vec<(Job, u64)> = {
-            let held = self.held();
-            held.jobs.iter().map(|(job, hold)| (*job, hold.rev)).collect()
+            let all = self.held();
+            all.jobs.iter().map(|(job, hold)| (*job, hold.rev)).collect()
         };
         if jobs.is_empty() {
             return;
@@ -197,9 +197,9 @@ impl Inner {
                 None
             }
         };
-        let mut held = self.held();
+        let mut all = self.held();
         for (job, rev) in jobs {
-            let Some(hold) = held.jobs.get_mut(&job).filter(|hold| hold.rev == rev) else {
+            let Some(hold) = all.jobs.get_mut(&job).filter(|hold| hold.rev == rev) else {
                 continue;
             };
             match &renewed {
@@ -208,11 +208,11 @@ impl Inner {
                 Some(_) | None => {
                     tracing::warn!(lease.job = %job, "another server may have taken over");
                     hold.is_held.send_replace(false);
-                    held.jobs.remove(&job);
+                    all.jobs.remove(&job);
                 }
             }
         }
-        metrics::gauge!("cdp_leases_held").set(held.jobs.len() as f64);
+        metrics::gauge!("cdp_leases_held").set(all.jobs.len() as f64);
     }
 }
 
@@ -228,8 +228,8 @@ impl Lease {
     /// Whether the job is still this process's.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        let held = self.leases.inner.held();
-        let hold = held.jobs.get(&self.job).filter(|hold| hold.rev == self.rev);
+        let all = self.leases.inner.held();
+        let hold = all.jobs.get(&self.job).filter(|hold| hold.rev == self.rev);
         hold.is_some_and(Hold::is_good)
     }
 
@@ -257,12 +257,12 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let inner = &self.leases.inner;
         {
-            let mut held = inner.held();
-            if held.jobs.get(&self.job).is_none_or(|hold| hold.rev != self.rev) {
+            let mut all = inner.held();
+            if all.jobs.get(&self.job).is_none_or(|hold| hold.rev != self.rev) {
                 return;
             }
-            held.jobs.remove(&self.job);
-            metrics::gauge!("cdp_leases_held").set(held.jobs.len() as f64);
+            all.jobs.remove(&self.job);
+            metrics::gauge!("cdp_leases_held").set(all.jobs.len() as f64);
         }
         if !inner.store.is_shared() {
             return;

@@ -179,8 +179,7 @@ impl Store {
             ("keys", keys.into_value()),
             ("lease", shown(proof)),
         ]);
-        self.run_to_end_again("queued a batch", ENQUEUE, parameters)
-            .await
+        self.run_to_end_again("queued a batch", ENQUEUE, parameters).await
     }
 
     /// Forgets a payload that was worked off, or will not be.
