@@ -61,20 +61,22 @@ impl Replica {
     /// Starts one in this process, over a store in memory.
     pub async fn here(config: &Config, store: &Store) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.unwrap();
+        // At once, since a runtime can't be dropped where others run.
+        let mut here = Here {
+            url: String::new(),
+            runtime: Some(runtime.unwrap()),
+        };
         let (config, store) = (config.clone(), store.shared());
         let (bound, address) = oneshot::channel();
-        runtime.spawn(async move {
+        here.runtime.as_ref().unwrap().spawn(async move {
             let app: App = build_over(&config, store).await;
             let report = move |address| bound.send(address).unwrap();
             let stop = std::future::pending();
             app.serve(&config.api.listen, report, stop).await.unwrap();
         });
         let address = timeout(PATIENCE, address).await.unwrap().unwrap();
-        Self::Here(Here {
-            url: format!("http://{address}"),
-            runtime: Some(runtime),
-        })
+        here.url = format!("http://{address}");
+        Self::Here(here)
     }
 
     pub fn url(&self) -> &str {
@@ -259,10 +261,18 @@ async fn write(mut servers: [Client; 2], seed: u64, writer: usize, requests: u64
     for request in 0..requests {
         let records = walk.request(&format!("k{}", request / REQUESTS_OF_A_GENERATION));
         let body = to_json(&records);
-        while servers[0].ingest(&body).await.is_none() {
-            servers.reverse();
-            moves += 1;
-            assert!(moves <= 1, "nobody answers any more");
+        loop {
+            match servers[0].call(Method::POST, "/api/ingest", &body).await {
+                Some((200, report)) if report["status"] == "success" => break,
+                // It stops, or there are too many writers at once.
+                Some((503, _)) => sleep(Duration::from_millis(50)).await,
+                Some(answer) => panic!("{answer:?}"),
+                None => {
+                    servers.reverse();
+                    moves += 1;
+                    assert!(moves <= 1, "nobody answers any more");
+                }
+            }
         }
         sent.extend(records);
     }
