@@ -176,9 +176,24 @@ impl App {
         classifier: Option<Arc<Classifier>>,
     ) -> Result<Self, StartError> {
         auth::install_crypto();
-        let secret = secret(config)?;
+        // Before anything is made on disk.
+        secret(config)?;
         make_folder(&config.store)?;
         let store = Store::connect(&config.store).await?;
+        Self::build_over(config, store, classifier).await
+    }
+
+    /// The same, over a store that is open already.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_over(
+        config: &Config,
+        store: Store,
+        classifier: Option<Arc<Classifier>>,
+    ) -> Result<Self, StartError> {
+        auth::install_crypto();
+        let secret = secret(config)?;
         // Once somebody has defined cohorts there are those that they want: one that was dropped
         // stays away.
         if store.catalogue_rev().await? == 0 {

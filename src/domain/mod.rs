@@ -29,6 +29,7 @@ pub mod feed;
 pub mod graph;
 pub mod identifier;
 pub mod interest;
+pub mod lease;
 pub mod mention;
 pub mod placeholder;
 pub mod policy;

@@ -10,6 +10,8 @@ use crate::segmentation::rules::{Known, RuleSet, RuleSetError};
 /// All cohorts that there are.
 #[derive(Debug, Default)]
 pub struct Catalogue {
+    /// How often the store's were changed until these.
+    rev: u64,
     definitions: BTreeMap<CohortSlug, Definition>,
     cohorts: Arc<[Cohort]>,
     rules: RuleSet,
@@ -58,6 +60,7 @@ impl Catalogue {
             }
         }
         Ok(Self {
+            rev: 0,
             rules: RuleSet::new(&rules, known)?,
             cohorts: cohorts.into(),
             definitions: definitions
@@ -65,6 +68,19 @@ impl Catalogue {
                 .map(|one| (one.slug().clone(), one))
                 .collect(),
         })
+    }
+
+    /// The same, as they were stored at a count of changes.
+    #[must_use]
+    pub const fn at(mut self, rev: u64) -> Self {
+        self.rev = rev;
+        self
+    }
+
+    /// How often the store's were changed until these.
+    #[must_use]
+    pub const fn rev(&self) -> u64 {
+        self.rev
     }
 
     /// Every cohort, by slug.

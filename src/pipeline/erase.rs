@@ -116,10 +116,10 @@ impl Writer {
         }
         news.transitions.clone_from(&commit.transitions);
         news.changed.extend(gone);
-        self.store.commit(commit).await?;
+        let block = self.store.commit(commit).await?;
         // Before the next chunk is decided.
         self.suppressed.add(&pseudonyms);
-        self.tell(news);
+        self.tell(news, block);
         metrics::counter!("cdp_erasures_total").increment(1);
         Ok(id)
     }

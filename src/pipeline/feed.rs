@@ -1,20 +1,16 @@
 //! The feed of changes as whoever follows it reads it: woken after each commit, from a memory of
 //! the latest blocks, so that a hundred followers read the store once.
 //!
-//! What the writer commits is told by it. What other processes commit to the same store is looked
-//! for every second.
+//! What the writer commits is told by it. What other processes commit to the same store is found
+//! by [`super::following`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::domain::feed::{Block, Cursor, Event};
 use crate::store::{Store, StoreError};
-
-/// How often other processes' commits are looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Blocks that are read at once.
 const READ_AT_ONCE: u64 = 32;
@@ -59,6 +55,11 @@ pub struct Picked {
 }
 
 impl Stretch {
+    /// Its blocks, in order, each whole.
+    pub(super) fn into_blocks(self) -> Vec<Arc<Block>> {
+        self.blocks
+    }
+
     /// At most `limit` of the events that are asked for.
     #[must_use]
     pub fn pick(&self, limit: usize, is_asked_for: impl Fn(&Event) -> bool) -> Picked {
@@ -127,26 +128,12 @@ impl Feed {
     /// Finds where the feed of a store ends.
     pub(super) async fn start(store: &Store) -> Result<Arc<Self>, StoreError> {
         let newest = store.feed_extent().await?.newest;
-        let feed = Arc::new(Self {
+        Ok(Arc::new(Self {
             store: store.clone(),
             newest: watch::channel(newest).0,
             kept: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
-        });
-        if store.is_shared() {
-            let watched = Arc::downgrade(&feed);
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(LOOK_EVERY).await;
-                    let Some(feed) = watched.upgrade() else { return };
-                    // The next look tells what this one could not.
-                    if feed.store.feed_extent().await.is_ok() {
-                        feed.tell();
-                    }
-                }
-            });
-        }
-        Ok(feed)
+        }))
     }
 
     /// Wakes whoever follows, after a commit.

@@ -10,7 +10,8 @@
 //! What can run beside other requests runs in the caller's task; only what must see the
 //! graph as it is, is done by the one [`writer`], which takes all chunks that wait into
 //! one transaction. After the commit, and before the answer, [`rosters`] follow, and who has
-//! [`changed`] is told to whoever follows later, and whoever follows the [`feed`] is woken. [`catalogue`] is which cohorts there are. What people decide by hand goes through the same
+//! [`changed`] is told to whoever follows later, and whoever follows the [`feed`] is woken;
+//! [`following`] does that, also for what other servers commit. [`catalogue`] is which cohorts there are. What people decide by hand goes through the same
 //! writer: [`judge`]. So does who is to be [`erase`]d, and of whoever is [`suppressed`] nothing more is
 //! taken in.
 
@@ -19,8 +20,10 @@ pub mod changed;
 mod consent;
 pub mod erase;
 pub mod feed;
+pub mod following;
 mod ids;
 pub mod judge;
+mod ledger;
 pub mod raw;
 mod resegment;
 mod retry;
@@ -55,6 +58,7 @@ use crate::store::{Store, StoreError};
 use catalogue::Catalogue;
 use changed::Changed;
 use feed::Feed;
+use following::Following;
 use judge::{Judged, Judgement};
 use raw::Received;
 use rosters::Rosters;
@@ -120,6 +124,7 @@ pub struct Pipeline {
     rosters: Arc<Rosters>,
     changed: Arc<Changed>,
     feed: Arc<Feed>,
+    following: Arc<Following>,
     suppressed: Arc<Suppressed>,
     storage_purpose: Option<Arc<str>>,
     transforms: Arc<Transforms>,
@@ -139,21 +144,24 @@ impl Pipeline {
         settings: &Settings,
         pseudonyms: Arc<Pseudonyms>,
     ) -> Result<Self, PipelineError> {
+        // Each count before what it counts: what changes in between is read once more.
+        let rev = store.catalogue_rev().await?;
         let definitions = store.definitions().await?;
+        let followed = store.feed_extent().await?.newest;
         let rosters = Arc::new(Rosters::load(&store, &definitions).await?);
-        let catalogue = Catalogue::of_stored(&definitions);
+        let catalogue = Catalogue::of_stored(&definitions).at(rev);
         let scores = Arc::new(Scores::new(store.clone(), classifier, catalogue));
         let (queue, work) = mpsc::channel(QUEUE_CHUNKS);
         let changed = Arc::new(Changed::default());
         let feed = Feed::start(&store).await?;
         let suppressed = Suppressed::load(&store, pseudonyms).await?;
+        let following = Following::start(&store, followed, &rosters, &changed, &feed, &suppressed);
         let writer = Writer::new(
             store,
             settings.rules(),
             Arc::clone(&scores),
-            Arc::clone(&rosters),
+            Arc::clone(&following),
             Arc::clone(&changed),
-            Arc::clone(&feed),
             Arc::clone(&suppressed),
         );
         tokio::spawn(writer.run(work));
@@ -162,6 +170,7 @@ impl Pipeline {
             rosters,
             changed,
             feed,
+            following,
             suppressed,
             storage_purpose: None,
             transforms: Arc::default(),
@@ -357,6 +366,12 @@ impl Pipeline {
     #[must_use]
     pub const fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+
+    /// What other servers of the store do.
+    #[must_use]
+    pub const fn following(&self) -> &Arc<Following> {
+        &self.following
     }
 
     /// Of whom nothing is taken in.

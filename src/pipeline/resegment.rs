@@ -47,8 +47,8 @@ impl Writer {
         };
         let changed = commit.plan.profiles.iter().filter(is_changed).count() as u64;
         if !commit.plan.profiles.is_empty() {
-            self.store.commit(commit).await?;
-            self.tell(news);
+            let block = self.store.commit(commit).await?;
+            self.tell(news, block);
         }
         Ok(changed)
     }

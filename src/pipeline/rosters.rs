@@ -1,11 +1,12 @@
 //! Who is in which cohort, in memory: for each cohort a compressed bitmap of profile
-//! ordinals, loaded from the store and following each commit.
+//! ordinals, loaded from the store and following each commit; those of other servers by the feed
+//! ([`super::following`]).
 //!
 //! The store's key ranges are the truth. But the engine reads a range from its start
 //! however small the page is, while the n-th member of a bitmap is one step away: any page
 //! costs what the first does, and sizes are free.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 
 use roaring::RoaringBitmap;
@@ -15,11 +16,14 @@ use crate::domain::cohort::{CohortSlug, Definition};
 use crate::domain::profile::ProfileId;
 use crate::store::{Store, StoreError};
 
+/// Whoever is in each cohort.
+pub(super) type Members = BTreeMap<CohortSlug, RoaringBitmap>;
+
 /// The members of every cohort.
 #[derive(Default)]
 pub struct Rosters {
     // Held for a page's worth of steps and never over I/O, so a plain lock serves.
-    members: RwLock<BTreeMap<CohortSlug, RoaringBitmap>>,
+    members: RwLock<Members>,
 }
 
 /// Cohorts put together: who is in all of some, in any of others, and in none of the rest.
@@ -46,19 +50,41 @@ pub struct RosterPage {
 
 impl Rosters {
     pub(super) async fn load(store: &Store, cohorts: &[Definition]) -> Result<Self, StoreError> {
+        let rosters = Self {
+            members: RwLock::new(Self::read_all(store, cohorts).await?),
+        };
+        for cohort in cohorts {
+            rosters.publish_size(cohort.slug());
+        }
+        Ok(rosters)
+    }
+
+    /// The members of cohorts as they are stored.
+    pub(super) async fn read_all(store: &Store, cohorts: &[Definition]) -> Result<Members, StoreError> {
         let mut members = BTreeMap::new();
         for cohort in cohorts {
             let ids = store.members(cohort.slug()).await?;
             let bitmap: RoaringBitmap = ids.into_iter().map(|id| id.0).collect();
             members.insert(cohort.slug().clone(), bitmap);
         }
-        let rosters = Self {
-            members: RwLock::new(members),
-        };
-        for cohort in cohorts {
-            rosters.publish_size(cohort.slug());
+        Ok(members)
+    }
+
+    /// Takes over what was read.
+    pub(super) fn replace(&self, members: Members) {
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+    }
+
+    /// Takes people out of every cohort.
+    pub(super) fn drop_people(&self, people: &BTreeSet<ProfileId>) {
+        if people.is_empty() {
+            return;
         }
-        Ok(rosters)
+        let gone: RoaringBitmap = people.iter().map(|id| id.0).collect();
+        let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        for roster in members.values_mut() {
+            *roster -= &gone;
+        }
     }
 
     /// Tells the metrics how many members a cohort has, as `cdp_cohort_members`.

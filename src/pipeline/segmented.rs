@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::catalogue::Catalogue;
 use super::retry::Retry;
 use super::{PipelineError, timed};
-use crate::classify::{Classifier, Reviewed};
+use crate::classify::{Classifier, ClassifyError, Corrections, Reviewed};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
 use crate::domain::cohort::{CohortSlug, Membership, PastMembership};
@@ -19,7 +19,7 @@ use crate::identity::survivorship::primary_email;
 use crate::segmentation::membership::transitions;
 use crate::segmentation::{Segments, segment};
 use crate::store::Store;
-use crate::store::commit::Due;
+use crate::store::commit::{Due, JudgedBy};
 
 /// What interests mean: each classified once, kept in the store, hot ones in memory.
 pub struct Scores {
@@ -27,6 +27,9 @@ pub struct Scores {
     classifier: Arc<Classifier>,
     // Replaced whole, and held for a clone only.
     catalogue: RwLock<Arc<Catalogue>>,
+    /// How often corrections were changed until those that the classifier goes by; none where
+    /// that is not known yet.
+    corrections_rev: RwLock<Option<u64>>,
 }
 
 /// The scores of the interests that one commit needs.
@@ -38,6 +41,7 @@ impl Scores {
             store,
             classifier,
             catalogue: RwLock::new(Arc::new(catalogue)),
+            corrections_rev: RwLock::default(),
         }
     }
 
@@ -49,6 +53,31 @@ impl Scores {
 
     pub(super) fn replace_catalogue(&self, catalogue: Catalogue) {
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+    }
+
+    /// Goes by all the corrections that there are, as of a count of changes. Blocks.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn correct(&self, corrections: Corrections, rev: u64) -> Result<(), ClassifyError> {
+        self.classifier.correct(corrections)?;
+        *self
+            .corrections_rev
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(rev);
+        Ok(())
+    }
+
+    /// How often that had changed by which people are judged now.
+    pub(super) fn judged_by(&self) -> JudgedBy {
+        let corrections = self
+            .corrections_rev
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        JudgedBy {
+            catalogue: self.catalogue().rev(),
+            corrections: *corrections,
+        }
     }
 
     /// The classifier itself, for what is asked without being kept.

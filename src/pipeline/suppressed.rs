@@ -2,13 +2,12 @@
 //! bytes each. Where there are none, a row costs nothing; where there are some, a keyed hash of
 //! each of its identifiers.
 //!
-//! What this process changes it knows at once. What other servers of the same store change is
-//! looked for every second; and a commit that would make somebody known who was suppressed in
-//! that second is refused by the store (`store::commit`).
+//! What this process changes it knows at once. What other servers of the same store change it
+//! hears within a second ([`super::following`]); and a commit that would make somebody known who was
+//! suppressed in that second is refused by the store (`store::commit`).
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use crate::auth::Pseudonyms;
 use crate::domain::erasure::IdentifierKind;
@@ -19,9 +18,6 @@ use crate::domain::profile::Profile;
 use crate::domain::record::Reject;
 use crate::ingest::{fields, keep};
 use crate::store::{Store, StoreError};
-
-/// How often the changes of other servers are looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many words of a refused row are looked at.
 const WORDS_MAX: usize = 4_096;
@@ -55,27 +51,13 @@ pub struct Hit {
 }
 
 impl Suppressed {
-    /// Reads all that there are, and follows other servers.
+    /// Reads all that there are.
     pub(super) async fn load(store: &Store, pseudonyms: Arc<Pseudonyms>) -> Result<Arc<Self>, StoreError> {
         let suppressed = Arc::new(Self {
             pseudonyms,
             known: RwLock::default(),
         });
         suppressed.read_all(store, store.suppressed_rev().await?).await?;
-        if store.is_shared() {
-            let (watched, store) = (Arc::downgrade(&suppressed), store.clone());
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(LOOK_EVERY).await;
-                    let Some(suppressed) = watched.upgrade() else {
-                        return;
-                    };
-                    if let Err(error) = suppressed.refresh(&store).await {
-                        tracing::warn!(%error, "who is suppressed can't be read");
-                    }
-                }
-            });
-        }
         Ok(suppressed)
     }
 

@@ -21,11 +21,10 @@ use ulid::Ulid;
 use super::changed::Changed;
 use super::consent::{NOT_GIVEN, withhold};
 use super::erase::Order;
-use super::feed::Feed;
+use super::following::Following;
 use super::ids::IdPool;
 use super::judge::{Judged, Judgement};
 use super::retry::Retry;
-use super::rosters::Rosters;
 use super::segmented::Scores;
 use super::structured::Structured;
 use super::suppressed::Suppressed;
@@ -33,7 +32,6 @@ use super::tally::{count_people, count_records, count_withheld};
 use super::{Outcome, PipelineError, measured, timed};
 use crate::domain::Timestamp;
 use crate::domain::change::Transition;
-use crate::domain::cohort::CohortSlug;
 use crate::domain::fact::Fact;
 use crate::domain::graph::{Plan, Subgraph};
 use crate::domain::identifier::{Cookie, Email};
@@ -105,7 +103,7 @@ struct Flight {
     plan: Arc<Plan>,
     news: News,
     outcomes: Vec<Outcome>,
-    landing: JoinHandle<Result<(), StoreError>>,
+    landing: JoinHandle<Result<Option<u64>, StoreError>>,
     /// Told when it has landed.
     landed: Arc<Notify>,
 }
@@ -115,9 +113,8 @@ pub struct Writer {
     pub(super) rules: Rules,
     pub(super) ids: IdPool,
     scores: Arc<Scores>,
-    rosters: Arc<Rosters>,
+    following: Arc<Following>,
     changed: Arc<Changed>,
-    feed: Arc<Feed>,
     pub(super) suppressed: Arc<Suppressed>,
 }
 
@@ -132,9 +129,8 @@ impl Writer {
         store: Store,
         rules: Rules,
         scores: Arc<Scores>,
-        rosters: Arc<Rosters>,
+        following: Arc<Following>,
         changed: Arc<Changed>,
-        feed: Arc<Feed>,
         suppressed: Arc<Suppressed>,
     ) -> Self {
         Self {
@@ -142,9 +138,8 @@ impl Writer {
             rules,
             ids: IdPool::default(),
             scores,
-            rosters,
+            following,
             changed,
-            feed,
             suppressed,
         }
     }
@@ -249,8 +244,8 @@ impl Writer {
         let Some(flight) = flight.take() else {
             return true;
         };
-        if let Ok(Ok(())) = flight.landing.await {
-            self.tell(flight.news);
+        if let Ok(Ok(block)) = flight.landing.await {
+            self.tell(flight.news, block);
             answer(flight.group, flight.outcomes);
             return true;
         }
@@ -298,8 +293,8 @@ impl Writer {
     async fn attempt(&mut self, chunks: &[&Structured]) -> Result<Vec<Outcome>, PipelineError> {
         let decided = self.decide(chunks, None).await?;
         let decided = decided.ok_or(StoreError::Conflict)?;
-        timed("commit", self.store.commit(decided.commit)).await?;
-        self.tell(decided.news);
+        let block = timed("commit", self.store.commit(decided.commit)).await?;
+        self.tell(decided.news, block);
         Ok(decided.outcomes)
     }
 
@@ -412,6 +407,8 @@ impl Writer {
         keep: Keep,
         now: Timestamp,
     ) -> Result<(Commit, News), PipelineError> {
+        // Before people are judged: what changes meanwhile makes the store refuse them.
+        let judged_by = Some(self.scores.judged_by());
         let known = self.scores.of_plan(&plan).await?;
         let (transitions, dues) = measured("segment", || self.scores.segment(&mut plan, graph, &known, now));
         if keep == Keep::Moved {
@@ -435,6 +432,7 @@ impl Writer {
         };
         let commit = Commit {
             plan: Arc::new(plan),
+            judged_by,
             transitions,
             dues,
             tally,
@@ -453,26 +451,21 @@ impl Writer {
         now: Timestamp,
     ) -> Result<(), PipelineError> {
         let (commit, news) = self.segmented(graph, plan, commit, Keep::All, now).await?;
-        timed("commit", self.store.commit(commit)).await?;
-        self.tell(news);
+        let block = timed("commit", self.store.commit(commit)).await?;
+        self.tell(news, block);
         Ok(())
     }
 
     /// Counts what was stored, lets the rosters follow, says who has changed, and wakes whoever
-    /// follows the feed.
-    pub(super) fn tell(&self, news: News) {
+    /// follows the feed, whose block of this has a number.
+    pub(super) fn tell(&self, news: News, block: Option<u64>) {
         metrics::counter!("cdp_commits_total").increment(1);
         metrics::counter!("cdp_merges_total").increment(news.merges);
         for kind in news.refused {
             metrics::counter!("cdp_identity_refused_total", "kind" => kind).increment(1);
         }
-        self.rosters.follow(&news.transitions);
-        let moved: BTreeSet<&CohortSlug> = news.transitions.iter().map(|change| &change.cohort).collect();
-        for cohort in moved {
-            self.rosters.publish_size(cohort);
-        }
-        self.changed.note(news.changed);
-        self.feed.tell();
+        self.following.own(block, &news.transitions, news.changed);
+        self.following.tell();
     }
 }
 

@@ -8,11 +8,14 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+use super::corrections::KnownCorrections;
 use super::definitions::Definitions;
+use super::leases::{ASK_EVERY, Leases, Turn};
 use crate::domain::Timestamp;
 use crate::domain::correction::{Backfill, Cause};
 use crate::domain::error::Error;
 use crate::domain::interest::InterestKey;
+use crate::domain::lease::Job;
 use crate::domain::profile::{Profile, ProfileId};
 use crate::ingest::normalise::stored;
 use crate::pipeline::{Pipeline, PipelineError};
@@ -28,7 +31,7 @@ const AT_ONCE: usize = 500;
 /// Interests that are embedded in one go.
 const INTERESTS_AT_ONCE: usize = 256;
 
-/// Without being woken, the worker looks for work this often: another server may have left some.
+/// Without being woken, the worker looks for work this often.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// After a failure it waits so long.
@@ -84,7 +87,13 @@ pub struct Backfills {
 
 impl Backfills {
     /// Starts the worker, which ends when this is dropped.
-    pub(super) fn start(store: &Store, pipeline: &Pipeline, definitions: &Arc<Definitions>) -> Arc<Self> {
+    pub(super) fn start(
+        store: &Store,
+        pipeline: &Pipeline,
+        definitions: &Arc<Definitions>,
+        known: &Arc<KnownCorrections>,
+        leases: &Leases,
+    ) -> Arc<Self> {
         let wake = Arc::new(Notify::new());
         let backfills = Arc::new(Self {
             store: store.clone(),
@@ -94,14 +103,16 @@ impl Backfills {
             store: store.clone(),
             pipeline: pipeline.clone(),
             definitions: Arc::clone(definitions),
-            owner: Ulid::new().to_string(),
+            corrections: Arc::clone(known),
+            turn: Turn::new(leases, Job::Backfill),
             has_seen_the_model: false,
         };
         let is_wanted = Arc::downgrade(&backfills);
         tokio::spawn(async move {
             while is_wanted.strong_count() > 0 {
                 let pause = match worker.work().await {
-                    Ok(()) => LOOK_EVERY,
+                    Ok(true) => LOOK_EVERY,
+                    Ok(false) => ASK_EVERY,
                     Err(error) => {
                         tracing::warn!(%error, "a backfill has to wait");
                         PAUSE
@@ -149,25 +160,32 @@ struct Worker {
     store: Store,
     pipeline: Pipeline,
     definitions: Arc<Definitions>,
-    /// What this process is called where several work on one store.
-    owner: String,
+    corrections: Arc<KnownCorrections>,
+    /// Of several servers one works at a time.
+    turn: Turn,
     /// Whether it is known that the model is the one of before, or its backfill is there: looked
     /// at once, since it reads every interest, and a process has one model.
     has_seen_the_model: bool,
 }
 
 impl Worker {
-    /// Works off all backfills that there are.
-    async fn work(&mut self) -> Result<(), PipelineError> {
+    /// Works off all backfills that there are. False where another server does.
+    async fn work(&mut self) -> Result<bool, PipelineError> {
+        if self.turn.mine().await?.is_none() {
+            return Ok(false);
+        }
         self.definitions.refresh().await?;
         if !self.has_seen_the_model {
             self.notice_another_model().await?;
             self.has_seen_the_model = true;
         }
-        while let Some(backfill) = self.store.take_backfill(&self.owner, now()).await? {
-            self.carry_on(backfill).await?;
+        while let Some(backfill) = self.store.next_backfill().await? {
+            match self.carry_on(backfill).await {
+                Err(PipelineError::Store(StoreError::Lost)) => return Ok(false),
+                done => done?,
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A store whose interests were embedded by another model needs a backfill, once.
@@ -193,8 +211,10 @@ impl Worker {
         let _running = Running::begin("backfill");
         let mut backfill = backfill;
         tracing::info!(backfill.id = %backfill.id, cause = backfill.cause.name(), "a backfill is under way");
-        if matches!(backfill.cause, Cause::Model(_)) && !self.embed_anew(&mut backfill).await? {
-            return Ok(());
+        // Another server may have brought it about a moment ago.
+        self.corrections.refresh().await?;
+        if matches!(backfill.cause, Cause::Model(_)) {
+            self.embed_anew(&mut backfill).await?;
         }
         if matches!(backfill.cause, Cause::Cohort(_)) {
             // From here on whoever is committed is judged by the new cohorts; those who came
@@ -205,9 +225,7 @@ impl Worker {
         while backfill.position < backfill.until {
             let started = Instant::now();
             self.step(&mut backfill).await?;
-            if !self.note(&mut backfill).await? {
-                return Ok(());
-            }
+            self.note(&mut backfill).await?;
             tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
         }
         backfill.finished_at = Some(now());
@@ -218,8 +236,8 @@ impl Worker {
     }
 
     /// Embeds what another model embedded. What is done is known by its version, so this
-    /// begins anew without doing anything twice. False if another server has the backfill.
-    async fn embed_anew(&self, backfill: &mut Backfill) -> Result<bool, PipelineError> {
+    /// begins anew without doing anything twice.
+    async fn embed_anew(&self, backfill: &mut Backfill) -> Result<(), PipelineError> {
         let scores = self.pipeline.scores();
         let old = self
             .store
@@ -228,12 +246,10 @@ impl Worker {
         for some in old.chunks(INTERESTS_AT_ONCE) {
             let started = Instant::now();
             scores.classify_anew(some).await?;
-            if !self.note(backfill).await? {
-                return Ok(false);
-            }
+            self.note(backfill).await?;
             tokio::time::sleep(started.elapsed().min(REST_MAX)).await;
         }
-        Ok(true)
+        Ok(())
     }
 
     async fn step(&self, backfill: &mut Backfill) -> Result<(), PipelineError> {
@@ -258,9 +274,10 @@ impl Worker {
         Ok(())
     }
 
-    async fn note(&self, backfill: &mut Backfill) -> Result<bool, StoreError> {
+    async fn note(&self, backfill: &mut Backfill) -> Result<(), StoreError> {
         backfill.updated_at = now();
-        self.store.note_backfill(backfill, &self.owner).await
+        let lease = self.turn.kept().ok_or(StoreError::Lost)?;
+        self.store.note_backfill(backfill, lease.proof().as_ref()).await
     }
 }
 

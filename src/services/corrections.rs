@@ -33,21 +33,67 @@ pub struct CorrectionView {
 /// Takes and withdraws corrections.
 pub struct Corrections {
     store: Store,
-    pipeline: Pipeline,
     names: NameBook,
     backfills: Arc<Backfills>,
-    /// One change after the other: the classifier is told of all that there are.
-    changing: tokio::sync::Mutex<()>,
+    known: Arc<KnownCorrections>,
+}
+
+/// The corrections that the classifier goes by.
+pub struct KnownCorrections {
+    store: Store,
+    pipeline: Pipeline,
+    /// How often they had been changed until these; none before the first look. Held through a
+    /// change, since the classifier is told of all that there are.
+    rev: tokio::sync::Mutex<Option<u64>>,
+}
+
+impl KnownCorrections {
+    pub(super) fn new(store: &Store, pipeline: &Pipeline) -> Arc<Self> {
+        Arc::new(Self {
+            store: store.clone(),
+            pipeline: pipeline.clone(),
+            rev: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Takes over what was corrected, here or by another server.
+    ///
+    /// # Errors
+    /// When the store or the model fails.
+    pub async fn refresh(&self) -> Result<(), PipelineError> {
+        let mut known = self.rev.lock().await;
+        self.catch_up(&mut known).await
+    }
+
+    async fn catch_up(&self, known: &mut Option<u64>) -> Result<(), PipelineError> {
+        let rev = self.store.corrections_rev().await?;
+        if *known == Some(rev) {
+            return Ok(());
+        }
+        let all = self.store.corrections().await?;
+        let all = all.into_iter().map(|one| (one.interest, one.cohorts)).collect();
+        let scores = Arc::clone(self.pipeline.scores());
+        // It embeds what is new and arranges all known terms anew.
+        tokio::task::spawn_blocking(move || scores.correct(all, rev))
+            .await
+            .map_err(|_| PipelineError::Stopped)??;
+        *known = Some(rev);
+        Ok(())
+    }
 }
 
 impl Corrections {
-    pub(super) fn new(store: Store, pipeline: Pipeline, names: NameBook, backfills: Arc<Backfills>) -> Self {
+    pub(super) fn new(
+        store: Store,
+        names: NameBook,
+        backfills: Arc<Backfills>,
+        known: Arc<KnownCorrections>,
+    ) -> Self {
         Self {
             store,
-            pipeline,
             names,
             backfills,
-            changing: tokio::sync::Mutex::new(()),
+            known,
         }
     }
 
@@ -101,19 +147,12 @@ impl Corrections {
         correction: Option<&Correction>,
         by: &str,
     ) -> Result<BackfillView, Error> {
-        let _changing = self.changing.lock().await;
+        let mut known = self.known.rev.lock().await;
         let until = ProfileId(self.store.next_profile_ordinal().await?);
         let cause = Cause::Correction(interest.clone());
         let backfill = Backfill::new(cause, by, until, stored(Utc::now()));
         self.store.correct(interest, correction, &backfill).await?;
-        let all = self.store.corrections().await?;
-        let all = all.into_iter().map(|one| (one.interest, one.cohorts)).collect();
-        let pipeline = self.pipeline.clone();
-        // It embeds the interest and arranges all known terms anew.
-        tokio::task::spawn_blocking(move || pipeline.scores().classifier().correct(all))
-            .await
-            .map_err(Error::internal)?
-            .map_err(PipelineError::from)?;
+        self.known.catch_up(&mut known).await?;
         self.backfills.wake();
         Ok(BackfillView::from(backfill))
     }

@@ -173,7 +173,8 @@ impl Definitions {
         let rev = self.store.catalogue_rev().await?;
         if rev != *known {
             let definitions = self.store.definitions().await?;
-            self.pipeline.redefine(Catalogue::of_stored(&definitions)).await?;
+            let catalogue = Catalogue::of_stored(&definitions).at(rev);
+            self.pipeline.redefine(catalogue).await?;
             *known = rev;
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
+//! [`leases`] say which of several servers does what, [`following`] what the others did;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
 //! [`audit`] keeps who did what; [`backup`] copies everything; [`write_keys`] are what senders prove themselves by; [`privacy`] is what people may ask of whoever keeps their data, [`sight`] how much of them a caller may see; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! `gauges` measures what waits, and `jobs` what runs; [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
@@ -24,12 +25,14 @@ pub mod definitions;
 pub mod doctor;
 pub mod evaluation;
 pub mod explain;
+mod following;
 mod gauges;
 pub mod history;
 pub mod ingest;
 pub mod interests;
 mod jobs;
 pub mod judgement;
+pub mod leases;
 pub mod limiter;
 pub mod lookup;
 pub mod privacy;
@@ -114,6 +117,8 @@ pub struct Services {
     pub pseudonyms: Arc<Pseudonyms>,
     /// Runs as long as this does.
     _schedule: schedule::Schedule,
+    leases: leases::Leases,
+    known_corrections: Arc<corrections::KnownCorrections>,
     store: Store,
     pipeline: Pipeline,
 }
@@ -133,15 +138,19 @@ impl Services {
         index: search::OpenIndex,
     ) -> Result<Arc<Self>, SenderError> {
         let names = cohorts::NameBook::of(pipeline);
+        let leases = leases::Leases::start(store);
         let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
-        let backfills = backfill::Backfills::start(store, pipeline, &definitions);
-        let activation = activation::Activation::start(store, pipeline, &names, settings.activation)?;
-        let ingest = ingest::Ingest::new(store.clone(), pipeline.clone(), settings.ingest);
+        let known = corrections::KnownCorrections::new(store, pipeline);
+        let backfills = backfill::Backfills::start(store, pipeline, &definitions, &known, &leases);
+        let activation =
+            activation::Activation::start(store, pipeline, &leases, &names, settings.activation)?;
+        let ingest = ingest::Ingest::new(store.clone(), pipeline.clone(), &leases, settings.ingest);
         let search = search::Search::new(store.clone(), pipeline, names.clone(), index);
         let kept = settings.activation.deliveries_kept_max;
-        let retention = &settings.privacy.retention;
-        let privacy = privacy::Privacy::start(store, pipeline, &names, search.purger(), kept, retention);
-        Ok(Arc::new(Self {
+        let keep = (kept, &settings.privacy.retention);
+        let privacy = privacy::Privacy::start(store, pipeline, &leases, &names, search.purger(), keep);
+        let schedule = schedule::Schedule::start(store, pipeline, &leases);
+        let services = Arc::new(Self {
             events: ingest::events::Events::start(&ingest, &settings.ingest.segment),
             ingest,
             write_keys: write_keys::WriteKeys::start(store.clone()),
@@ -152,10 +161,11 @@ impl Services {
             cohorts: cohorts::Cohorts::new(store.clone(), pipeline.clone(), names.clone()),
             corrections: corrections::Corrections::new(
                 store.clone(),
-                pipeline.clone(),
                 names.clone(),
                 Arc::clone(&backfills),
+                Arc::clone(&known),
             ),
+            known_corrections: known,
             backfills,
             definitions,
             backups: backup::Backups::new(store.clone()),
@@ -163,7 +173,8 @@ impl Services {
             privacy,
             sights: sight::Sights::new(&settings.privacy.mask),
             pseudonyms,
-            _schedule: schedule::Schedule::start(store, pipeline),
+            _schedule: schedule,
+            leases,
             search,
             classification: classification::Classification::new(pipeline.clone(), names),
             accounts,
@@ -171,7 +182,14 @@ impl Services {
             analytics: analytics::Analytics::new(store.clone(), pipeline.clone()),
             store: store.clone(),
             pipeline: pipeline.clone(),
-        }))
+        });
+        if store.is_shared() {
+            tokio::spawn(following::follow(
+                Arc::downgrade(&services),
+                pipeline.following().revisions(),
+            ));
+        }
+        Ok(services)
     }
 
     /// Takes no more records, notes how far each webhook is, and leaves the search index equal to
@@ -183,6 +201,8 @@ impl Services {
         self.activation.finish().await;
         self.audit.finish().await;
         self.pipeline.stop().await;
+        // Nothing is written under a lease any more.
+        self.leases.finish().await;
         self.search.finish().await;
     }
 

@@ -1,4 +1,5 @@
-//! Looks again at people whom time alone may have moved: those who are due, and nobody else.
+//! Looks again at people whom time alone may have moved: those who are due, and nobody else. Of
+//! several servers on one store, one looks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +7,9 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio::sync::Notify;
 
+use super::leases::{Leases, Turn};
 use crate::domain::Timestamp;
+use crate::domain::lease::Job;
 use crate::domain::profile::ProfileId;
 use crate::ingest::normalise::stored;
 use crate::pipeline::{Pipeline, PipelineError};
@@ -27,12 +30,13 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn start(store: &Store, pipeline: &Pipeline) -> Self {
+    pub(super) fn start(store: &Store, pipeline: &Pipeline, leases: &Leases) -> Self {
         let ended = Arc::new(Notify::new());
         let (store, pipeline, end) = (store.clone(), pipeline.clone(), Arc::clone(&ended));
+        let mut turn = Turn::new(leases, Job::Schedule);
         tokio::spawn(async move {
             loop {
-                if let Err(error) = look(&store, &pipeline, stored(Utc::now())).await {
+                if let Err(error) = look_in_turn(&mut turn, &store, &pipeline).await {
                     tracing::warn!(%error, "the schedule has to wait");
                 }
                 if tokio::time::timeout(LOOK_EVERY, end.notified()).await.is_ok() {
@@ -48,6 +52,13 @@ impl Drop for Schedule {
     fn drop(&mut self) {
         self.ended.notify_one();
     }
+}
+
+async fn look_in_turn(turn: &mut Turn, store: &Store, pipeline: &Pipeline) -> Result<(), PipelineError> {
+    if turn.mine().await?.is_some() {
+        look(store, pipeline, stored(Utc::now())).await?;
+    }
+    Ok(())
 }
 
 /// Judges everybody who is due; how many changed.

@@ -19,7 +19,7 @@ use crate::domain::write_key::{KeyKind, OriginPattern, WriteKey};
 use crate::ingest::normalise::stored;
 use crate::store::{Store, StoreError};
 
-/// How often uses are noted, and the keys of a store are read anew that has other servers.
+/// How often uses are noted.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The most keys that are good at once.
@@ -70,7 +70,7 @@ pub struct WriteKeys {
 }
 
 impl WriteKeys {
-    /// Begins to note uses, and to follow other servers; [`WriteKeys::refresh`] reads the keys.
+    /// Begins to note uses; [`WriteKeys::refresh`] reads the keys.
     pub(super) fn start(store: Store) -> Self {
         let inner = Arc::new(Inner {
             store,
@@ -78,7 +78,7 @@ impl WriteKeys {
             uses: Mutex::default(),
         });
         let ended = Arc::new(Notify::new());
-        tokio::spawn(follow(Arc::clone(&inner), Arc::clone(&ended)));
+        tokio::spawn(note_uses(Arc::clone(&inner), Arc::clone(&ended)));
         Self { inner, ended }
     }
 
@@ -279,16 +279,11 @@ impl Inner {
     }
 }
 
-/// Notes uses and follows other servers, until it is told to end.
-async fn follow(inner: Arc<Inner>, ended: Arc<Notify>) {
+/// Notes uses, until it is told to end.
+async fn note_uses(inner: Arc<Inner>, ended: Arc<Notify>) {
     while tokio::time::timeout(LOOK_EVERY, ended.notified()).await.is_err() {
         if let Err(error) = inner.note_uses().await {
             tracing::warn!(%error, "the use of write keys could not be noted");
-        }
-        if inner.store.is_shared()
-            && let Err(error) = inner.refresh().await
-        {
-            tracing::warn!(%error, "the write keys could not be read anew");
         }
     }
 }

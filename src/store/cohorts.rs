@@ -119,7 +119,7 @@ impl Store {
                     .into_value(),
             ),
             ("version", version.map(VersionRow::new).into_value()),
-            ("backfill", BackfillRow::new(&change.backfill, "").into_value()),
+            ("backfill", BackfillRow::new(&change.backfill).into_value()),
         ]);
         let text = "BEGIN;
             IF ((SELECT VALUE value FROM counter:catalogue)[0] ?? 0) != $expected {

@@ -57,6 +57,16 @@ const UNSUPPRESSED: &str = "
     };
 ";
 
+/// The same of people who were judged by what is not so any more. A counter that is not there
+/// counts from zero.
+const JUDGED_BY: &str = "
+    IF ((SELECT VALUE value FROM counter:catalogue)[0] ?? 0) != $judged_by_catalogue
+        OR ($judged_by_corrections != NONE
+            AND ((SELECT VALUE value FROM counter:corrections)[0] ?? 0) != $judged_by_corrections) {
+        THROW 'Transaction conflict: cohorts have changed since people were judged'
+    };
+";
+
 /// Where a batch stands after this commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchProgress {
@@ -112,6 +122,16 @@ pub struct Due {
     pub after: Option<Timestamp>,
 }
 
+/// How often that had changed by which people were judged. Of a store that others share, a commit
+/// that goes by less than what is stored now is refused: a backfill may be past its people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JudgedBy {
+    /// The cohorts.
+    pub catalogue: u64,
+    /// The corrections; none where it is not known yet.
+    pub corrections: Option<u64>,
+}
+
 /// All that one transaction writes.
 #[derive(Debug, Clone, Default)]
 pub struct Commit {
@@ -133,6 +153,8 @@ pub struct Commit {
     pub removal: Option<Box<Removal>>,
     /// Pseudonyms of identifiers that are new: none of them may have been suppressed meanwhile.
     pub guarded: Vec<String>,
+    /// The cohorts by which people were judged; none where nobody was.
+    pub judged_by: Option<JudgedBy>,
     /// The segmented stage.
     pub transitions: Vec<Transition>,
     /// Who is to be looked at again.
@@ -167,12 +189,13 @@ impl Commit {
 }
 
 impl Store {
-    /// Writes `commit`, all or nothing, and returns when it is durable.
+    /// Writes `commit`, all or nothing, and returns when it is durable: the number of its block of
+    /// the feed, if it did anything to anybody.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another writer changed what the plan rests on, and
     /// [`StoreError::TooLarge`] when the engine could not hold it; then nothing was written.
-    pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+    pub async fn commit(&self, commit: Commit) -> Result<Option<u64>, StoreError> {
         let mut happenings = happenings(&commit.plan, &commit.transitions);
         let removed = commit.removal.as_ref().and_then(|removal| removal.profile);
         happenings.extend(removed.map(|(profile, _)| Happening::Deleted { profile }));
@@ -197,6 +220,8 @@ impl Store {
             sightings,
         );
         statements.expect_unsuppressed(&commit.guarded);
+        // A server that has the store to itself knows of every change.
+        statements.expect_cohorts(commit.judged_by.filter(|_| self.is_shared));
         statements.write_plan(&commit.plan, removed, commit.at)?;
         if let Some(removal) = &commit.removal {
             statements.write_removal(removal)?;
@@ -222,14 +247,14 @@ impl Store {
             });
         }
         match block {
-            Some(block) => self.commit_with(statements, &block).await,
-            None => self.run_commit(statements).await,
+            Some(block) => self.commit_with(statements, &block).await.map(Some),
+            None => self.run_commit(statements).await.map(|()| None),
         }
     }
 
     /// Commits together with the feed's next block. Where another process took its number, the
     /// same is tried with the next one: what the plan rests on is checked with each try.
-    async fn commit_with(&self, mut statements: Statements, block: &FeedRow) -> Result<(), StoreError> {
+    async fn commit_with(&self, mut statements: Statements, block: &FeedRow) -> Result<u64, StoreError> {
         let mut next = self.numbers.next.lock().await;
         let mut tries = if self.is_shared { NUMBER_TRIES } else { 1 };
         loop {
@@ -251,7 +276,7 @@ impl Store {
                     *next = (!self.is_shared).then_some(number + 1);
                     self.numbers.note(number);
                     metrics::counter!("cdp_feed_blocks_total").increment(1);
-                    return Ok(());
+                    return Ok(number);
                 }
                 Err(StoreError::Conflict) if tries > 0 && self.next_feed_number().await? > number => {}
                 Err(error) => return Err(error),
@@ -359,6 +384,15 @@ impl Statements {
             self.text.push_str(UNSUPPRESSED);
             let ids: Vec<RecordId> = pseudonyms.iter().map(|text| suppression_id(text)).collect();
             self.parameters.insert("guarded", ids);
+        }
+    }
+
+    fn expect_cohorts(&mut self, judged_by: Option<JudgedBy>) {
+        if let Some(judged_by) = judged_by {
+            self.text.push_str(JUDGED_BY);
+            self.parameters.insert("judged_by_catalogue", judged_by.catalogue);
+            self.parameters
+                .insert("judged_by_corrections", judged_by.corrections);
         }
     }
 

@@ -41,6 +41,10 @@ const TRANSACTION_RECORDS: u32 = 16_384;
 /// would let whoever asks wait until then. What was asked may still be done.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 
+/// The shortest lease, in seconds: it is renewed three times until it ends, and a store may take a
+/// moment to answer.
+const LEASE_S_MIN: u64 = 3;
+
 /// How to reach the store.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,6 +61,9 @@ pub struct Settings {
     /// The size of the embedded engine's write buffer, in MiB; half of it bounds a
     /// transaction.
     pub write_buffer_mib: u64,
+    /// Of several servers on one store: how many seconds after one was last heard of another takes
+    /// over what it worked on.
+    pub lease_s: u64,
 }
 
 impl Settings {
@@ -82,6 +89,7 @@ impl Default for Settings {
             password: None,
             cache_mib: 256,
             write_buffer_mib: 64,
+            lease_s: 10,
         }
     }
 }
@@ -158,6 +166,7 @@ impl Store {
             disk: Arc::new(Disk::of(settings.folder())),
             numbers: Arc::default(),
             is_shared: is_remote,
+            lease: Duration::from_secs(settings.lease_s.max(LEASE_S_MIN)),
             transaction_bytes_max,
         };
         migrations::apply(&store).await?;

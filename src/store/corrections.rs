@@ -1,10 +1,9 @@
 //! What people said of single interests, and the backfills that follow from it.
 
-use std::time::Duration;
-
 use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
 
+use super::leases::{Proof, holding, shown};
 use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
@@ -14,8 +13,11 @@ use crate::domain::correction::{Backfill, Cause, Correction};
 use crate::domain::interest::InterestKey;
 use crate::domain::profile::ProfileId;
 
-/// For so long a backfill is nobody else's after it last got on.
-const LEASE: Duration = Duration::from_secs(30);
+const NOTE: &str = concat!(
+    "BEGIN;",
+    holding!(),
+    "UPDATE $row.id CONTENT $row RETURN NONE; COMMIT;"
+);
 
 #[derive(SurrealValue)]
 struct CorrectionRow {
@@ -37,8 +39,6 @@ pub(super) struct BackfillRow {
     started_at: Timestamp,
     updated_at: Timestamp,
     finished_at: Option<Timestamp>,
-    owner: String,
-    leased_until: Timestamp,
 }
 
 impl Store {
@@ -71,10 +71,11 @@ impl Store {
         let parameters = bind([
             ("id", correction_id(interest).into_value()),
             ("row", correction.map(CorrectionRow::new).into_value()),
-            ("backfill", BackfillRow::new(backfill, "").into_value()),
+            ("backfill", BackfillRow::new(backfill).into_value()),
         ]);
         let text = "BEGIN;
             IF $row = NONE { DELETE $id RETURN NONE } ELSE { UPSERT $id CONTENT $row RETURN NONE };
+            UPDATE counter:corrections SET value += 1 RETURN NONE;
             INSERT INTO backfill $backfill RETURN NONE;
             COMMIT;";
         self.run_again("corrected an interest", text, parameters).await
@@ -85,7 +86,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn add_backfill(&self, backfill: &Backfill) -> Result<(), StoreError> {
-        let parameters = bind([("row", BackfillRow::new(backfill, "").into_value())]);
+        let parameters = bind([("row", BackfillRow::new(backfill).into_value())]);
         let text = "INSERT INTO backfill $row RETURN NONE";
         self.run_again("added a backfill", text, parameters).await
     }
@@ -112,42 +113,33 @@ impl Store {
         found.into_iter().next().map(BackfillRow::into_domain).transpose()
     }
 
-    /// Takes the first backfill that is not at its end and in nobody's hands, for `owner`.
+    /// The first backfill that is not at its end.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn take_backfill(&self, owner: &str, now: Timestamp) -> Result<Option<Backfill>, StoreError> {
-        let parameters = bind([
-            ("owner", owner.to_owned().into_value()),
-            ("now", now.into_value()),
-            ("until", (now + LEASE).into_value()),
-        ]);
-        let text = "
-            UPDATE (SELECT VALUE id FROM backfill
-                    WHERE finished_at = NONE AND (owner = $owner OR leased_until <= $now)
-                    ORDER BY id LIMIT 1)
-            SET owner = $owner, leased_until = $until
-            WHERE finished_at = NONE AND (owner = $owner OR leased_until <= $now)";
-        let found: Vec<BackfillRow> = self.select("took a backfill", text, parameters).await?;
+    pub async fn next_backfill(&self) -> Result<Option<Backfill>, StoreError> {
+        let text = "SELECT * FROM backfill WHERE finished_at = NONE ORDER BY id LIMIT 1";
+        let found: Vec<BackfillRow> = self.select("looked for a backfill", text, bind([])).await?;
         found.into_iter().next().map(BackfillRow::into_domain).transpose()
     }
 
-    /// Keeps how far a backfill is. False if somebody else has taken it over.
+    /// Keeps how far a backfill is.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn note_backfill(&self, backfill: &Backfill, owner: &str) -> Result<bool, StoreError> {
-        let row = BackfillRow::new(backfill, owner);
-        let parameters = bind([
-            ("id", backfill_id(backfill.id).into_value()),
-            ("owner", owner.to_owned().into_value()),
-            ("row", row.into_value()),
-        ]);
-        let text = "UPDATE $id CONTENT $row WHERE owner = $owner";
-        let kept: Vec<BackfillRow> = self
-            .select("noted how far a backfill is", text, parameters)
-            .await?;
-        Ok(!kept.is_empty())
+    /// [`StoreError::Lost`] if another server has taken it over, and when the store fails.
+    pub async fn note_backfill(&self, backfill: &Backfill, proof: Option<&Proof>) -> Result<(), StoreError> {
+        let row = BackfillRow::new(backfill);
+        let parameters = bind([("row", row.into_value()), ("lease", shown(proof))]);
+        self.run_again("noted how far a backfill is", NOTE, parameters)
+            .await
+    }
+
+    /// How often corrections were changed.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn corrections_rev(&self) -> Result<u64, StoreError> {
+        Ok(self.revisions().await?.corrections)
     }
 
     /// The interests that another model embedded than this one.
@@ -196,7 +188,7 @@ impl CorrectionRow {
 }
 
 impl BackfillRow {
-    pub(super) fn new(backfill: &Backfill, owner: &str) -> Self {
+    pub(super) fn new(backfill: &Backfill) -> Self {
         Self {
             id: backfill_id(backfill.id),
             cause: backfill.cause.name().to_owned(),
@@ -208,12 +200,6 @@ impl BackfillRow {
             started_at: backfill.started_at,
             updated_at: backfill.updated_at,
             finished_at: backfill.finished_at,
-            owner: owner.to_owned(),
-            leased_until: if owner.is_empty() {
-                backfill.updated_at
-            } else {
-                backfill.updated_at + LEASE
-            },
         }
     }
 

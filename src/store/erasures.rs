@@ -6,7 +6,6 @@
 //! searches at once don't bring back what the other one took away.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{RecordId, SurrealValue};
@@ -16,6 +15,7 @@ use super::commit::{Statements, edge_id};
 use super::conflicts::conflict_id;
 use super::decisions::{StoredDecision, StoredMerge, decision_id, merge_id};
 use super::graph::EdgeRow;
+use super::leases::{Proof, holding, shown};
 use super::rows;
 use super::sightings::{EmailSighting, EmailSightingRow, email_sighting_id};
 use super::suppressions::{COUNT, SuppressionRow};
@@ -26,9 +26,6 @@ use crate::domain::erasure::{Erased, Erasure, Search, Step, Suppression};
 use crate::domain::graph::Edge;
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::ProfileId;
-
-/// For so long an erasure is nobody else's after it last got on.
-const LEASE: Duration = Duration::from_secs(30);
 
 /// All that one transaction takes out.
 #[derive(Debug, Clone)]
@@ -86,8 +83,6 @@ struct ErasureRow {
     at: Timestamp,
     updated_at: Timestamp,
     finished_at: Option<Timestamp>,
-    owner: String,
-    leased_until: Timestamp,
 }
 
 /// The JSON text in `erasure.counts`.
@@ -134,12 +129,15 @@ const EDGES_TO: &str = "
     FROM array::flatten((SELECT VALUE <-seen_with FROM $emails))
 ";
 
-const TAKE: &str = "
-    UPDATE (SELECT VALUE id FROM erasure
-            WHERE finished_at = NONE AND (owner = $owner OR leased_until <= $now) AND id NOT IN $others
-            ORDER BY id LIMIT 1)
-    SET owner = $owner, leased_until = $until
-    WHERE finished_at = NONE AND (owner = $owner OR leased_until <= $now)";
+const NEXT: &str = "
+    SELECT * FROM erasure WHERE finished_at = NONE AND id NOT IN $others ORDER BY id LIMIT 1
+";
+
+const NOTE: &str = concat!(
+    "BEGIN;",
+    holding!(),
+    "UPDATE $row.id CONTENT $row RETURN NONE; COMMIT;"
+);
 
 impl Store {
     /// The ids of merges, decisions and conflicts that name any of these.
@@ -196,43 +194,28 @@ impl Store {
         found.into_iter().next().map(ErasureRow::into_domain).transpose()
     }
 
-    /// Takes the first erasure that is not at its end and in nobody's hands, and none of some
-    /// others, for `owner`.
+    /// The first erasure that is not at its end, and none of some others.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn take_erasure(
-        &self,
-        owner: &str,
-        others: &[Ulid],
-        now: Timestamp,
-    ) -> Result<Option<Erasure>, StoreError> {
+    pub async fn next_erasure(&self, others: &[Ulid]) -> Result<Option<Erasure>, StoreError> {
         let others: Vec<RecordId> = others.iter().map(|id| erasure_id(*id)).collect();
-        let parameters = bind([
-            ("others", others.into_value()),
-            ("owner", owner.to_owned().into_value()),
-            ("now", now.into_value()),
-            ("until", (now + LEASE).into_value()),
-        ]);
-        let found: Vec<ErasureRow> = self.select("took an erasure", TAKE, parameters).await?;
+        let parameters = bind([("others", others.into_value())]);
+        let found: Vec<ErasureRow> = self.select("looked for an erasure", NEXT, parameters).await?;
         found.into_iter().next().map(ErasureRow::into_domain).transpose()
     }
 
-    /// Keeps how far an erasure is. False if somebody else has taken it over.
+    /// Keeps how far an erasure is.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn note_erasure(&self, erasure: &Erasure, owner: &str) -> Result<bool, StoreError> {
+    /// [`StoreError::Lost`] if another server has taken it over, and when the store fails.
+    pub async fn note_erasure(&self, erasure: &Erasure, proof: Option<&Proof>) -> Result<(), StoreError> {
         let parameters = bind([
-            ("id", erasure_id(erasure.id).into_value()),
-            ("owner", owner.to_owned().into_value()),
-            ("row", ErasureRow::new(erasure, owner)?.into_value()),
+            ("row", ErasureRow::new(erasure)?.into_value()),
+            ("lease", shown(proof)),
         ]);
-        let text = "UPDATE $id CONTENT $row WHERE owner = $owner";
-        let kept: Vec<ErasureRow> = self
-            .select("noted how far an erasure is", text, parameters)
-            .await?;
-        Ok(!kept.is_empty())
+        self.run_again("noted how far an erasure is", NOTE, parameters)
+            .await
     }
 
     /// Forgets an erasure.
@@ -286,7 +269,7 @@ impl Statements {
         self.over(
             "erasure",
             "INSERT INTO erasure $erasure RETURN NONE;",
-            vec![ErasureRow::new(&removal.erasure, "")?],
+            vec![ErasureRow::new(&removal.erasure)?],
         );
         Ok(())
     }
@@ -337,7 +320,7 @@ fn corrupt(what: &str) -> StoreError {
 }
 
 impl ErasureRow {
-    fn new(erasure: &Erasure, owner: &str) -> Result<Self, StoreError> {
+    fn new(erasure: &Erasure) -> Result<Self, StoreError> {
         let unwritten =
             |error: serde_json::Error| StoreError::Corrupt(format!("an erasure can't be written: {error}"));
         let todo = erasure.search.as_ref().map(TodoDoc::from);
@@ -355,12 +338,6 @@ impl ErasureRow {
             at: erasure.at,
             updated_at: erasure.updated_at,
             finished_at: erasure.finished_at,
-            owner: owner.to_owned(),
-            leased_until: if owner.is_empty() {
-                erasure.updated_at
-            } else {
-                erasure.updated_at + LEASE
-            },
         })
     }
 

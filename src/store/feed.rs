@@ -26,6 +26,9 @@ const DROPPED_AT_ONCE: u64 = 200;
 pub(super) const ADD_BLOCK: &str = "INSERT INTO feed $feed RETURN NONE;
     UPDATE counter:feed SET value = $feed_number RETURN NONE;";
 
+/// Tells other servers that what they have in memory of the feed was changed.
+const COUNT_REWRITTEN: &str = "UPDATE counter:feed_rewritten SET value += 1 RETURN NONE";
+
 const DROP_BLOCKS: &str = "BEGIN;
     UPDATE counter:feed_begin SET value = $to WHERE value = $from RETURN NONE;
     DELETE type::record('feed', $from..$to) RETURN NONE;
@@ -244,6 +247,10 @@ impl Store {
                 self.replace_bytes(fields, old, new).await?;
                 events += changed;
             }
+        }
+        if events > 0 {
+            self.run_again("counted a change of the feed", COUNT_REWRITTEN, bind([]))
+                .await?;
         }
         Ok(events)
     }

@@ -53,6 +53,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../schema/store/013_write_keys.surql"),
     ),
     ("014_audit", include_str!("../../schema/store/014_audit.surql")),
+    (
+        "015_cluster",
+        include_str!("../../schema/store/015_cluster.surql"),
+    ),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

@@ -7,7 +7,8 @@
 //! that is sent, [`spool`] holds payloads that wait, [`graph`] reads the identity
 //! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
 //! record each. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is
-//! taken in. [`rows`] are the twins of the domain's types as records hold them.
+//! taken in. [`leases`] say which of several servers does what, and [`revisions`] what the others
+//! have to read again. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
 mod audit;
@@ -30,6 +31,7 @@ pub mod graph;
 pub mod interests;
 pub mod journal;
 pub mod keys;
+pub mod leases;
 mod log;
 pub mod members;
 mod migrations;
@@ -38,6 +40,7 @@ mod quality;
 pub mod raw;
 pub mod rejects;
 pub mod repair;
+pub mod revisions;
 mod rows;
 mod secrets;
 pub mod sessions;
@@ -51,6 +54,7 @@ pub mod webhooks;
 pub mod write_keys;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use connect::Settings;
 pub use count::{counted, inherited};
@@ -64,6 +68,8 @@ pub struct Store {
     numbers: Arc<feed::Numbers>,
     /// Whether other processes may have it open too.
     is_shared: bool,
+    /// How long a server that shares it is taken at its word.
+    lease: Duration,
     /// The most bytes that one transaction may write. The engine logs a transaction before it
     /// finds that its write buffer can't hold it, and could not be opened again after a crash
     /// at that moment; so it is never asked to.
@@ -89,6 +95,24 @@ impl Store {
     pub async fn disk_mended(&self) {
         self.disk.mended().await;
     }
+
+    /// How long a server has what it works on before another takes it over, unless it says again
+    /// that it is alive.
+    #[must_use]
+    pub const fn lease_ttl(&self) -> Duration {
+        self.lease
+    }
+
+    /// The same store as another server has it open, as if it were one of a server's: numbers that
+    /// a process keeps are not shared. Tests put two servers on one store in memory with this.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self {
+            numbers: Arc::default(),
+            is_shared: true,
+            ..self.clone()
+        }
+    }
 }
 
 /// Why the store could not do what was asked.
@@ -97,6 +121,9 @@ pub enum StoreError {
     /// Someone else wrote what this write rests on: read again, decide again.
     #[error("another write came first")]
     Conflict,
+    /// What a write rests on is not this server's any more, or was changed by hand.
+    #[error("another server has taken over, or somebody has changed what this rests on")]
+    Lost,
     /// More than one transaction may write.
     #[error("a transaction of {bytes} bytes is too large; at most {most} are written at once")]
     TooLarge {

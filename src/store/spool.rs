@@ -8,10 +8,12 @@ use ulid::Ulid;
 use super::batches::BatchRow;
 use super::commit::BatchProgress;
 use super::journal::KeyRow;
+use super::leases::{Proof, holding, lease_id, shown};
 use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
+use crate::domain::lease::Job;
 use crate::domain::record::Origin;
 
 /// A payload in the queue.
@@ -25,10 +27,6 @@ pub struct Queued {
     pub blocks: u64,
     /// Their bytes, as they are stored.
     pub bytes: u64,
-    /// The process that receives it or works it off.
-    pub owner: String,
-    /// Until when that process may be taken at its word.
-    pub leased_until: Timestamp,
 }
 
 #[derive(SurrealValue)]
@@ -37,8 +35,6 @@ struct QueueRow {
     is_whole: bool,
     blocks: u64,
     bytes: u64,
-    owner: String,
-    leased_until: Timestamp,
 }
 
 #[derive(SurrealValue)]
@@ -54,8 +50,6 @@ impl From<&Queued> for QueueRow {
             is_whole: queued.is_whole,
             blocks: queued.blocks,
             bytes: queued.bytes,
-            owner: queued.owner.clone(),
-            leased_until: queued.leased_until,
         }
     }
 }
@@ -67,19 +61,23 @@ impl QueueRow {
             is_whole: self.is_whole,
             blocks: self.blocks,
             bytes: self.bytes,
-            owner: self.owner,
-            leased_until: self.leased_until,
         })
     }
 }
 
-/// Takes what is queued into hand, if it is still as it was read.
-const TAKE: &str = "UPDATE $id SET owner = $owner, leased_until = $until \
-     WHERE owner = $before AND leased_until = $until_before RETURN VALUE owner";
+const SPOOL: &str = concat!(
+    "BEGIN;",
+    holding!(),
+    "INSERT INTO spool $block RETURN NONE; UPDATE $queued.id CONTENT $queued RETURN NONE; COMMIT;"
+);
 
-const ENQUEUE: &str = "BEGIN; UPDATE $queued.id CONTENT $queued RETURN NONE; \
-     INSERT INTO batch $new RETURN NONE; FOR $row IN $known { UPDATE $row.id CONTENT $row RETURN NONE }; \
-     INSERT INTO batch_key $keys RETURN NONE; COMMIT;";
+const ENQUEUE: &str = concat!(
+    "BEGIN;",
+    holding!(),
+    "UPDATE $queued.id CONTENT $queued RETURN NONE; INSERT INTO batch $new RETURN NONE;
+     FOR $row IN $known { UPDATE $row.id CONTENT $row RETURN NONE };
+     INSERT INTO batch_key $keys RETURN NONE; COMMIT;"
+);
 
 const CANCEL: &str = "BEGIN; UPDATE $batch.id CONTENT $batch RETURN NONE; \
      DELETE $spooled RETURN NONE; COMMIT;";
@@ -95,6 +93,18 @@ impl Store {
         found.into_iter().map(QueueRow::into_domain).collect()
     }
 
+    /// A payload in the queue; none if it is not there any more.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn queued(&self, batch: Ulid) -> Result<Option<Queued>, StoreError> {
+        let parameters = bind([("id", queue_id(batch).into_value())]);
+        let found: Vec<QueueRow> = self
+            .select("read a queued batch", "SELECT * FROM $id", parameters)
+            .await?;
+        found.into_iter().next().map(QueueRow::into_domain).transpose()
+    }
+
     /// Begins to receive a payload.
     ///
     /// # Errors
@@ -108,8 +118,14 @@ impl Store {
     /// Stores the next block of a payload; `queued` counts it already.
     ///
     /// # Errors
-    /// When the store fails; then the block is not stored.
-    pub async fn spool_block(&self, queued: &Queued, data: Vec<u8>) -> Result<(), StoreError> {
+    /// [`StoreError::Lost`] when another server has given the payload up; then, and when the store
+    /// fails, the block is not stored.
+    pub async fn spool_block(
+        &self,
+        queued: &Queued,
+        data: Vec<u8>,
+        proof: Option<&Proof>,
+    ) -> Result<(), StoreError> {
         let row = BlockRow {
             id: block_id(queued.batch, queued.blocks.saturating_sub(1)),
             data: data.into(),
@@ -117,10 +133,9 @@ impl Store {
         let parameters = bind([
             ("block", row.into_value()),
             ("queued", QueueRow::from(queued).into_value()),
+            ("lease", shown(proof)),
         ]);
-        let text = "BEGIN; INSERT INTO spool $block RETURN NONE; \
-             UPDATE $queued.id CONTENT $queued RETURN NONE; COMMIT;";
-        self.run_again("spooled a payload", text, parameters).await
+        self.run_again("spooled a payload", SPOOL, parameters).await
     }
 
     /// A block of a payload, counted from 0; none if it is not there.
@@ -139,13 +154,15 @@ impl Store {
     /// lost.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when another request with its key came first.
+    /// [`StoreError::Conflict`] when another request with its key came first, and
+    /// [`StoreError::Lost`] when another server has given the payload up.
     pub async fn enqueue(
         &self,
         queued: &Queued,
         origin: Origin,
         progress: BatchProgress,
         at: Timestamp,
+        proof: Option<&Proof>,
     ) -> Result<(), StoreError> {
         let keys: Vec<KeyRow> = KeyRow::of_first(&progress, at).into_iter().collect();
         let is_new = progress.journal.rev == 0;
@@ -160,36 +177,9 @@ impl Store {
             ("new", new.into_value()),
             ("known", known.into_value()),
             ("keys", keys.into_value()),
+            ("lease", shown(proof)),
         ]);
-        self.run_to_end("queued a batch", ENQUEUE.to_owned(), parameters)
-            .await
-    }
-
-    /// Takes a queued payload into hand until some time; false when another process did.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn take_queued(
-        &self,
-        queued: &Queued,
-        owner: &str,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let parameters = bind([
-            ("id", queue_id(queued.batch).into_value()),
-            ("owner", owner.to_owned().into_value()),
-            ("until", until.into_value()),
-            ("before", queued.owner.clone().into_value()),
-            ("until_before", queued.leased_until.into_value()),
-        ]);
-        match self
-            .select::<String>("took a queued batch", TAKE, parameters)
-            .await
-        {
-            Ok(taken) => Ok(!taken.is_empty()),
-            Err(StoreError::Conflict) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.run_to_end_again("queued a batch", ENQUEUE, parameters).await
     }
 
     /// Forgets a payload that was worked off, or will not be.
@@ -227,7 +217,7 @@ impl Store {
 fn spooled_ids(queued: &Queued) -> Vec<RecordId> {
     (0..queued.blocks)
         .map(|block| block_id(queued.batch, block))
-        .chain([queue_id(queued.batch)])
+        .chain([queue_id(queued.batch), lease_id(&Job::Batch(queued.batch))])
         .collect()
 }
 

@@ -25,6 +25,9 @@ const CONFLICT_TEXTS: &[&str] = &[
 const WRITING: [&str; 8] = [
     "CREATE", "DEFINE", "DELETE", "INSERT", "RELATE", "REMOVE", "UPDATE", "UPSERT",
 ];
+/// What is said when a write is not this server's to make any more: by a lease that another has
+/// taken, or a webhook that was changed by hand.
+const LOST_TEXT: &str = "the hold is lost";
 
 /// Pauses between the tries of what several servers do when they start at once.
 pub(super) const PAUSES: [Duration; 6] = [
@@ -180,6 +183,23 @@ impl Store {
         task.await
             .map_err(|error| StoreError::Corrupt(format!("a transaction's task ended: {error}")))?
     }
+
+    /// The same, again while another writer comes first: of what writes a lease, too, that may be
+    /// whoever renews it.
+    pub(super) async fn run_to_end_again(
+        &self,
+        doing: &'static str,
+        text: &'static str,
+        variables: Variables,
+    ) -> Result<(), StoreError> {
+        for pause in PAUSES {
+            match self.run_to_end(doing, text.to_owned(), variables.clone()).await {
+                Err(StoreError::Conflict) => tokio::time::sleep(pause).await,
+                done => return done,
+            }
+        }
+        self.run_to_end(doing, text.to_owned(), variables).await
+    }
 }
 
 /// Whether a query's text changes anything.
@@ -215,6 +235,9 @@ fn worst(errors: HashMap<usize, surrealdb::Error>) -> Option<surrealdb::Error> {
 }
 
 fn told(doing: &'static str, error: surrealdb::Error) -> StoreError {
+    if error.message().contains(LOST_TEXT) {
+        return StoreError::Lost;
+    }
     if is_conflict(&error) {
         return StoreError::Conflict;
     }

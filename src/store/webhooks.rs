@@ -1,26 +1,24 @@
-//! Webhooks, and what they delivered. A webhook is one server's at a time: who has it notes how
-//! far it is together with what was delivered, in one transaction, and only while it is still
-//! theirs and as they know it.
+//! Webhooks, and what they delivered. A webhook is one server's at a time ([`super::leases`]): who
+//! has it notes how far it is together with what was delivered, in one transaction, and only while
+//! it is still theirs and as they know it.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::time::Duration;
 
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
 use super::feed::{read_happening, write_happening};
+use super::leases::{Proof, holding, lease_id, shown};
 use super::rows;
 use super::transaction::bind;
 use super::{Store, StoreError};
 use crate::domain::Timestamp;
 use crate::domain::cohort::CohortSlug;
 use crate::domain::feed::{Cursor, Event, EventKind, Filter};
+use crate::domain::lease::Job;
 use crate::domain::profile::ProfileId;
 use crate::domain::webhook::{Definition, Delivery, SigningSecret, Standing, Webhook};
-
-/// For so long a webhook is nobody else's after its server last noted how far it is.
-pub const LEASE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, SurrealValue)]
 struct SecretRow {
@@ -53,8 +51,6 @@ struct WebhookRow {
     lost_at: Option<Timestamp>,
     logged: u64,
     redelivered: Option<u64>,
-    owner: String,
-    leased_until: Timestamp,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -76,10 +72,8 @@ struct DeliveryRow {
 pub struct Note<'a> {
     /// The webhook as it was read, with how far it is by now.
     pub webhook: &'a Webhook,
-    /// Who has it in hand.
-    pub owner: &'a str,
-    /// Until when nobody else may take it.
-    pub leased_until: Timestamp,
+    /// That it is this server's; nothing where the store is.
+    pub proof: Option<&'a Proof>,
     /// What was delivered or given up, for the first time.
     pub deliveries: &'a [Delivery],
     /// Dead letters that were tried again.
@@ -88,22 +82,25 @@ pub struct Note<'a> {
     pub kept_max: u64,
 }
 
-const TAKE: &str = "UPDATE $id SET owner = $owner, leased_until = $until
-    WHERE $is_free OR owner = $owner OR leased_until <= $now";
-
-/// What the error says is how `store::transaction` knows a conflict.
-const NOTE: &str = "BEGIN;
-    LET $noted = UPDATE $id SET cursor = $row.cursor, failures = $row.failures,
+/// What the error says is how `store::transaction` knows that it is another's.
+const NOTE: &str = concat!(
+    "BEGIN;",
+    holding!(),
+    "LET $noted = UPDATE $id SET cursor = $row.cursor, failures = $row.failures,
         last_error = $row.last_error, next_attempt_at = $row.next_attempt_at,
         disabled = $row.disabled, delivered = $row.delivered, dead = $row.dead,
         skipped = $row.skipped, lost_at = $row.lost_at, logged = $row.logged,
-        redelivered = $row.redelivered, leased_until = $row.leased_until
-        WHERE owner = $row.owner AND epoch = $row.epoch RETURN VALUE id;
-    IF array::len($noted) = 0 { THROW 'Transaction conflict: the webhook was changed or taken over' };
+        redelivered = $row.redelivered
+        WHERE epoch = $row.epoch RETURN VALUE id;
+    IF array::len($noted) = 0 { THROW 'the hold is lost: somebody has changed the webhook' };
     INSERT INTO delivery $deliveries RETURN NONE;
     FOR $delivery IN $redelivered { UPDATE $delivery.id CONTENT $delivery RETURN NONE };
     DELETE $dropped RETURN NONE;
-    COMMIT;";
+    COMMIT;"
+);
+
+/// Tells other servers that webhooks have changed.
+const COUNT: &str = "UPDATE counter:webhooks SET value += 1 RETURN NONE";
 
 const CHANGE: &str = "UPDATE $id SET name = $row.name, url = $row.url, kinds = $row.kinds,
     cohorts = $row.cohorts, fields = $row.fields, purpose = $row.purpose,
@@ -111,7 +108,7 @@ const CHANGE: &str = "UPDATE $id SET name = $row.name, url = $row.url, kinds = $
     next_attempt_at = NONE, epoch += 1 RETURN VALUE id";
 
 const DELETE: &str = "BEGIN; DELETE $id RETURN NONE;
-    DELETE delivery:[$webhook]..[$webhook, ..] RETURN NONE; COMMIT;";
+    DELETE delivery:[$webhook]..[$webhook, ..] RETURN NONE; DELETE $lease RETURN NONE; COMMIT;";
 
 impl Store {
     /// Every webhook, the oldest first.
@@ -141,10 +138,11 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn add_webhook(&self, webhook: &Webhook) -> Result<(), StoreError> {
-        let row = WebhookRow::new(webhook, "", webhook.created_at);
+        let row = WebhookRow::new(webhook);
         let text = "INSERT INTO webhook $row RETURN NONE";
         self.run_again("added a webhook", text, bind([("row", row.into_value())]))
-            .await
+            .await?;
+        self.count_webhook_change().await
     }
 
     /// Defines a webhook anew, which makes an end to its failures. False if there is no such.
@@ -152,7 +150,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn change_webhook(&self, webhook: &Webhook) -> Result<bool, StoreError> {
-        let row = WebhookRow::new(webhook, "", webhook.created_at);
+        let row = WebhookRow::new(webhook);
         self.change("changed a webhook", webhook.id, CHANGE, row.into_value())
             .await
     }
@@ -197,8 +195,15 @@ impl Store {
         let parameters = bind([
             ("id", webhook_id(id).into_value()),
             ("webhook", id.to_string().into_value()),
+            ("lease", lease_id(&Job::Webhook(id)).into_value()),
         ]);
-        self.run_again("deleted a webhook", DELETE, parameters).await
+        self.run_again("deleted a webhook", DELETE, parameters).await?;
+        self.count_webhook_change().await
+    }
+
+    async fn count_webhook_change(&self) -> Result<(), StoreError> {
+        self.run_again("counted a change of webhooks", COUNT, bind([]))
+            .await
     }
 
     async fn change(
@@ -210,43 +215,18 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let parameters = bind([("id", webhook_id(id).into_value()), ("row", row)]);
         let mut pauses = super::transaction::PAUSES.into_iter();
-        loop {
+        let changed = loop {
             match self.select::<RecordId>(doing, text, parameters.clone()).await {
                 // Who delivers may have noted something at this moment.
                 Err(StoreError::Conflict) => match pauses.next() {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(StoreError::Conflict),
                 },
-                changed => return Ok(!changed?.is_empty()),
+                changed => break changed?,
             }
-        }
-    }
-
-    /// Takes a webhook for `owner`, if it is in nobody's hands. An embedded store has one server,
-    /// and whoever had it in hand is gone.
-    ///
-    /// # Errors
-    /// When the store fails, or holds what it should not.
-    pub async fn take_webhook(
-        &self,
-        id: Ulid,
-        owner: &str,
-        now: Timestamp,
-    ) -> Result<Option<Webhook>, StoreError> {
-        let parameters = bind([
-            ("id", webhook_id(id).into_value()),
-            ("owner", owner.to_owned().into_value()),
-            ("is_free", (!self.is_shared).into_value()),
-            ("now", now.into_value()),
-            ("until", (now + LEASE).into_value()),
-        ]);
-        match self
-            .select::<WebhookRow>("took a webhook", TAKE, parameters)
-            .await
-        {
-            Err(StoreError::Conflict) => Ok(None),
-            found => found?.into_iter().next().map(WebhookRow::into_domain).transpose(),
-        }
+        };
+        self.count_webhook_change().await?;
+        Ok(!changed.is_empty())
     }
 
     /// Notes how far a webhook is, and what was delivered. False, with nothing noted, if it was
@@ -256,7 +236,7 @@ impl Store {
     /// When the store fails.
     pub async fn note_webhook(&self, note: Note<'_>) -> Result<bool, StoreError> {
         let webhook = note.webhook;
-        let row = WebhookRow::new(webhook, note.owner, note.leased_until);
+        let row = WebhookRow::new(webhook);
         let rows = |deliveries: &[Delivery]| -> Result<Vec<DeliveryRow>, StoreError> {
             (deliveries.iter())
                 .map(|delivery| DeliveryRow::new(webhook.id, delivery))
@@ -272,13 +252,12 @@ impl Store {
             ("deliveries", rows(note.deliveries)?.into_value()),
             ("redelivered", rows(note.redelivered)?.into_value()),
             ("dropped", too_old.collect::<Vec<RecordId>>().into_value()),
+            ("lease", shown(note.proof)),
         ]);
-        let noted = self
-            .run_to_end("noted what a webhook delivered", NOTE.to_owned(), parameters)
-            .await;
-        match noted {
+        let doing = "noted what a webhook delivered";
+        match self.run_to_end_again(doing, NOTE, parameters).await {
             Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
+            Err(StoreError::Lost | StoreError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -363,7 +342,7 @@ impl From<&SigningSecret> for SecretRow {
 }
 
 impl WebhookRow {
-    fn new(webhook: &Webhook, owner: &str, leased_until: Timestamp) -> Self {
+    fn new(webhook: &Webhook) -> Self {
         let Webhook {
             definition, standing, ..
         } = webhook;
@@ -396,8 +375,6 @@ impl WebhookRow {
             lost_at: standing.lost_at,
             logged: standing.logged,
             redelivered: standing.redelivered,
-            owner: owner.to_owned(),
-            leased_until,
         }
     }
 

@@ -33,6 +33,9 @@ struct UseRow {
     at: Timestamp,
 }
 
+/// Tells other servers that there are other keys.
+const COUNT: &str = "UPDATE counter:write_keys SET value += 1 RETURN NONE";
+
 const REVOKE: &str = "UPDATE $id SET revoked_at = revoked_at ?? $at RETURN VALUE id";
 
 /// Servers that share a store may each have seen the last use.
@@ -57,7 +60,8 @@ impl Store {
     /// When the store fails.
     pub async fn add_write_keys(&self, keys: &[WriteKey]) -> Result<(), StoreError> {
         let rows: Vec<WriteKeyRow> = keys.iter().map(WriteKeyRow::new).collect();
-        let text = "INSERT IGNORE INTO write_key $rows RETURN NONE";
+        let text = "BEGIN; INSERT IGNORE INTO write_key $rows RETURN NONE;
+            UPDATE counter:write_keys SET value += 1 RETURN NONE; COMMIT;";
         self.run_again("added write keys", text, bind([("rows", rows.into_value())]))
             .await
     }
@@ -70,7 +74,7 @@ impl Store {
     pub async fn revoke_write_key(&self, id: Ulid, at: Timestamp) -> Result<bool, StoreError> {
         let parameters = bind([("id", key_id(id).into_value()), ("at", at.into_value())]);
         let mut pauses = super::transaction::PAUSES.into_iter();
-        loop {
+        let revoked = loop {
             let revoked = self
                 .select::<RecordId>("revoked a write key", REVOKE, parameters.clone())
                 .await;
@@ -80,9 +84,12 @@ impl Store {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(StoreError::Conflict),
                 },
-                revoked => return Ok(!revoked?.is_empty()),
+                revoked => break revoked?,
             }
-        }
+        };
+        self.run_again("counted a change of write keys", COUNT, bind([]))
+            .await?;
+        Ok(!revoked.is_empty())
     }
 
     /// Notes when keys were last used.

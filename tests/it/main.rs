@@ -14,6 +14,7 @@ mod bad_requests;
 mod batches;
 mod browser;
 mod cli;
+mod cluster;
 mod cohorts;
 mod contract;
 mod corrections;

@@ -1,5 +1,6 @@
 //! Two servers over one SurrealDB server: whichever of them the clients write to, both give the
-//! people of the oracle, as one server would. `make test-remote` runs this.
+//! people of the oracle, as one server would; and when one is killed, the other goes on with what
+//! it had in hand. `make test-remote` runs this; `cluster` is the same without a SurrealDB server.
 //!
 //! `REQUESTS=500` sends more, `SEED=…` sends the same again.
 
@@ -12,6 +13,9 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::support::cluster::{
+    Replica, check_a_kill_in_mid_load, check_a_takeover, check_each_sees_the_other, measure, soon,
+};
 use crate::support::environment;
 use crate::support::people::{Asked, Record, Walk, check_cohorts, check_people, people_of, to_json};
 use crate::support::server::{Client, Server};
@@ -81,6 +85,12 @@ impl Surreal {
     async fn serve(&self) -> Server {
         Server::over(&self.url, &SETTINGS).await
     }
+
+    /// Two, of which the first one is alone at first, and so has every job.
+    async fn two(&self) -> [Replica; 2] {
+        let one = Replica::Process(self.serve().await);
+        [one, Replica::Process(self.serve().await)]
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,9 +127,62 @@ async fn remote_two_servers_over_one_store_give_the_people_of_the_oracle() {
     let expected = people_of(&sent);
     let people = check_people(&clients[0], &expected).await;
     assert_eq!(check_people(&clients[1], &expected).await, people);
-    // Who is in which cohort follows a server's own commits only, until the next start.
+    // Both have heard of all that the other one did.
     let third = surreal.serve().await;
-    check_cohorts(&Client::log_in(&third.url).await, &people).await;
+    let sizes = check_cohorts(&Client::log_in(&third.url).await, &people).await;
+    for client in &clients {
+        soon("the rosters are complete", || async {
+            let cohorts = client.asked("/api/cohorts", &[]).await.unwrap();
+            let cohorts = cohorts["cohorts"].as_array().unwrap();
+            cohorts
+                .iter()
+                .all(|cohort| cohort["size"] == sizes[cohort["slug"].as_str().unwrap()])
+        })
+        .await;
+        check_cohorts(client, &people).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a SurrealDB server: make test-remote"]
+async fn remote_what_one_server_does_is_so_on_the_other_a_moment_later() {
+    let surreal = Surreal::start().await;
+    let [one, other] = surreal.two().await;
+    let clients = (Client::log_in(one.url()).await, Client::log_in(other.url()).await);
+    check_each_sees_the_other(&clients.0, &clients.1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a SurrealDB server: make test-remote"]
+async fn remote_a_server_that_is_killed_in_mid_load_loses_nothing_that_was_acknowledged() {
+    let surreal = Surreal::start().await;
+    let seed = environment("SEED").unwrap_or_else(rand::random);
+    let requests = environment("REQUESTS").unwrap_or(10 * REQUESTS);
+    println!("SEED={seed} REQUESTS={requests}");
+    check_a_kill_in_mid_load(surreal.two().await, seed, requests).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a SurrealDB server: make test-remote"]
+async fn remote_what_a_killed_server_had_in_hand_is_brought_to_its_end_by_the_other() {
+    let surreal = Surreal::start().await;
+    check_a_takeover(surreal.two().await).await;
+}
+
+/// How many records and lookups a second one server and two make over one SurrealDB server: figures
+/// for docs/SCALING.md, and no test of them.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a SurrealDB server: make test-remote"]
+async fn remote_figures_of_one_server_and_of_two() {
+    for servers in [1, 2] {
+        let surreal = Surreal::start().await;
+        let mut running = Vec::new();
+        for _ in 0..servers {
+            running.push(surreal.serve().await);
+        }
+        let urls: Vec<&str> = running.iter().map(|server| server.url.as_str()).collect();
+        measure(&urls).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

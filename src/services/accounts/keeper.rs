@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 use crate::store::StoreError;
 
 /// How often other servers are followed. A new key signs no sooner than all have seen it.
-pub(super) const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+pub(super) const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// How far back revocations are read again: clocks of servers differ.
 const OVERLAP: Duration = Duration::from_mins(10);

@@ -15,10 +15,11 @@ use super::streams::end;
 use crate::activation::Settings;
 use crate::activation::backoff::Backoff;
 use crate::pipeline::Pipeline;
+use crate::services::leases::Leases;
 use crate::store::Store;
 
 /// Without being told of a change, it looks this often: another server may have left something.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// After a failure it waits so long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -32,14 +33,20 @@ pub(super) struct Deliverer {
 }
 
 impl Deliverer {
-    pub(super) fn start(store: &Store, pipeline: &Pipeline, post: &Arc<Post>, settings: &Settings) -> Self {
+    pub(super) fn start(
+        store: &Store,
+        pipeline: &Pipeline,
+        leases: &Leases,
+        post: &Arc<Post>,
+        settings: &Settings,
+    ) -> Self {
         let (changes, closing) = (watch::channel(0).0, watch::channel(false).0);
         let tools = Arc::new(Tools {
             store: store.clone(),
             feed: Arc::clone(pipeline.feed()),
             post: Arc::clone(post),
             suppressed: Arc::clone(pipeline.suppressed()),
-            owner: Ulid::new().to_string(),
+            leases: leases.clone(),
             backoff: Backoff {
                 first: Duration::from_millis(settings.retry_first_ms.max(1)),
                 most: Duration::from_secs(settings.retry_max_s.max(1)),

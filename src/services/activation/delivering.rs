@@ -18,17 +18,19 @@ use crate::activation::backoff::Backoff;
 use crate::activation::verdict::Verdict;
 use crate::domain::Timestamp;
 use crate::domain::feed::{Cursor, Event};
+use crate::domain::lease::Job;
 use crate::domain::webhook::{Delivery, Webhook};
 use crate::ingest::normalise::stored;
 use crate::pipeline::feed::{Feed, FeedError, Picked};
 use crate::pipeline::suppressed::Suppressed;
-use crate::store::webhooks::{LEASE, Note};
+use crate::services::leases::{Lease, Leases};
+use crate::store::webhooks::Note;
 use crate::store::{Store, StoreError};
 
 /// The most events of a window.
 const WINDOW: usize = 64;
 
-/// Whoever waits says this often that the webhook is still theirs, and how far it is.
+/// Whoever waits says this often how far it is.
 const NOTE_EVERY: Duration = Duration::from_secs(10);
 
 /// After a failure of the store it waits so long.
@@ -43,8 +45,7 @@ pub(super) struct Tools {
     pub(super) feed: Arc<Feed>,
     pub(super) post: Arc<Post>,
     pub(super) suppressed: Arc<Suppressed>,
-    /// What this process is called where several work on one store.
-    pub(super) owner: String,
+    pub(super) leases: Leases,
     pub(super) backoff: Backoff,
     pub(super) attempts_max: u32,
     pub(super) kept_max: u64,
@@ -56,7 +57,9 @@ pub(super) struct Delivering {
     id: Ulid,
     changes: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
-    /// The webhook, while it is this process's.
+    /// The webhook is this process's, while it has this.
+    lease: Option<Lease>,
+    /// The webhook, as far as it is known.
     held: Option<Held>,
 }
 
@@ -94,6 +97,7 @@ impl Delivering {
             id,
             changes,
             closing,
+            lease: None,
             held: None,
         }
     }
@@ -112,9 +116,9 @@ impl Delivering {
             };
             self.wait(next).await;
         }
-        if let Some(held) = &mut self.held {
+        if let (Some(held), Some(lease)) = (&mut self.held, &self.lease) {
             // What is not noted is done once more.
-            let _ = held.note(&self.tools, &[], &[]).await;
+            let _ = held.note(&self.tools, lease, &[], &[]).await;
         }
     }
 
@@ -142,13 +146,15 @@ impl Delivering {
     }
 
     async fn step(&mut self) -> Result<Next, StoreError> {
+        if !self.lease.as_ref().is_some_and(Lease::is_held) {
+            self.held = None;
+            self.lease = self.tools.leases.take(Job::Webhook(self.id)).await?;
+        }
+        let Some(lease) = &self.lease else {
+            return Ok(Next::End);
+        };
         if self.held.is_none() {
-            let taken = self
-                .tools
-                .store
-                .take_webhook(self.id, &self.tools.owner, now())
-                .await?;
-            self.held = taken.map(Held::new);
+            self.held = self.tools.store.webhook(self.id).await?.map(Held::new);
         }
         let Some(held) = &mut self.held else {
             return Ok(Next::End);
@@ -156,7 +162,7 @@ impl Delivering {
         if !held.webhook.is_active() {
             return Ok(Next::End);
         }
-        let next = held.step(&self.tools, &self.closing).await?;
+        let next = held.step(&self.tools, lease, &self.closing).await?;
         if next.is_none() {
             self.held = None;
         }
@@ -178,9 +184,10 @@ impl Held {
     async fn step(
         &mut self,
         tools: &Tools,
+        lease: &Lease,
         closing: &watch::Receiver<bool>,
     ) -> Result<Option<Next>, StoreError> {
-        if self.is_due(tools) && !self.note(tools, &[], &[]).await? {
+        if self.is_due() && !self.note(tools, lease, &[], &[]).await? {
             return Ok(None);
         }
         let standing = &self.webhook.standing;
@@ -188,13 +195,13 @@ impl Held {
             return Ok(Some(Next::Wait(due)));
         }
         if let Some(after) = standing.redelivered {
-            return self.redeliver(tools, closing, after).await;
+            return self.redeliver(tools, lease, closing, after).await;
         }
         // Whoever did not take the last one is asked with that one alone.
         let most = if standing.failures > 0 { 1 } else { WINDOW };
         let stretch = match tools.feed.read(standing.cursor).await {
             Ok(stretch) => stretch,
-            Err(FeedError::Gone { begin }) => return self.fall_behind(tools, begin).await,
+            Err(FeedError::Gone { begin }) => return self.fall_behind(tools, lease, begin).await,
             // As after a store was put back: there is nothing to send until it is that far.
             Err(FeedError::Ahead) => return Ok(Some(Next::Wait(Utc::now() + NOTE_EVERY))),
             Err(FeedError::Store(error)) => return Err(error),
@@ -208,13 +215,12 @@ impl Held {
         if picked.events.is_empty() {
             return Ok(Some(self.pass(&picked)));
         }
-        self.deliver(tools, closing, &picked).await
+        self.deliver(tools, lease, closing, &picked).await
     }
 
-    /// Whether it must be said that the webhook is still this process's, or how far it is.
-    fn is_due(&self, tools: &Tools) -> bool {
-        let has_something = self.is_dirty || tools.store.is_shared();
-        has_something && self.noted_at.elapsed() >= NOTE_EVERY
+    /// Whether it must be said how far it is.
+    fn is_due(&self) -> bool {
+        self.is_dirty && self.noted_at.elapsed() >= NOTE_EVERY
     }
 
     /// Nothing of a stretch is asked for: that is noted now and then, and with what is.
@@ -229,19 +235,25 @@ impl Held {
     }
 
     /// What was to be sent has been dropped: says so, and goes on with what is there.
-    async fn fall_behind(&mut self, tools: &Tools, begin: Cursor) -> Result<Option<Next>, StoreError> {
+    async fn fall_behind(
+        &mut self,
+        tools: &Tools,
+        lease: &Lease,
+        begin: Cursor,
+    ) -> Result<Option<Next>, StoreError> {
         tracing::warn!(webhook.id = %self.webhook.id, "events were dropped before a webhook could send them");
         let standing = &mut self.webhook.standing;
         standing.cursor = begin;
         standing.lost_at = Some(now());
         standing.failures = 0;
         self.done.clear();
-        Ok(self.note(tools, &[], &[]).await?.then_some(Next::GoOn))
+        Ok(self.note(tools, lease, &[], &[]).await?.then_some(Next::GoOn))
     }
 
     async fn deliver(
         &mut self,
         tools: &Tools,
+        lease: &Lease,
         closing: &watch::Receiver<bool>,
         stretch: &Picked,
     ) -> Result<Option<Next>, StoreError> {
@@ -253,7 +265,10 @@ impl Held {
             }
         }
         self.advance(tools, stretch, &fates, &mut deliveries);
-        Ok(self.note(tools, &deliveries, &[]).await?.then_some(Next::GoOn))
+        Ok(self
+            .note(tools, lease, &deliveries, &[])
+            .await?
+            .then_some(Next::GoOn))
     }
 
     fn window<'a>(&'a self, tools: &'a Tools, closing: &'a watch::Receiver<bool>) -> Window<'a> {
@@ -383,6 +398,7 @@ impl Held {
     async fn redeliver(
         &mut self,
         tools: &Tools,
+        lease: &Lease,
         closing: &watch::Receiver<bool>,
         after: u64,
     ) -> Result<Option<Next>, StoreError> {
@@ -401,7 +417,10 @@ impl Held {
             .collect();
         let is_at_end = last + 1 >= end;
         self.webhook.standing.redelivered = (!is_at_end).then_some(last);
-        Ok(self.note(tools, &[], &redelivered).await?.then_some(Next::GoOn))
+        Ok(self
+            .note(tools, lease, &[], &redelivered)
+            .await?
+            .then_some(Next::GoOn))
     }
 
     /// A dead letter as it is after another try; none if there was none.
@@ -431,13 +450,14 @@ impl Held {
     async fn note(
         &mut self,
         tools: &Tools,
+        lease: &Lease,
         deliveries: &[Delivery],
         redelivered: &[Delivery],
     ) -> Result<bool, StoreError> {
+        let proof = lease.proof();
         let note = Note {
             webhook: &self.webhook,
-            owner: &tools.owner,
-            leased_until: now() + LEASE,
+            proof: proof.as_ref(),
             deliveries,
             redelivered,
             kept_max: tools.kept_max,

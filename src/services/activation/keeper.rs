@@ -9,7 +9,9 @@ use tokio::time::sleep;
 
 use super::streams::{Streams, end, is_over};
 use crate::activation::Settings;
+use crate::domain::lease::Job;
 use crate::domain::webhook::Webhook;
+use crate::services::leases::{Leases, Turn};
 use crate::store::{Store, StoreError};
 
 /// How often it looks.
@@ -28,16 +30,17 @@ struct Keeper {
 }
 
 /// Starts it; it ends with the streams.
-pub(super) fn start(store: &Store, streams: &Arc<Streams>, settings: &Settings) {
+pub(super) fn start(store: &Store, leases: &Leases, streams: &Arc<Streams>, settings: &Settings) {
     let keeper = Keeper {
         store: store.clone(),
         keep: settings.feed_keep(),
         kept_max: settings.deliveries_kept_max,
     };
     let mut closing = streams.closing();
+    let mut turn = Turn::new(leases, Job::Upkeep);
     tokio::spawn(async move {
         loop {
-            if let Err(error) = keeper.look(&closing).await {
+            if let Err(error) = keeper.look_in_turn(&mut turn, &closing).await {
                 tracing::warn!(%error, "old changes could not be dropped; it is tried again");
             }
             tokio::select! {
@@ -49,6 +52,14 @@ pub(super) fn start(store: &Store, streams: &Arc<Streams>, settings: &Settings) 
 }
 
 impl Keeper {
+    /// Looks, unless another server does.
+    async fn look_in_turn(&self, turn: &mut Turn, closing: &watch::Receiver<bool>) -> Result<(), StoreError> {
+        if turn.mine().await?.is_some() {
+            self.look(closing).await?;
+        }
+        Ok(())
+    }
+
     async fn look(&self, closing: &watch::Receiver<bool>) -> Result<(), StoreError> {
         while self.store.drop_feed_before(Utc::now() - self.keep).await? && !is_over(closing) {
             sleep(REST).await;

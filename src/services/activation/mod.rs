@@ -22,6 +22,7 @@ mod window;
 use std::sync::Arc;
 
 use super::cohorts::NameBook;
+use super::leases::Leases;
 use crate::activation::Settings;
 use crate::activation::sender::SenderError;
 use crate::domain::error::{Error, ErrorCode};
@@ -53,15 +54,16 @@ impl Activation {
     pub fn start(
         store: &Store,
         pipeline: &Pipeline,
+        leases: &Leases,
         names: &NameBook,
         settings: &Settings,
     ) -> Result<Self, SenderError> {
         let streams = Arc::new(Streams::new(settings.streams_max));
         let changes = Changes::new(Arc::clone(pipeline.feed()), names.clone(), Arc::clone(&streams));
-        keeper::start(store, &streams, settings);
+        keeper::start(store, leases, &streams, settings);
         Ok(Self {
             changes,
-            webhooks: Webhooks::start(store, pipeline, names, settings)?,
+            webhooks: Webhooks::start(store, pipeline, leases, names, settings)?,
             exports: Exports::new(store, pipeline, names, settings),
             streams,
         })

@@ -27,6 +27,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::feed::Feed;
 use crate::services::checked_limit;
 use crate::services::cohorts::{NameBook, Names};
+use crate::services::leases::Leases;
 use crate::store::Store;
 
 /// The most webhooks.
@@ -169,6 +170,7 @@ impl Webhooks {
     pub(super) fn start(
         store: &Store,
         pipeline: &Pipeline,
+        leases: &Leases,
         names: &NameBook,
         settings: &Settings,
     ) -> Result<Arc<Self>, SenderError> {
@@ -176,7 +178,7 @@ impl Webhooks {
         let allow_private = settings.allow_private_addresses.unwrap_or_default();
         let sender = Sender::new(answer_max, allow_private)?;
         let post = Arc::new(Post::new(sender, names.clone()));
-        let deliverer = Deliverer::start(store, pipeline, &post, settings);
+        let deliverer = Deliverer::start(store, pipeline, leases, &post, settings);
         Ok(Arc::new(Self {
             store: store.clone(),
             feed: Arc::clone(pipeline.feed()),
@@ -377,6 +379,11 @@ impl Webhooks {
         let missing = || Error::not_found("there is no such webhook").with_field("id");
         let id: Ulid = id.parse().map_err(|_| missing())?;
         self.store.webhook(id).await?.ok_or_else(missing)
+    }
+
+    /// Says that another server has changed webhooks.
+    pub fn look(&self) {
+        self.deliverer.look();
     }
 
     /// A place where the feed can be read on.

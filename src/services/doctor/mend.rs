@@ -130,7 +130,7 @@ impl<'a> Mender<'a> {
             at: self.now,
             ..Commit::default()
         };
-        self.store.commit(commit).await
+        self.store.commit(commit).await.map(drop)
     }
 
     /// Redirects, edges, members and the counter, by what people are now.

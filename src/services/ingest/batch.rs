@@ -286,11 +286,11 @@ impl<'a> Batch<'a> {
         for pause_ms in END_PAUSES_MS {
             match self.ingest.store.commit(commit.clone()).await {
                 Err(StoreError::Conflict) => {}
-                done => return done,
+                done => return done.map(drop),
             }
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
-        self.ingest.store.commit(commit).await
+        self.ingest.store.commit(commit).await.map(drop)
     }
 
     /// What became of the whole batch.

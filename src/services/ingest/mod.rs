@@ -28,6 +28,7 @@ use tokio::io::AsyncRead;
 use tokio::runtime::Handle;
 use ulid::Ulid;
 
+use super::leases::Leases;
 use crate::domain::error::Error;
 use crate::domain::record::Origin;
 use crate::ingest::Settings;
@@ -96,9 +97,9 @@ pub struct Ingest {
 
 impl Ingest {
     /// Starts the worker, too, which ends when this is dropped.
-    pub(super) fn new(store: Store, pipeline: Pipeline, settings: &Settings) -> Arc<Self> {
+    pub(super) fn new(store: Store, pipeline: Pipeline, leases: &Leases, settings: &Settings) -> Arc<Self> {
         let ingest = Arc::new(Self {
-            queue: Queue::new(settings.queue_bytes_max),
+            queue: Queue::new(settings.queue_bytes_max, leases),
             store,
             pipeline,
             claims: Claims::default(),

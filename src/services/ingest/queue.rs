@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use sha2::Digest as _;
 use tokio::io::AsyncRead;
 use tokio::runtime::Handle;
@@ -17,9 +17,10 @@ use super::claims::{Held, under_way};
 use super::keyed::check_same;
 use super::report::{Stage, Standing};
 use super::{Ingest, Payload, check_source};
-use crate::domain::Timestamp;
 use crate::domain::error::{Error, ErrorCode};
+use crate::domain::lease::Job;
 use crate::ingest::normalise::stored;
+use crate::services::leases::{Lease, Leases};
 use crate::store::spool::Queued;
 use crate::store::{Store, StoreError};
 
@@ -29,18 +30,14 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 /// zstd's level: 1 is its fastest, and already gives a factor of about 8 on JSON rows.
 const COMPRESSION_LEVEL: i32 = 1;
 
-/// How long a process has something in hand before another may take it, unless it says again
-/// that it has.
-pub(super) const LEASE: TimeDelta = TimeDelta::seconds(30);
-
 /// After how many seconds there may be room in the queue again.
 const FULL_RETRY_AFTER_S: u64 = 10;
 
 /// This process's side of the queue.
 pub(super) struct Queue {
     bytes_max: u64,
-    /// This process, as leases name it.
-    pub owner: String,
+    /// Of several servers one has a batch in hand.
+    pub leases: Leases,
     /// Wakes the worker.
     pub wake: Arc<Notify>,
     /// Batches that the worker leaves alone, since somebody cancels them.
@@ -50,10 +47,10 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(bytes_max: u64) -> Self {
+    pub(super) fn new(bytes_max: u64, leases: &Leases) -> Self {
         Self {
             bytes_max,
-            owner: Ulid::new().to_string(),
+            leases: leases.clone(),
             wake: Arc::new(Notify::new()),
             cancelling: Mutex::default(),
             waiting: Mutex::default(),
@@ -71,10 +68,6 @@ impl Drop for Queue {
 /// What a lock holds is whole whoever panicked beside it.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn lease() -> Timestamp {
-    stored(Utc::now() + LEASE)
 }
 
 impl Ingest {
@@ -118,9 +111,10 @@ impl Ingest {
         progress.journal.is_queued = true;
         let queued = receiving.received();
         let now = stored(Utc::now());
+        let proof = receiving.lease.proof();
         match self
             .store
-            .enqueue(&queued, origin.clone(), progress.clone(), now)
+            .enqueue(&queued, origin.clone(), progress.clone(), now, proof.as_ref())
             .await
         {
             Ok(()) => receiving.keep(),
@@ -129,6 +123,8 @@ impl Ingest {
             }
             Err(error) => return Err(error.into()),
         }
+        // Whoever is free may take it from here on.
+        drop(receiving);
         self.queue.wake.notify_one();
         progress.journal.updated_at = Some(now);
         // The worker may be at it by now.
@@ -144,20 +140,25 @@ impl Ingest {
 struct Receiving<'a> {
     ingest: &'a Ingest,
     queued: Queued,
+    /// Held until it is received: a payload that nobody receives is given up.
+    lease: Lease,
     is_kept: bool,
 }
 
 impl<'a> Receiving<'a> {
     async fn begin(ingest: &'a Ingest, batch: Ulid) -> Result<Self, Error> {
+        let lease = ingest.queue.leases.take(Job::Batch(batch)).await?;
+        let Some(lease) = lease else {
+            return Err(under_way(format!("the batch {batch} is being received already")));
+        };
         let receiving = Self {
             queued: Queued {
                 batch,
                 is_whole: false,
                 blocks: 0,
                 bytes: 0,
-                owner: ingest.queue.owner.clone(),
-                leased_until: lease(),
             },
+            lease,
             ingest,
             is_kept: false,
         };
@@ -199,8 +200,12 @@ impl<'a> Receiving<'a> {
         self.check_room(bytes).await?;
         self.queued.blocks += 1;
         self.queued.bytes += bytes;
-        self.queued.leased_until = lease();
-        Ok(self.ingest.store.spool_block(&self.queued, packed).await?)
+        let proof = self.lease.proof();
+        let spooling = self
+            .ingest
+            .store
+            .spool_block(&self.queued, packed, proof.as_ref());
+        Ok(spooling.await?)
     }
 
     async fn check_room(&self, bytes: u64) -> Result<(), Error> {
@@ -218,8 +223,6 @@ impl<'a> Receiving<'a> {
     fn received(&self) -> Queued {
         Queued {
             is_whole: true,
-            owner: String::new(),
-            leased_until: stored(Utc::now()),
             ..self.queued.clone()
         }
     }

@@ -1,12 +1,11 @@
 //! Works off what is queued: one batch at a time in each process, in the order in which they
-//! came. A batch that cannot be stored is tried again later; whatever is stored of it is passed
-//! over then.
+//! came, each by one of the servers that share a store. A batch that cannot be stored is tried
+//! again later; whatever is stored of it is passed over then.
 
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use ulid::Ulid;
@@ -14,22 +13,17 @@ use ulid::Ulid;
 use super::batch::Batch;
 use super::chunks::{Reading, Skip};
 use super::claims::Held;
-use super::queue::{LEASE, lease, locked};
+use super::queue::locked;
 use super::{Format, Ingest};
 use crate::domain::error::{Error, ErrorCode};
+use crate::domain::lease::Job;
 use crate::services::jobs::Running;
-use crate::store::Store;
+use crate::services::leases::Lease;
 use crate::store::spool::Queued;
+use crate::store::{Store, StoreError};
 
 /// How often the queue is looked at without a call: another server may have gone away.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// How often one says that it still has its batch in hand.
-const RENEW_EVERY: Duration = Duration::from_secs(10);
-
-/// How long after its lease a payload that does not come to its end is given up, where other
-/// servers may be the ones who receive it.
-const GIVEN_UP_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// Tries of a batch that can't be stored, each twice as long after the one before.
 const TRIES_MAX: u32 = 6;
@@ -64,26 +58,15 @@ impl Ingest {
                 return false;
             }
         };
-        for queued in queue {
-            if !queued.is_whole {
-                self.forget_if_given_up(&queued).await;
-                continue;
-            }
-            if !self.may_take(&queued) {
-                continue;
-            }
-            let until = lease();
-            match self.store.take_queued(&queued, &self.queue.owner, until).await {
-                Ok(true) => {
-                    let taken = Queued {
-                        owner: self.queue.owner.clone(),
-                        leased_until: until,
-                        ..queued
-                    };
-                    self.work_off(taken).await;
+        for queued in queue.iter().filter(|queued| self.may_take(queued)) {
+            match self.take(queued).await {
+                Ok(Some((lease, queued))) if queued.is_whole => {
+                    self.work_off(queued, &lease).await;
                     return true;
                 }
-                Ok(false) => {}
+                // Whoever received it is gone.
+                Ok(Some((_lease, queued))) => self.forget(&queued).await,
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(batch.id = %queued.batch, error = %error, "a queued batch can't be taken");
                 }
@@ -92,28 +75,22 @@ impl Ingest {
         false
     }
 
-    /// Whether a batch is this process's to work off. Whoever else had a store of this
-    /// process's own in hand is gone.
     fn may_take(&self, queued: &Queued) -> bool {
-        let is_free = queued.owner.is_empty()
-            || queued.owner == self.queue.owner
-            || !self.store.is_shared()
-            || queued.leased_until < Utc::now();
         let now = Instant::now();
-        is_free
-            && !locked(&self.queue.cancelling).contains(&queued.batch)
+        !locked(&self.queue.cancelling).contains(&queued.batch)
             && locked(&self.queue.waiting)
                 .get(&queued.batch)
                 .is_none_or(|(_, until)| *until <= now)
     }
 
-    /// Forgets a payload whose receiver is gone.
-    async fn forget_if_given_up(&self, queued: &Queued) {
-        let is_given_up = queued.owner != self.queue.owner
-            && (!self.store.is_shared() || queued.leased_until + GIVEN_UP_AFTER < Utc::now());
-        if is_given_up {
-            self.forget(queued).await;
-        }
+    /// Takes a batch into hand, and reads it again: it may have been received or worked off
+    /// meanwhile. None if somebody has it, or it is gone.
+    async fn take(&self, queued: &Queued) -> Result<Option<(Lease, Queued)>, StoreError> {
+        let Some(lease) = self.queue.leases.take(Job::Batch(queued.batch)).await? else {
+            return Ok(None);
+        };
+        let queued = self.store.queued(queued.batch).await?;
+        Ok(queued.map(|queued| (lease, queued)))
     }
 
     async fn forget(&self, queued: &Queued) {
@@ -123,32 +100,22 @@ impl Ingest {
         }
     }
 
-    /// Works a batch off, saying now and then that it is in hand.
-    async fn work_off(&self, mut queued: Queued) {
+    /// Works a batch off, for as long as it is this process's.
+    async fn work_off(&self, queued: Queued, lease: &Lease) {
         let _running = Running::begin("batch");
-        let batch = queued.batch;
-        let mut work = std::pin::pin!(self.store_queued(batch));
-        let done = loop {
-            tokio::select! {
-                done = &mut work => break done,
-                () = tokio::time::sleep(RENEW_EVERY) => {
-                    let until = lease();
-                    if let Ok(true) = self.store.take_queued(&queued, &self.queue.owner, until).await {
-                        queued.leased_until = until;
-                    }
-                }
-            }
-        };
-        match done {
+        match self.store_queued(queued.batch, lease).await {
             Ok(true) => self.forget(&queued).await,
-            // Somebody cancels it, and forgets it then.
+            // Somebody cancels it, and forgets it then; or another server goes on with it.
             Ok(false) => {}
+            Err(error) if !lease.is_held() => {
+                tracing::info!(batch.id = %queued.batch, error = %error, "another server has taken a batch over");
+            }
             Err(error) => self.put_off(&queued, &error).await,
         }
     }
 
     /// Stores what is left of a batch; false when it was stopped before its end.
-    async fn store_queued(&self, id: Ulid) -> Result<bool, Error> {
+    async fn store_queued(&self, id: Ulid, lease: &Lease) -> Result<bool, Error> {
         let Some((origin, progress)) = self.store.batch(id).await? else {
             return Ok(true);
         };
@@ -175,7 +142,7 @@ impl Ingest {
             next: 0,
             block: Cursor::default(),
         };
-        let is_stopped = || locked(&self.queue.cancelling).contains(&id);
+        let is_stopped = || locked(&self.queue.cancelling).contains(&id) || !lease.is_held();
         let batch = Batch::new(self, origin, progress).patient().holding(vec![claim]);
         match batch.run(reading, body, &is_stopped).await {
             Ok(report) => Ok(report.is_some()),
@@ -221,8 +188,6 @@ impl Ingest {
         }
     }
 }
-
-const _: () = assert!(RENEW_EVERY.as_secs().cast_signed() * 2 < LEASE.num_seconds());
 
 /// A payload as it lies in the spool.
 struct Spooled {

@@ -14,17 +14,19 @@ use super::Privacy;
 use super::window::{BLOCKS_MAX, REJECTS_MAX, Width, end};
 use crate::domain::Timestamp;
 use crate::domain::erasure::{Erasure, Search, Step};
+use crate::domain::lease::Job;
 use crate::domain::mention::Needles;
 use crate::domain::profile::ProfileId;
 use crate::domain::record::RawId;
 use crate::ingest::normalise::stored;
 use crate::pipeline::Pipeline;
 use crate::services::jobs::Running;
+use crate::services::leases::{ASK_EVERY, Leases, Turn};
 use crate::services::search::{IndexingError, Purger};
 use crate::store::rejects::StoredReject;
 use crate::store::{Store, StoreError};
 
-/// Without being woken it looks for work this often: another server may have left some.
+/// Without being woken it looks for work this often.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// After a failure, and for payloads that wait, it waits so long.
@@ -50,9 +52,16 @@ enum SearchError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Index(#[from] IndexingError),
-    /// Another server has it.
-    #[error("another server has taken it over")]
-    Lost,
+}
+
+/// What is left after a look.
+enum Found {
+    /// All searches are at their ends.
+    Nothing,
+    /// Some have to wait.
+    Waiting,
+    /// They are another server's.
+    Others,
 }
 
 /// What came of carrying a search on.
@@ -68,27 +77,34 @@ pub struct Eraser {
     pipeline: Pipeline,
     index: Purger,
     deliveries_kept: u64,
-    /// What this process is called where several work on one store.
-    owner: String,
+    /// Of several servers one looks at a time.
+    turn: Turn,
 }
 
 impl Eraser {
-    pub fn new(store: &Store, pipeline: &Pipeline, index: Purger, deliveries_kept: u64) -> Self {
+    pub fn new(
+        store: &Store,
+        pipeline: &Pipeline,
+        leases: &Leases,
+        index: Purger,
+        deliveries_kept: u64,
+    ) -> Self {
         Self {
             store: store.clone(),
             pipeline: pipeline.clone(),
             index,
             deliveries_kept,
-            owner: Ulid::new().to_string(),
+            turn: Turn::new(leases, Job::Erasure),
         }
     }
 
     /// Works until nobody wants it any more.
-    pub async fn run(self, wanted: Weak<Privacy>, wake: Arc<Notify>) {
+    pub async fn run(mut self, wanted: Weak<Privacy>, wake: Arc<Notify>) {
         while wanted.strong_count() > 0 {
             let pause = match self.work().await {
-                Ok(true) => LOOK_EVERY,
-                Ok(false) => PAUSE,
+                Ok(Found::Nothing) => LOOK_EVERY,
+                Ok(Found::Waiting) => PAUSE,
+                Ok(Found::Others) => ASK_EVERY,
                 Err(error) => {
                     tracing::warn!(%error, "what is left of somebody is looked for later");
                     PAUSE
@@ -98,18 +114,26 @@ impl Eraser {
         }
     }
 
-    /// Carries all searches on. Whether all are at their ends.
-    async fn work(&self) -> Result<bool, SearchError> {
+    /// Carries all searches on, unless another server does.
+    async fn work(&mut self) -> Result<Found, SearchError> {
+        if self.turn.mine().await?.is_none() {
+            return Ok(Found::Others);
+        }
         let mut waiting: Vec<Ulid> = Vec::new();
-        while let Some(erasure) = self.store.take_erasure(&self.owner, &waiting, now()).await? {
+        while let Some(erasure) = self.store.next_erasure(&waiting).await? {
             let id = erasure.id;
             match self.carry_on(erasure).await {
                 Ok(Progress::Done) => tracing::debug!(erasure.id = %id, "nothing is left of somebody"),
-                Ok(Progress::Waits) | Err(SearchError::Lost) => waiting.push(id),
+                Ok(Progress::Waits) => waiting.push(id),
+                Err(SearchError::Store(StoreError::Lost)) => return Ok(Found::Others),
                 Err(error) => return Err(error),
             }
         }
-        Ok(waiting.is_empty())
+        Ok(if waiting.is_empty() {
+            Found::Nothing
+        } else {
+            Found::Waiting
+        })
     }
 
     async fn carry_on(&self, mut erasure: Erasure) -> Result<Progress, SearchError> {
@@ -296,11 +320,8 @@ impl Eraser {
 
     async fn note(&self, erasure: &mut Erasure) -> Result<(), SearchError> {
         erasure.updated_at = now();
-        if self.store.note_erasure(erasure, &self.owner).await? {
-            Ok(())
-        } else {
-            Err(SearchError::Lost)
-        }
+        let lease = self.turn.kept().ok_or(StoreError::Lost)?;
+        Ok(self.store.note_erasure(erasure, lease.proof().as_ref()).await?)
     }
 }
 

@@ -10,13 +10,16 @@ pub mod retention;
 pub mod suppression;
 mod window;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::{Notify, Semaphore};
 
 use super::cohorts::NameBook;
+use super::leases::Leases;
 use super::lookup::{parse_cookie, parse_email};
 use super::search::Purger;
 use super::sight;
@@ -25,6 +28,7 @@ use crate::auth::pseudonym::KeyError;
 use crate::domain::error::Error;
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::mention::Needles;
+use crate::domain::profile::ProfileId;
 use crate::pipeline::Pipeline;
 pub use crate::store::compact::{CompactError, Compacted, compact};
 use crate::store::{Store, StoreError};
@@ -33,6 +37,9 @@ use retention::Retention;
 
 /// Under which name the store keeps the key of pseudonyms.
 const KEY_NAME: &str = "pseudonyms";
+
+/// How often the index lets go of whom other servers have erased: each time it writes files anew.
+const PURGE_EVERY: Duration = Duration::from_secs(15);
 
 /// The longest reason, in characters.
 const REASON_CHARS_MAX: usize = 500;
@@ -115,10 +122,10 @@ impl Privacy {
     pub(super) fn start(
         store: &Store,
         pipeline: &Pipeline,
+        leases: &Leases,
         names: &NameBook,
         index: Purger,
-        deliveries_kept: u64,
-        retention: &retention::Settings,
+        (deliveries_kept, retention): (u64, &retention::Settings),
     ) -> Arc<Self> {
         let privacy = Arc::new(Self {
             store: store.clone(),
@@ -127,11 +134,44 @@ impl Privacy {
             deliveries_kept,
             wake: Arc::new(Notify::new()),
             places: export::places(),
-            retention: Retention::start(store, pipeline, retention),
+            retention: Retention::start(store, pipeline, leases, retention),
         });
-        let eraser = Eraser::new(store, pipeline, index, deliveries_kept);
+        if store.is_shared() {
+            tokio::spawn(purge_others(
+                pipeline.clone(),
+                index.clone(),
+                Arc::downgrade(&privacy),
+            ));
+        }
+        let eraser = Eraser::new(store, pipeline, leases, index, deliveries_kept);
         tokio::spawn(eraser.run(Arc::downgrade(&privacy), Arc::clone(&privacy.wake)));
         privacy
+    }
+
+    /// Says that somebody may have been erased by another server.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
+
+/// Takes whom other servers have erased out of the files of this one's index, which keep what is
+/// gone until they are written anew.
+async fn purge_others(pipeline: Pipeline, index: Purger, wanted: Weak<Privacy>) {
+    let mut waiting: BTreeSet<ProfileId> = BTreeSet::new();
+    loop {
+        tokio::time::sleep(PURGE_EVERY).await;
+        if wanted.strong_count() == 0 {
+            return;
+        }
+        waiting.extend(pipeline.following().take_deleted());
+        if waiting.is_empty() {
+            continue;
+        }
+        match index.purge(waiting.iter().copied().collect()).await {
+            Ok(true) => waiting.clear(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the index keeps what was erased for now"),
+        }
     }
 }
 

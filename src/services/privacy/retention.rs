@@ -3,22 +3,23 @@
 //! asks for it.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use serde::Deserialize;
-use tokio::sync::Mutex;
 use ulid::Ulid;
 
 use super::window::{BLOCKS_MAX, REJECTS_MAX, Width};
 use crate::domain::Timestamp;
-use crate::domain::error::Error;
+use crate::domain::error::{Error, ErrorCode};
 use crate::domain::identifier::{Cookie, Email};
+use crate::domain::lease::Job;
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::erase::Order;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::services::jobs::Running;
+use crate::services::leases::{ASK_EVERY, Leases, Turn};
 use crate::store::{Store, StoreError};
 
 /// How often it looks.
@@ -26,6 +27,12 @@ const LOOK_EVERY: Duration = Duration::from_hours(1);
 
 /// The first look is that long after the start.
 const FIRST_LOOK: Duration = Duration::from_mins(5);
+
+/// The pause after a failure.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// After how many seconds a sweep that is under way may have ended.
+const RETRY_AFTER_S: u64 = 60;
 
 /// Between two pieces it rests as long as the last one took, at most so long.
 const REST_MAX: Duration = Duration::from_millis(500);
@@ -68,41 +75,51 @@ pub struct Retention {
     store: Store,
     pipeline: Pipeline,
     settings: Settings,
-    /// One sweep at a time.
-    sweeping: Mutex<()>,
+    leases: Leases,
 }
 
 impl Retention {
     /// Starts to look, until this is dropped.
-    pub(super) fn start(store: &Store, pipeline: &Pipeline, settings: &Settings) -> Arc<Self> {
+    pub(super) fn start(
+        store: &Store,
+        pipeline: &Pipeline,
+        leases: &Leases,
+        settings: &Settings,
+    ) -> Arc<Self> {
         let retention = Arc::new(Self {
             store: store.clone(),
             pipeline: pipeline.clone(),
             settings: settings.clone(),
-            sweeping: Mutex::default(),
+            leases: leases.clone(),
         });
         if *settings != Settings::default() {
-            let wanted = Arc::downgrade(&retention);
-            tokio::spawn(async move {
-                tokio::time::sleep(FIRST_LOOK).await;
-                while let Some(retention) = wanted.upgrade() {
-                    if let Err(error) = retention.sweep().await {
-                        tracing::warn!(%error, "what is too old could not be swept; it is tried again");
-                    }
-                    drop(retention);
-                    tokio::time::sleep(LOOK_EVERY).await;
-                }
-            });
+            tokio::spawn(look(
+                Arc::downgrade(&retention),
+                Turn::new(leases, Job::Retention),
+            ));
         }
         retention
+    }
+
+    /// Sweeps by itself, if that is this server's turn. Whether it was.
+    async fn sweep_in_turn(&self, turn: &mut Turn) -> Result<bool, Error> {
+        if turn.mine().await?.is_none() {
+            return Ok(false);
+        }
+        self.sweep().await?;
+        Ok(true)
     }
 
     /// Sweeps what is older than it may be.
     ///
     /// # Errors
-    /// When the store fails; what went is gone, and the next sweep goes on.
+    /// Conflict while another sweep is under way, here or on another server. When the store fails;
+    /// what went is gone, and the next sweep goes on.
     pub async fn sweep(&self) -> Result<Swept, Error> {
-        let _one_at_a_time = self.sweeping.lock().await;
+        let Some(_one_at_a_time) = self.leases.take(Job::Sweep).await? else {
+            let message = "what is too old is being swept already";
+            return Err(Error::new(ErrorCode::Conflict, message).with_retry_after(RETRY_AFTER_S));
+        };
         let _running = Running::begin("retention");
         let mut swept = Swept::default();
         if let Some(moment) = before(self.settings.raw_days) {
@@ -200,6 +217,24 @@ impl Retention {
             Err(PipelineError::Objection(_)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Looks every hour where it is this server's turn, and soon after the server whose turn it was is
+/// gone.
+async fn look(wanted: Weak<Retention>, mut turn: Turn) {
+    tokio::time::sleep(FIRST_LOOK).await;
+    while let Some(retention) = wanted.upgrade() {
+        let pause = match retention.sweep_in_turn(&mut turn).await {
+            Ok(true) => LOOK_EVERY,
+            Ok(false) => ASK_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "what is too old could not be swept; it is tried again");
+                PAUSE
+            }
+        };
+        drop(retention);
+        tokio::time::sleep(pause).await;
     }
 }
 

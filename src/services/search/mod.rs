@@ -142,6 +142,7 @@ impl Search {
 
 /// Takes the last traces of people out of the index, whose files keep what is gone until they are
 /// written anew.
+#[derive(Clone)]
 pub struct Purger {
     index: Arc<SearchIndex>,
 }

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod app;
+pub mod cluster;
 pub mod collector;
 pub mod forger;
 pub mod issuer;

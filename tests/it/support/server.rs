@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use cdp::domain::role::Role;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -187,6 +188,11 @@ pub async fn run(command: &mut Command) -> Output {
 
 /// A token of the test user of a role, from whatever listens at `url`.
 pub async fn token(client: &reqwest::Client, url: &str, role: Role) -> String {
+    let login = login(client, url, role).await;
+    login["access_token"].as_str().unwrap().to_owned()
+}
+
+async fn login(client: &reqwest::Client, url: &str, role: Role) -> Value {
     let credentials = json!({ "username": role.name(), "password": format!("demo-{role}") });
     let response = client
         .post(format!("{url}/api/auth/token"))
@@ -194,8 +200,7 @@ pub async fn token(client: &reqwest::Client, url: &str, role: Role) -> String {
         .send()
         .await
         .unwrap();
-    let token: Value = response.error_for_status().unwrap().json().await.unwrap();
-    token["access_token"].as_str().unwrap().to_owned()
+    response.error_for_status().unwrap().json().await.unwrap()
 }
 
 /// Somebody who uses a server over HTTP, logged in as admin.
@@ -204,16 +209,19 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     bearer: String,
+    refresh: String,
 }
 
 impl Client {
     pub async fn log_in(url: &str) -> Self {
         let http = reqwest::Client::new();
-        let bearer = token(&http, url, Role::Admin).await;
+        let login = login(&http, url, Role::Admin).await;
+        let text = |name: &str| login[name].as_str().unwrap().to_owned();
         Self {
-            http,
             url: url.to_owned(),
-            bearer,
+            bearer: text("access_token"),
+            refresh: text("refresh_token"),
+            http,
         }
     }
 
@@ -231,6 +239,67 @@ impl Client {
             "{report}"
         );
         Some(report)
+    }
+
+    /// Where the server is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The same caller at another server.
+    pub fn at(&self, url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Calls with a body, unless that is null; none when nobody answered to the end.
+    pub async fn call(&self, method: Method, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        let response = request.bearer_auth(&self.bearer).send().await.ok()?;
+        let status = response.status().as_u16();
+        let text = response.text().await.ok()?;
+        Some((status, serde_json::from_str(&text).unwrap_or_default()))
+    }
+
+    /// The same, which must succeed.
+    pub async fn ok(&self, method: Method, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.call(method, path, body).await.expect("somebody answers");
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
+    }
+
+    /// The status of a GET.
+    pub async fn status(&self, path: &str) -> u16 {
+        let answer = self.call(Method::GET, path, &Value::Null).await;
+        answer.expect("somebody answers").0
+    }
+
+    /// Sends an event with a write key; the status.
+    pub async fn with_key(&self, path: &str, key: &str, event: &Value) -> u16 {
+        let request = self.http.post(format!("{}{path}", self.url)).json(event);
+        let response = request.basic_auth(key, Some("")).send().await.unwrap();
+        response.status().as_u16()
+    }
+
+    /// Queues lines of JSON; returns once they are durable.
+    pub async fn later(&self, lines: String) -> Value {
+        let request = self.http.post(format!("{}/api/ingest", self.url)).body(lines);
+        let request = request.header("content-type", "application/x-ndjson");
+        let request = request.header("prefer", "respond-async");
+        let response = request.bearer_auth(&self.bearer).send().await.unwrap();
+        assert_eq!(response.status(), reqwest::StatusCode::ACCEPTED);
+        response.json().await.unwrap()
+    }
+
+    /// Ends all sessions of the caller.
+    pub async fn log_out(&self) {
+        let body = json!({ "refresh_token": self.refresh });
+        self.ok(Method::POST, "/api/auth/revoke", &body).await;
     }
 
     /// The data of a GraphQL answer, which must be free of errors.
