@@ -1,5 +1,8 @@
 // The API: the request of a card, GraphiQL, Swagger UI.
 
+/** After so long a click was lost, in milliseconds. */
+const LOST_MS = 3_000
+
 export async function tell(stage) {
   const { page } = stage
   await stage.say('All that this page does, other programs can do. Every card shows its own request, ready to copy.')
@@ -50,8 +53,11 @@ async function swagger(stage) {
   await stage.click(route.locator('.opblock-summary-method'))
   await route.getByRole('button', { name: 'Try it out' }).waitFor()
   await stage.live(0.4)
-  await stage.click(route.getByRole('button', { name: 'Try it out' }))
-  await stage.click(route.getByRole('button', { name: 'Execute' }))
+  const [tries, executes] = ['Try it out', 'Execute'].map((name) => route.getByRole('button', { name }))
+  await stage.click(tries)
+  // While Swagger UI still draws, it may lose a click.
+  await executes.waitFor({ timeout: LOST_MS }).catch(() => tries.click())
+  await stage.click(executes)
   const answer = route.locator('.live-responses-table')
   await answer.getByText('200').first().waitFor()
   await stage.bring(answer, { always: true, top: 60 })
