@@ -335,6 +335,6 @@ pub async fn serve(config: &Config, server: &str) {
     let acceptor = TcpAcceptor::from_std(listening);
     let acceptor = acceptor.unwrap_or_else(|error| panic!("can't listen: {error}"));
     println!("twin at http://{address}");
-    let served = Server::new_with_acceptor(acceptor).run(routes).await;
-    served.unwrap_or_else(|error| panic!("can't serve: {error}"));
+    let ended = Server::new_with_acceptor(acceptor).run(routes).await;
+    ended.unwrap_or_else(|error| panic!("can't serve: {error}"));
 }

@@ -40,7 +40,7 @@ pub fn email(person: u32) -> String {
 pub fn name(person: u32) -> (&'static str, &'static str) {
     (
         of(FIRST_NAMES, u64::from(person)).0,
-        of(LAST_NAMES, u64::from(person) / 7),
+        *of(LAST_NAMES, u64::from(person) / 7),
     )
 }
 

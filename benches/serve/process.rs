@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long a program may take to end when it is asked to.
-const END_MAX: Duration = Duration::from_secs(60);
+const END_MAX: Duration = Duration::from_mins(1);
 
 /// Between two looks at whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

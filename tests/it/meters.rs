@@ -229,8 +229,8 @@ fn collect(folder: &Path, named: &mut BTreeSet<String>) {
         let text = fs::read_to_string(&path).unwrap_or_default();
         for kind in ["counter!(", "gauge!(", "histogram!("] {
             let after = text.split(kind).skip(1);
-            let names = after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
-            named.extend(names.map(|(name, _)| name.to_owned()));
+            let quoted = after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
+            named.extend(quoted.map(|(name, _)| name.to_owned()));
         }
     }
 }

@@ -449,6 +449,7 @@ async fn decide_and_write(store: &Store, seen: &Subgraph, fact: Fact, id: u32) -
             ..Commit::default()
         })
         .await
+        .map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
