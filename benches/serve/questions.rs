@@ -96,7 +96,7 @@ pub fn mix(people: u32, reader: &str, sender: &str) -> Requests {
             return (reads[*read].requests)(number);
         }
         let round_number = u32::try_from(round).unwrap_or_default();
-        let is_new = round % ONE_IS_NEW_OF == 0;
+        let is_new = round.is_multiple_of(ONE_IS_NEW_OF);
         let person = if is_new {
             people + round_number
         } else {

@@ -44,7 +44,7 @@ pub fn median(figures: &[f64]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     match (sorted.get(middle), middle.checked_sub(1)) {
-        (Some(upper), Some(below)) if sorted.len() % 2 == 0 => f64::midpoint(*upper, sorted[below]),
+        (Some(upper), Some(below)) if sorted.len().is_multiple_of(2) => f64::midpoint(*upper, sorted[below]),
         (Some(middle), _) => *middle,
         (None, _) => f64::NAN,
     }

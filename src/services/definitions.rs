@@ -500,8 +500,14 @@ impl Definitions {
         for draft in drafts {
             let slug = CohortSlug::of(&draft.name);
             let is_there = self.pipeline.catalogue().get(&slug).is_some();
-            if !is_there && self.store.cohort_versions(&slug).await?.is_empty() {
-                self.create(draft, "system").await?;
+            if is_there || !self.store.cohort_versions(&slug).await?.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.create(draft, "system").await {
+                // Another server that starts at the same moment may have come first.
+                if self.store.cohort_versions(&slug).await?.is_empty() {
+                    return Err(error);
+                }
             }
         }
         Ok(())

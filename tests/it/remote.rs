@@ -41,9 +41,11 @@ const SETTINGS: [(&str, &str); 2] = [
     ("CDP_STORE__PASSWORD", PASSWORD),
 ];
 
-/// A SurrealDB server with a store in memory.
+/// A SurrealDB server with a store on disk: one in memory takes time that grows with the square of
+/// the rows of a transaction.
 struct Surreal {
     url: String,
+    _folder: tempfile::TempDir,
     _child: Child,
 }
 
@@ -54,6 +56,8 @@ impl Surreal {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
+        let folder = tempfile::tempdir().unwrap();
+        let store = format!("surrealkv://{}/store", folder.path().display());
         let child = Command::new(program)
             .args([
                 "start",
@@ -63,7 +67,7 @@ impl Surreal {
                 "--bind",
                 &address.to_string(),
             ])
-            .args(["--username", USERNAME, "--password", PASSWORD, "memory"])
+            .args(["--username", USERNAME, "--password", PASSWORD, &store])
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()
@@ -78,6 +82,7 @@ impl Surreal {
             .expect("SurrealDB starts in time");
         Self {
             url: format!("ws://{address}"),
+            _folder: folder,
             _child: child,
         }
     }

@@ -1,11 +1,11 @@
 //! What the benchmarks reckon with, since a benchmark has no tests of its own.
 
 #[path = "../../benches/serve/statistics.rs"]
-mod statistics;
+mod reckoning;
 
 use std::time::Duration;
 
-use statistics::{Line, Times, Trend, exponent, median, percentile, shown};
+use reckoning::{Line, Times, Trend, exponent, median, percentile, shown};
 
 #[track_caller]
 fn expect(figure: f64, wanted: f64) {

@@ -99,7 +99,7 @@ impl Collector {
         let scopes = groups.flat_map(|group| group.messages(2));
         scopes
             .flat_map(|scope| scope.messages(2))
-            .map(|span| span.span())
+            .map(Message::span)
             .collect()
     }
 }
