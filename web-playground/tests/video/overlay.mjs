@@ -40,6 +40,8 @@ export function overlay({ strip }) {
   const host = document.createElement('film-overlay')
   host.popover = 'manual'
   host.ariaHidden = 'true'
+  // A page's own sheet is above that of a shadow's host.
+  host.style.setProperty('pointer-events', 'none', 'important')
   const shadow = host.attachShadow({ mode: 'closed' })
   const sheet = (text) => {
     const made = new CSSStyleSheet()
