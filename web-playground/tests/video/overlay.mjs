@@ -40,14 +40,17 @@ export function overlay({ strip }) {
   const host = document.createElement('film-overlay')
   host.popover = 'manual'
   host.ariaHidden = 'true'
+  // A page's own sheet is above that of a shadow's host.
+  host.style.setProperty('pointer-events', 'none', 'important')
   const shadow = host.attachShadow({ mode: 'closed' })
+  // Not constructed sheets: those of a tab that was opened from another one belong to its first, empty document.
   const sheet = (text) => {
-    const made = new CSSStyleSheet()
-    made.replaceSync(text)
+    const made = document.createElement('style')
+    made.textContent = text
     return made
   }
-  shadow.adoptedStyleSheets = [sheet(STYLE)]
-  document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet(ROOM)]
+  shadow.append(sheet(STYLE))
+  const room = sheet(ROOM)
 
   const part = (name, parent = shadow) => {
     const made = document.createElement('div')
@@ -76,7 +79,7 @@ export function overlay({ strip }) {
   /** The last dialog that opened: the overlay has to be laid over it. */
   let dialog = null
   const climb = () => {
-    if (!host.isConnected) document.documentElement.append(host)
+    if (!host.isConnected) document.documentElement.append(room, host)
     const open = [...document.querySelectorAll('dialog[open]')].at(-1) ?? null
     if (host.matches(':popover-open') && open === dialog) return
     if (host.matches(':popover-open')) host.hidePopover()
