@@ -57,6 +57,11 @@ fn mount(arguments: &[&str], folder: &Path) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
+/// Of a request's row.
+fn cookie(request: usize, row: usize) -> String {
+    format!("visitor-{request}-{row}")
+}
+
 /// Somebody who sends and looks.
 struct Sender {
     http: reqwest::Client,
@@ -88,7 +93,7 @@ impl Sender {
     async fn send(&self, request: usize) -> reqwest::Response {
         let record = |row| {
             let note = Alphanumeric.sample_string(&mut rand::rng(), NOTE_BYTES);
-            json!({ "cookie": format!("{request}-{row}"), "note": note })
+            json!({ "cookie": cookie(request, row), "note": note })
         };
         let records: Value = (0..RECORDS).map(record).collect();
         self.post("/api/ingest", &records).send().await.unwrap()
@@ -98,7 +103,9 @@ impl Sender {
     async fn present(&self, request: usize) -> usize {
         let mut present = 0;
         for row in 0..RECORDS {
-            let status = self.status(&format!("/api/user?cookie={request}-{row}")).await;
+            let status = self
+                .status(&format!("/api/user?cookie={}", cookie(request, row)))
+                .await;
             present += usize::from(status == StatusCode::OK);
         }
         present
@@ -189,7 +196,7 @@ async fn outlive(folder: &Path, mut server: Server, give_room: impl FnOnce()) {
     }
     let last = sent + 2;
     let found = async {
-        while !has_hit(&sender, &format!("{last}-0")).await {
+        while !has_hit(&sender, &cookie(last, 0)).await {
             sleep(Duration::from_millis(50)).await;
         }
     };
