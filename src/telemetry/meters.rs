@@ -139,6 +139,11 @@ pub const METERS: &[Meter] = &[
         "Blocks that were added to the feed of changes",
     ),
     gauge(
+        "cdp_follow_blocks_behind",
+        &[],
+        "Blocks of the feed that other servers wrote and this one has not taken over yet",
+    ),
+    gauge(
         "cdp_http_body_bytes_in_flight",
         &[],
         "Bytes of request bodies that are held in memory",
@@ -193,6 +198,16 @@ pub const METERS: &[Meter] = &[
             &["backfill", "backup", "batch", "erasure", "export", "retention"],
         )],
         "Long work under way in this process",
+    ),
+    gauge(
+        "cdp_leases_held",
+        &[],
+        "Jobs that are this server's, of several on one store",
+    ),
+    counter(
+        "cdp_leases_taken_over_total",
+        &[],
+        "Jobs that were taken over from a server that is gone",
     ),
     counter("cdp_merges_total", &[], "People who were absorbed by another"),
     histogram("cdp_model_batch_texts", &[], "Texts of one batch of the model"),
