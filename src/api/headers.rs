@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use poem::http::uri::Scheme;
-use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse as _, Request, Response};
 
 /// Nothing is guessed, framed, or told to other hosts.
@@ -26,6 +26,10 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Where the answers lie that are somebody's, and nobody else's to keep.
 const PRIVATE: [&str; 3] = ["/api", "/graphql", "/metrics"];
 
+/// With these a body may lie unread in the connection, which is closed behind the answer: a client
+/// that is not told would send its next request into it.
+const CLOSING: [StatusCode; 2] = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::SERVICE_UNAVAILABLE];
+
 /// Completes what the endpoint answers.
 ///
 /// # Errors
@@ -34,7 +38,11 @@ pub async fn complete<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::
     let came_by_tls = *request.scheme() == Scheme::HTTPS || says_tls(request.headers());
     let is_private = is_private(request.uri().path());
     let mut response = endpoint.call(request).await?.into_response();
+    let is_closing = CLOSING.contains(&response.status());
     let headers = response.headers_mut();
+    if is_closing {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     for (name, value) in SECURITY {
         headers.entry(name).or_insert(value);
     }

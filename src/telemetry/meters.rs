@@ -267,6 +267,11 @@ pub const METERS: &[Meter] = &[
         &[("stage", &[])],
         "Time of a stage of the road",
     ),
+    gauge(
+        "cdp_store_disk_fault",
+        &[],
+        "1 while the store's disk takes no writes, and nothing is stored",
+    ),
     counter(
         "cdp_store_failures_total",
         &[("kind", &["conflict", "failed", "unwritable"])],
