@@ -218,7 +218,8 @@ impl Services {
         if let Some(fault) = self.store.disk_fault() {
             return Err(StoreError::Unwritable(fault).into());
         }
-        self.store.ping().await.map_err(Error::from)
+        let answered = self.store.ping().await;
+        answered.map_err(|error| Error::unavailable("the store does not answer", error))
     }
 
     /// Waits until the store's disk refused something and takes bytes again: then everything is to

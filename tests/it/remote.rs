@@ -20,6 +20,9 @@ use crate::support::environment;
 use crate::support::people::{Asked, Record, Walk, check_cohorts, check_people, people_of, to_json};
 use crate::support::server::{Client, Server};
 
+/// Cohorts of a new demo, by interest and by rule.
+const SEEDED: usize = 18;
+
 /// Clients of each server.
 const WRITERS: usize = 32;
 
@@ -200,7 +203,7 @@ async fn remote_servers_that_start_at_once_on_an_empty_store_all_serve() {
         for server in [servers.0, servers.1, servers.2, servers.3] {
             let client = Client::log_in(&server.url).await;
             let cohorts = client.asked("/api/cohorts", &[]).await.unwrap();
-            assert_eq!(cohorts["cohorts"].as_array().unwrap().len(), 12);
+            assert_eq!(cohorts["cohorts"].as_array().unwrap().len(), SEEDED);
         }
     }
 }
