@@ -19,20 +19,9 @@ import * as cohorts from './story/cohorts.mjs'
 import * as ingest from './story/ingest.mjs'
 import * as people from './story/people.mjs'
 import * as simulator from './story/simulator.mjs'
-import { axe, BASE_URL, CHROMIUM, expectText, logIn, picture, SCREENSHOTS, TIMEOUT_MS } from './story/support.mjs'
+import { axe, BASE_URL, CHROMIUM, CHROMIUM_ARGS, expectText, logIn, picture, SCREENSHOTS, TIMEOUT_MS } from './story/support.mjs'
 import * as webhooks from './story/webhooks.mjs'
 import * as wellMade from './story/well-made.mjs'
-
-const ARGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 const ONLY = new RegExp(process.env.ONLY ?? '')
 
@@ -41,7 +30,7 @@ const complaints = []
 let step = 'starting the browser'
 let page
 
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGS })
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS })
 try {
   if (SCREENSHOTS) await mkdir(SCREENSHOTS, { recursive: true })
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, colorScheme: 'light' })

@@ -6,6 +6,18 @@ import { AxeBuilder } from '@axe-core/playwright'
 
 export const BASE_URL = (process.env.BASE_URL ?? 'http://127.0.0.1:8080').replace(/\/$/, '')
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+
+/** A browser without a screen that asks nobody for anything. */
+export const CHROMIUM_ARGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
 export const SCREENSHOTS = process.env.SCREENSHOTS
 /** Enough for a debug build on a busy machine, in milliseconds. */
 export const TIMEOUT_MS = 20_000

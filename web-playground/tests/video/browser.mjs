@@ -2,21 +2,10 @@
 
 import { chromium } from 'playwright-core'
 
-import { BASE_URL, CHROMIUM } from '../story/support.mjs'
+import { BASE_URL, CHROMIUM, CHROMIUM_ARGS } from '../story/support.mjs'
 import { SIZE, Stage } from './stage.mjs'
 
-const ARGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--force-color-profile=srgb',
-  '--hide-scrollbars',
-]
+const ARGS = [...CHROMIUM_ARGS, '--force-color-profile=srgb', '--hide-scrollbars']
 
 const TIMEOUT_MS = 60_000
 
