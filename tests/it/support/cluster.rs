@@ -20,7 +20,7 @@ use super::receiver::Receiver;
 use super::server::{Client, Server};
 
 /// Longer than anything here takes: a lease runs out within ten seconds.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Clients of each server.
 const WRITERS: usize = 12;
@@ -32,7 +32,7 @@ const LOADED_FOR: Duration = Duration::from_millis(1_500);
 const REQUESTS_OF_A_GENERATION: u64 = 6;
 
 /// Rows of the payload that is queued, people of the backfill.
-const ROWS: usize = 6_000;
+const ROWS: usize = 3_000;
 
 /// A server that shares its store.
 pub enum Replica {
