@@ -18,7 +18,7 @@ const REQUESTS: u64 = 60;
 /// Settings of servers that are given up sooner than others.
 fn settings() -> Config {
     let mut config = config();
-    config.store.lease_s = 5;
+    config.store.lease_s = 8;
     config
 }
 
