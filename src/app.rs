@@ -301,7 +301,7 @@ impl App {
         Ok(match self.tls.configurations()? {
             None => listener.into_acceptor().await.map_err(failed)?.boxed(),
             Some(configurations) => {
-                let listener = listener.rustls(configurations);
+                let listener = api::tls::Second(listener).rustls(configurations);
                 listener.into_acceptor().await.map_err(failed)?.boxed()
             }
         })

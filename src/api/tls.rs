@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use poem::listener::{IntoTlsConfigStream as _, RustlsCertificate, RustlsConfig};
+use poem::http::uri::Scheme;
+use poem::listener::{Acceptor, IntoTlsConfigStream as _, Listener, RustlsCertificate, RustlsConfig};
+use poem::web::{LocalAddr, RemoteAddr};
 use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
@@ -131,6 +133,42 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
         file: file.to_owned(),
         source,
     })
+}
+
+/// A listener that takes no connection before whoever asks it has looked at all else once: the
+/// framework drops what comes before it has taken in its first configuration.
+pub struct Second<L>(pub L);
+
+/// What [`Second`] accepts by.
+pub struct SecondAcceptor<A> {
+    inner: A,
+    was_asked: bool,
+}
+
+impl<L: Listener> Listener for Second<L> {
+    type Acceptor = SecondAcceptor<L::Acceptor>;
+
+    async fn into_acceptor(self) -> std::io::Result<Self::Acceptor> {
+        Ok(SecondAcceptor {
+            inner: self.0.into_acceptor().await?,
+            was_asked: false,
+        })
+    }
+}
+
+impl<A: Acceptor> Acceptor for SecondAcceptor<A> {
+    type Io = A::Io;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        self.inner.local_addr()
+    }
+
+    async fn accept(&mut self) -> std::io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
+        if !std::mem::replace(&mut self.was_asked, true) {
+            tokio::task::yield_now().await;
+        }
+        self.inner.accept().await
+    }
 }
 
 /// Looks again at files that were read.
