@@ -48,6 +48,8 @@ pub mod write_keys;
 
 use std::sync::Arc;
 
+use tokio::task::JoinError;
+
 use crate::activation::sender::SenderError;
 use crate::auth::Pseudonyms;
 use crate::domain::error::{Error, ErrorCode};
@@ -55,6 +57,9 @@ use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
 pub use crate::store::inherited;
 use crate::store::{Store, StoreError};
+
+/// What is said to whoever asks while the server stops.
+const STOPPING: &str = "the server is stopping; try another";
 
 /// After how many seconds to try again what the disk had no room for.
 const DISK_RETRY_AFTER_S: u64 = 10;
@@ -248,10 +253,22 @@ impl From<StoreError> for Error {
                 let message = "the records are too large for one transaction; send fewer at once";
                 Self::new(ErrorCode::PayloadTooLarge, message)
             }
+            StoreError::CutOff => Self::unavailable(STOPPING, error),
             StoreError::Unwritable(fault) => {
                 Self::unavailable(fault.sentence(), error).with_retry_after(DISK_RETRY_AFTER_S)
             }
             error => Self::internal(error),
+        }
+    }
+}
+
+/// Of a task that was cut off, since the process ends; or that panicked.
+impl From<JoinError> for Error {
+    fn from(error: JoinError) -> Self {
+        if error.is_cancelled() {
+            Self::unavailable(STOPPING, error)
+        } else {
+            Self::internal(error)
         }
     }
 }
@@ -277,7 +294,7 @@ impl From<PipelineError> for Error {
             PipelineError::Contended { .. } => {
                 Self::unavailable("too many writers at once; try again", error)
             }
-            PipelineError::Stopped => Self::unavailable("the server is stopping; try another", error),
+            PipelineError::Stopped => Self::unavailable(STOPPING, error),
             PipelineError::Objection(objection) => objection.into(),
             PipelineError::Classify(error) => Self::internal(error),
         }

@@ -136,17 +136,8 @@ impl Store {
             ("holder", holder.to_owned().into_value()),
             ("ttl", written(ttl).into_value()),
         ]);
-        let mut pauses = super::transaction::PAUSES.into_iter();
-        let renewed: Vec<RenewedRow> = loop {
-            match self.select("renewed leases", RENEW, parameters.clone()).await {
-                // What is written under one of them extends it, too.
-                Err(StoreError::Conflict) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(StoreError::Conflict),
-                },
-                renewed => break renewed?,
-            }
-        };
+        // What is written under one of them extends it, too.
+        let renewed: Vec<RenewedRow> = self.select_again("renewed leases", RENEW, parameters).await?;
         renewed
             .into_iter()
             .map(|row| Ok((rows::text_key(&row.id)?.to_owned(), row.rev)))

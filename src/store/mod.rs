@@ -170,6 +170,9 @@ pub enum StoreError {
     /// The disk takes nothing. Whether this was stored is only known once the store is opened anew.
     #[error("{}", .0.sentence())]
     Unwritable(disk::Fault),
+    /// The process ends. Whether this was stored is only known once the store is opened anew.
+    #[error("the process ended in the midst of a transaction")]
+    CutOff,
     /// What only an embedded store can do.
     #[error("a SurrealDB server is backed up by its own means")]
     NotEmbedded,

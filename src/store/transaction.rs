@@ -25,6 +25,7 @@ const CONFLICT_TEXTS: &[&str] = &[
 const WRITING: [&str; 8] = [
     "CREATE", "DEFINE", "DELETE", "INSERT", "RELATE", "REMOVE", "UPDATE", "UPSERT",
 ];
+
 /// What is said when a write is not this server's to make any more: by a lease that another has
 /// taken, or a webhook that was changed by hand.
 const LOST_TEXT: &str = "the hold is lost";
@@ -61,13 +62,17 @@ impl Store {
         text: &str,
         variables: Variables,
     ) -> Result<(), StoreError> {
-        for pause in PAUSES {
-            match self.run(doing, text, variables.clone()).await {
-                Err(StoreError::Conflict) => tokio::time::sleep(pause).await,
-                done => return done,
-            }
-        }
-        self.run(doing, text, variables).await
+        again(|| self.run(doing, text, variables.clone())).await
+    }
+
+    /// Runs one statement likewise, and takes its rows.
+    pub(super) async fn select_again<T: SurrealValue>(
+        &self,
+        doing: &'static str,
+        text: &str,
+        variables: Variables,
+    ) -> Result<Vec<T>, StoreError> {
+        again(|| self.select(doing, text, variables.clone())).await
     }
 
     /// Runs one statement and takes its rows.
@@ -88,17 +93,15 @@ impl Store {
         text: &str,
         variables: Variables,
     ) -> Result<IndexedResults, StoreError> {
-        let is_write = writes(text);
-        if is_write && let Some(fault) = self.disk.fault() {
+        if let Some(fault) = self.disk.fault()
+            && writes(text)
+        {
             return Err(StoreError::Unwritable(fault));
         }
         count::note();
         let span = tracing::debug_span!("store", db.operation.name = doing, "error.type" = Empty);
         let start = Instant::now();
-        let asked = self
-            .ask(doing, text, variables, is_write)
-            .instrument(span.clone())
-            .await;
+        let asked = self.ask(doing, text, variables).instrument(span.clone()).await;
         metrics::histogram!("cdp_store_seconds").record(start.elapsed().as_secs_f64());
         if let Err(error) = &asked {
             let kind = error.kind();
@@ -113,13 +116,12 @@ impl Store {
         doing: &'static str,
         text: &str,
         variables: Variables,
-        is_write: bool,
     ) -> Result<IndexedResults, StoreError> {
         let failure = match self.connection.query(text, variables).await {
             Err(error) => error,
             Ok(mut results) => match worst(results.take_errors()) {
                 Some(error) => error,
-                None => match self.disk.fault().filter(|_| is_write) {
+                None => match self.disk.fault().filter(|_| writes(text)) {
                     // It may stand behind what the disk took half of.
                     Some(fault) => return Err(StoreError::Unwritable(fault)),
                     None => return Ok(results),
@@ -180,8 +182,13 @@ impl Store {
         let store = self.clone();
         let running = async move { store.run(doing, &text, variables).await };
         let task = tokio::spawn(running.in_current_span());
-        task.await
-            .map_err(|error| StoreError::Corrupt(format!("a transaction's task ended: {error}")))?
+        task.await.unwrap_or_else(|error| {
+            Err(if error.is_cancelled() {
+                StoreError::CutOff
+            } else {
+                StoreError::Corrupt(format!("a transaction's task ended: {error}"))
+            })
+        })
     }
 
     /// The same, again while another writer comes first: of what writes a lease, too, that may be
@@ -192,14 +199,22 @@ impl Store {
         text: &'static str,
         variables: Variables,
     ) -> Result<(), StoreError> {
-        for pause in PAUSES {
-            match self.run_to_end(doing, text.to_owned(), variables.clone()).await {
-                Err(StoreError::Conflict) => tokio::time::sleep(pause).await,
-                done => return done,
-            }
-        }
-        self.run_to_end(doing, text.to_owned(), variables).await
+        again(|| self.run_to_end(doing, text.to_owned(), variables.clone())).await
     }
+}
+
+/// Tries, and tries again with pauses while another writer comes first.
+async fn again<T, F>(attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for pause in PAUSES {
+        match attempt().await {
+            Err(StoreError::Conflict) => tokio::time::sleep(pause).await,
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 /// Whether a query's text changes anything.

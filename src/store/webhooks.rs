@@ -214,17 +214,8 @@ impl Store {
         row: Value,
     ) -> Result<bool, StoreError> {
         let parameters = bind([("id", webhook_id(id).into_value()), ("row", row)]);
-        let mut pauses = super::transaction::PAUSES.into_iter();
-        let changed = loop {
-            match self.select::<RecordId>(doing, text, parameters.clone()).await {
-                // Who delivers may have noted something at this moment.
-                Err(StoreError::Conflict) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(StoreError::Conflict),
-                },
-                changed => break changed?,
-            }
-        };
+        // Who delivers may have noted something at this moment.
+        let changed: Vec<RecordId> = self.select_again(doing, text, parameters).await?;
         self.count_webhook_change().await?;
         Ok(!changed.is_empty())
     }

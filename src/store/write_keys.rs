@@ -73,20 +73,10 @@ impl Store {
     /// When the store fails.
     pub async fn revoke_write_key(&self, id: Ulid, at: Timestamp) -> Result<bool, StoreError> {
         let parameters = bind([("id", key_id(id).into_value()), ("at", at.into_value())]);
-        let mut pauses = super::transaction::PAUSES.into_iter();
-        let revoked = loop {
-            let revoked = self
-                .select::<RecordId>("revoked a write key", REVOKE, parameters.clone())
-                .await;
-            match revoked {
-                // Its last use may be noted at this moment.
-                Err(StoreError::Conflict) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(StoreError::Conflict),
-                },
-                revoked => break revoked?,
-            }
-        };
+        // Its last use may be noted at this moment.
+        let revoked: Vec<RecordId> = self
+            .select_again("revoked a write key", REVOKE, parameters)
+            .await?;
         self.run_again("counted a change of write keys", COUNT, bind([]))
             .await?;
         Ok(!revoked.is_empty())

@@ -119,7 +119,7 @@ impl<'a> Batch<'a> {
         }
         let decoded = match decoding.await {
             Ok(decoded) => decoded,
-            Err(panic) => return Err(self.break_off(Error::internal(panic)).await),
+            Err(ended) => return Err(self.break_off(ended.into()).await),
         };
         match decoded.failure {
             None => {
@@ -186,7 +186,7 @@ impl<'a> Batch<'a> {
         let Outcome { progress, rejects } = match sent.await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => return Err(self.break_off(error.into()).await),
-            Err(panic) => return Err(self.break_off(Error::internal(panic)).await),
+            Err(ended) => return Err(self.break_off(ended.into()).await),
         };
         self.progress = progress;
         self.progress.journal.rev += 1;

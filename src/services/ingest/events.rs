@@ -33,6 +33,7 @@ use crate::store::Store;
 use crate::store::commit::BatchProgress;
 
 pub use crate::ingest::segment::{BATCH_BYTES_MAX, Call, EVENT_BYTES_MAX};
+use crate::services::STOPPING;
 
 /// How many groups are on their way to the store at once; what comes meanwhile goes with the
 /// next ones.
@@ -220,7 +221,7 @@ impl Events {
             span: Span::current(),
             _room: room,
         };
-        let stopped = || Error::new(ErrorCode::Unavailable, "the server is stopping; try another");
+        let stopped = || Error::new(ErrorCode::Unavailable, STOPPING);
         self.queue.send(waiting).map_err(|_| stopped())?;
         stored.await.map_err(|_| stopped())?
     }

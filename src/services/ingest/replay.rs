@@ -136,7 +136,7 @@ impl Ingest {
             let rows = replaying.match_rows(piece.rows).await?;
             replaying.judge(rows, &claim).await?;
         }
-        let decoded = decoding.await.map_err(Error::internal)?;
+        let decoded = decoding.await?;
         let report = replaying.finish(&claim).await?;
         match decoded.failure {
             None => Ok(report),
