@@ -36,13 +36,12 @@ pub(super) fn without(path: &str) -> Cow<'_, str> {
 
 /// The same address without the version, if it names one.
 fn unversioned(uri: &Uri) -> Option<Uri> {
-    let path = uri.path_and_query()?.as_str();
-    let rest = path.strip_prefix(API)?.strip_prefix(VERSION)?;
-    if !rest.is_empty() && !rest.starts_with(['/', '?']) {
+    let Cow::Owned(path) = without(uri.path()) else {
         return None;
-    }
+    };
+    let query = uri.query().map(|query| format!("?{query}"));
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(format!("{API}{rest}")).ok()?);
+    parts.path_and_query = Some(PathAndQuery::try_from(path + &query.unwrap_or_default()).ok()?);
     Uri::from_parts(parts).ok()
 }
 

@@ -135,7 +135,6 @@ impl Leases {
             return None;
         }
         all.jobs.insert(job, hold);
-        metrics::gauge!("cdp_leases_held").set(all.jobs.len() as f64);
         drop(all);
         Some(Lease {
             leases: self.clone(),
@@ -143,6 +142,12 @@ impl Leases {
             rev,
             is_held,
         })
+    }
+
+    /// How many jobs are in hand.
+    #[must_use]
+    pub fn held_now(&self) -> usize {
+        self.inner.held().jobs.len()
     }
 
     /// Gives everything back, and takes nothing more: other servers go on at once.
@@ -212,7 +217,6 @@ impl Inner {
                 }
             }
         }
-        metrics::gauge!("cdp_leases_held").set(all.jobs.len() as f64);
     }
 }
 
@@ -262,7 +266,6 @@ impl Drop for Lease {
                 return;
             }
             all.jobs.remove(&self.job);
-            metrics::gauge!("cdp_leases_held").set(all.jobs.len() as f64);
         }
         if !inner.store.is_shared() {
             return;

@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -67,7 +67,7 @@ impl Fault {
 pub(super) struct Disk {
     /// The folder of a store on disk; any other has no disk to speak of.
     folder: Option<PathBuf>,
-    fault: Mutex<Option<Fault>>,
+    fault: OnceLock<Fault>,
 }
 
 impl Disk {
@@ -75,16 +75,13 @@ impl Disk {
     pub(super) fn of(folder: Option<&Path>) -> Self {
         Self {
             folder: folder.map(Path::to_owned),
-            fault: Mutex::new(None),
+            fault: OnceLock::new(),
         }
     }
 
     /// What is wrong. It stays so until the store is opened anew.
     pub(super) fn fault(&self) -> Option<Fault> {
-        *self
-            .fault
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.fault.get().copied()
     }
 
     /// Whether an error of the engine is one of the disk; of a transaction that could not be
@@ -100,15 +97,10 @@ impl Disk {
     }
 
     fn note(&self, found: Fault) -> Fault {
-        let mut fault = self
-            .fault
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if fault.is_none() {
+        *self.fault.get_or_init(|| {
             tracing::error!(disk.fault = ?found, "{}; the server starts anew by itself then", found.sentence());
-            metrics::gauge!("cdp_store_disk_fault").set(1.0);
-        }
-        *fault.get_or_insert(found)
+            found
+        })
     }
 
     /// Waits until something was wrong with the disk and is no more; without a disk, for ever.
@@ -116,7 +108,6 @@ impl Disk {
         if self.folder.is_none() {
             return std::future::pending().await;
         }
-        metrics::gauge!("cdp_store_disk_fault").set(0.0);
         while self.fault().is_none() {
             sleep(LOOK_EVERY).await;
             if let Some(found) = self.look(RESERVE_BYTES).await {

@@ -149,15 +149,10 @@ fn number(index: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Settings;
 
     #[tokio::test]
     async fn a_store_of_a_newer_version_is_left_alone() {
-        let settings = Settings {
-            url: "mem://".to_owned(),
-            ..Settings::default()
-        };
-        let store = Store::connect(&settings).await.unwrap();
+        let store = Store::in_memory().await;
         apply(&store).await.unwrap();
         let newer = Applied {
             id: RecordId::new("migration", i64::from(number(MIGRATIONS.len()))),
