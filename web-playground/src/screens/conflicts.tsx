@@ -14,6 +14,7 @@ import { Choice } from '../ui/choice'
 import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
 import { RawDialog } from '../ui/origin'
+import { Pager } from '../ui/pager'
 import { plural, when } from '../ui/words'
 
 /** On a page. */
@@ -40,6 +41,7 @@ export function Conflicts() {
     if (await judging.run(reviewConflict(id, action))) await load()
   }
   const page = request.answer.value
+  const next = page?.next_cursor
   const judged = judging.answer.value
   return (
     <section class="card" aria-label="Refused links" aria-busy={request.busy.value}>
@@ -82,18 +84,10 @@ export function Conflicts() {
       )}
       {judging.error.value && <ErrorNote error={judging.error.value} />}
       {(pages.value.length > 1 || page?.next_cursor) && (
-        <div class="pager">
-          <button type="button" disabled={pages.value.length === 1} onClick={() => (pages.value = pages.value.slice(0, -1))}>
-            Previous
-          </button>
-          <button
-            type="button"
-            disabled={!page?.next_cursor}
-            onClick={() => page?.next_cursor && (pages.value = [...pages.value, page.next_cursor])}
-          >
-            Next
-          </button>
-        </div>
+        <Pager
+          previous={pages.value.length > 1 ? () => (pages.value = pages.value.slice(0, -1)) : undefined}
+          next={next ? () => (pages.value = [...pages.value, next]) : undefined}
+        />
       )}
       <Asked call={call} />
     </section>

@@ -12,6 +12,7 @@ import { Asked } from '../ui/asked'
 import { Empty } from '../ui/empty'
 import { ErrorNote } from '../ui/error-note'
 import { MaskedNote } from '../ui/masked-note'
+import { Pager } from '../ui/pager'
 import { PERSON_HEAD, PersonRow } from '../ui/person-row'
 import { Table } from '../ui/table'
 import { count, plural } from '../ui/words'
@@ -152,25 +153,16 @@ function Search() {
                   <PersonRow key={hit.id} user={hit.user_profile} id={hit.id} />
                 ))}
               </Table>
-              <div class="pager">
-                <button
-                  type="button"
-                  disabled={page.offset === 0 || found.busy.value}
-                  onClick={() => (offset.value = Math.max(0, page.offset - PAGE))}
-                >
-                  Previous
-                </button>
+              <Pager
+                previous={
+                  page.offset > 0 && !found.busy.value ? () => (offset.value = Math.max(0, page.offset - PAGE)) : undefined
+                }
+                next={page.next_offset && !found.busy.value ? () => (offset.value = page.next_offset ?? 0) : undefined}
+              >
                 <span class="small">
                   {count(page.offset + 1)}–{count(page.offset + page.users.length)} of {count(page.total)}
                 </span>
-                <button
-                  type="button"
-                  disabled={!page.next_offset || found.busy.value}
-                  onClick={() => (offset.value = page.next_offset ?? 0)}
-                >
-                  Next
-                </button>
-              </div>
+              </Pager>
             </>
           ) : page ? (
             <Empty title="Nobody was found">Try fewer words, or another spelling.</Empty>

@@ -8,6 +8,7 @@ import type { AuditEntry, AuditPage } from '../../shapes'
 import { Asked } from '../../ui/asked'
 import { Empty } from '../../ui/empty'
 import { ErrorNote } from '../../ui/error-note'
+import { Pager } from '../../ui/pager'
 import { Table } from '../../ui/table'
 import { shortened, when } from '../../ui/words'
 
@@ -41,6 +42,7 @@ export function AuditLog() {
     pages.value = [undefined]
   }
   const page = request.answer.value
+  const next = page?.next_until
   return (
     <section class="card" aria-label="Audit log" aria-busy={request.busy.value}>
       <div class="card-head">
@@ -76,18 +78,10 @@ export function AuditLog() {
               <Entry key={entry.request_id + entry.action} entry={entry} />
             ))}
           </Table>
-          <div class="pager">
-            <button type="button" disabled={pages.value.length === 1} onClick={() => (pages.value = pages.value.slice(0, -1))}>
-              Previous
-            </button>
-            <button
-              type="button"
-              disabled={!page.next_until}
-              onClick={() => page.next_until && (pages.value = [...pages.value, page.next_until])}
-            >
-              Next
-            </button>
-          </div>
+          <Pager
+            previous={pages.value.length > 1 ? () => (pages.value = pages.value.slice(0, -1)) : undefined}
+            next={next ? () => (pages.value = [...pages.value, next]) : undefined}
+          />
         </>
       ) : page ? (
         <Empty title="Nothing of that kind">Nobody did this, or longer ago than the log is kept.</Empty>

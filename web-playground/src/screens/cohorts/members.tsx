@@ -11,6 +11,7 @@ import { Asked } from '../../ui/asked'
 import { Empty } from '../../ui/empty'
 import { ErrorNote } from '../../ui/error-note'
 import { MaskedNote } from '../../ui/masked-note'
+import { Pager } from '../../ui/pager'
 import { PERSON_HEAD, PersonRow } from '../../ui/person-row'
 import { Table } from '../../ui/table'
 import { count, plural } from '../../ui/words'
@@ -55,25 +56,14 @@ export function Members({ cohort }: { cohort: Cohort }) {
               <PersonRow key={index} user={user} id={known[index]} />
             ))}
           </Table>
-          <div class="pager">
-            <button
-              type="button"
-              disabled={cursors.value.length === 1 || request.busy.value}
-              onClick={() => void go(cursors.value.slice(0, -1))}
-            >
-              Previous
-            </button>
+          <Pager
+            previous={cursors.value.length > 1 && !request.busy.value ? () => void go(cursors.value.slice(0, -1)) : undefined}
+            next={next && !request.busy.value ? () => void go([...cursors.value, next]) : undefined}
+          >
             <span class="small" role="status">
               {count(first + 1)}–{count(first + page.users.length)} of {count(page.total)}
             </span>
-            <button
-              type="button"
-              disabled={!next || request.busy.value}
-              onClick={() => next && void go([...cursors.value, next])}
-            >
-              Next
-            </button>
-          </div>
+          </Pager>
         </>
       ) : page ? (
         <Empty title="Nobody is in it yet">Send records of people with interests like these.</Empty>
