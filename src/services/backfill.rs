@@ -31,8 +31,9 @@ const AT_ONCE: usize = 500;
 /// Interests that are embedded in one go.
 const INTERESTS_AT_ONCE: usize = 256;
 
-/// Without being woken, the worker looks for work this often.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// Whatever brings a backfill about wakes the worker. Should something forget to, it finds out this
+/// often: so seldom that a test notices.
+const LOOK_EVERY: Duration = Duration::from_mins(5);
 
 /// After a failure it waits so long.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -86,15 +87,15 @@ pub struct Backfills {
 }
 
 impl Backfills {
-    /// Starts the worker, which ends when this is dropped.
+    /// Starts the worker, which ends when this is dropped, and looks for work when it is woken.
     pub(super) fn start(
         store: &Store,
         pipeline: &Pipeline,
         definitions: &Arc<Definitions>,
         known: &Arc<KnownCorrections>,
         leases: &Leases,
+        wake: Arc<Notify>,
     ) -> Arc<Self> {
-        let wake = Arc::new(Notify::new());
         let backfills = Arc::new(Self {
             store: store.clone(),
             wake: Arc::clone(&wake),

@@ -2,10 +2,11 @@
 //! What follows for those who are stored is a backfill.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::backfill::BackfillView;
 use super::checked_limit;
@@ -147,16 +148,19 @@ pub struct Definitions {
     names: NameBook,
     /// The count of changes that the pipeline goes by. Held through a change: one after the other.
     known: Mutex<u64>,
+    backfill_is_wanted: Arc<Notify>,
 }
 
 impl Definitions {
-    /// Knows of no change yet; [`Definitions::refresh`] finds out.
-    pub(super) fn new(store: Store, pipeline: Pipeline) -> Self {
+    /// Knows of no change yet; [`Definitions::refresh`] finds out. Each change wakes who works on
+    /// backfills.
+    pub(super) fn new(store: Store, pipeline: Pipeline, backfill_is_wanted: Arc<Notify>) -> Self {
         Self {
             names: NameBook::of(&pipeline),
             store,
             pipeline,
             known: Mutex::new(0),
+            backfill_is_wanted,
         }
     }
 
@@ -308,6 +312,7 @@ impl Definitions {
             self.catch_up(&mut known).await?;
             match self.attempt(slug, by, &decide, *known).await? {
                 Some(backfill) => {
+                    self.backfill_is_wanted.notify_one();
                     self.catch_up(&mut known).await?;
                     let catalogue = self.pipeline.catalogue();
                     let cohort = catalogue.get(slug).map(|cohort| SizedCohort {

@@ -48,6 +48,7 @@ pub mod write_keys;
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::task::JoinError;
 
 use crate::activation::sender::SenderError;
@@ -144,9 +145,11 @@ impl Services {
     ) -> Result<Arc<Self>, SenderError> {
         let names = cohorts::NameBook::of(pipeline);
         let leases = leases::Leases::start(store);
-        let definitions = Arc::new(definitions::Definitions::new(store.clone(), pipeline.clone()));
+        let wake = Arc::new(Notify::new());
+        let definitions = definitions::Definitions::new(store.clone(), pipeline.clone(), Arc::clone(&wake));
+        let definitions = Arc::new(definitions);
         let known = corrections::KnownCorrections::new(store, pipeline);
-        let backfills = backfill::Backfills::start(store, pipeline, &definitions, &known, &leases);
+        let backfills = backfill::Backfills::start(store, pipeline, &definitions, &known, &leases, wake);
         let activation =
             activation::Activation::start(store, pipeline, &leases, &names, settings.activation)?;
         let ingest = ingest::Ingest::new(store.clone(), pipeline.clone(), &leases, settings.ingest);
