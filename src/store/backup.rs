@@ -17,7 +17,7 @@ use surrealdb_kvs::key::RawRange;
 use zstd::stream::write::Encoder;
 
 use super::connect::{Connection, engine};
-use super::{Settings, Store, StoreError};
+use super::{Settings, Store, StoreError, keys};
 use crate::domain::Timestamp;
 
 /// What a file begins with.
@@ -93,18 +93,19 @@ impl Store {
         &self,
         made_at: Timestamp,
     ) -> Result<impl Stream<Item = Result<Vec<u8>, StoreError>> + Send + use<>, StoreError> {
-        let Connection::Embedded(_, engine) = self.connection.as_ref() else {
+        let Connection::Embedded(embedded) = self.connection.as_ref() else {
             return Err(StoreError::NotEmbedded);
         };
         let doing = "read everything for a backup";
-        let snapshot = engine
+        let snapshot = embedded
+            .engine
             .transaction(TransactionType::Read)
             .await
-            .map_err(copying(doing))?;
+            .map_err(keys(doing))?;
         let header = Header {
             made_at,
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            keyspace: KeyspaceVersion::read(&snapshot).await.map_err(copying(doing))?,
+            keyspace: KeyspaceVersion::read(&snapshot).await.map_err(keys(doing))?,
         };
         let packer = Packer::new(&header)?;
         let state = (snapshot, keyspace(), Some(packer));
@@ -115,10 +116,10 @@ impl Store {
                     return Ok(None);
                 };
                 let pairs = snapshot.scan_raw(range, KEYS_AT_ONCE, 0, None).await;
-                let pairs: Vec<Pair> = pairs.map_err(copying(doing))?;
+                let pairs: Vec<Pair> = pairs.map_err(keys(doing))?;
                 let Some((last, _)) = pairs.last() else {
                     let piece = packer.finish()?;
-                    snapshot.cancel().await.map_err(copying(doing))?;
+                    snapshot.cancel().await.map_err(keys(doing))?;
                     return Ok(Some((piece, (snapshot, keyspace(), None))));
                 };
                 let rest = RawRange::every_key_after(&last.as_slice().into());
@@ -187,15 +188,12 @@ pub async fn restore(
         .keyspace
         .check()
         .map_err(|error| RestoreError::Version(error.into()))?;
-    let engine = engine(settings).await.map_err(|source| StoreError::Copy {
+    let engine = engine(settings).await.map_err(|source| StoreError::Keys {
         doing: "opened a store for a restore",
         source,
     })?;
     let written = write_all(&engine, file, progress).await;
-    let closed = engine
-        .shutdown()
-        .await
-        .map_err(copying("closed a restored store"));
+    let closed = engine.shutdown().await.map_err(keys("closed a restored store"));
     match written {
         Ok(keys) => {
             closed?;
@@ -241,11 +239,11 @@ async fn write(engine: &Datastore, pairs: Vec<Pair>) -> Result<(), StoreError> {
     let transaction = engine
         .transaction(TransactionType::Write)
         .await
-        .map_err(copying(doing))?;
+        .map_err(keys(doing))?;
     for (key, value) in pairs {
-        transaction.set(key.into(), value).await.map_err(copying(doing))?;
+        transaction.set(key.into(), value).await.map_err(keys(doing))?;
     }
-    transaction.commit().await.map_err(copying(doing))
+    transaction.commit().await.map_err(keys(doing))
 }
 
 fn is_empty(folder: &Path) -> Result<bool, std::io::Error> {
@@ -337,17 +335,8 @@ impl<R: BufRead> Pairs<R> {
     }
 }
 
-fn copying<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
-    doing: &'static str,
-) -> impl Fn(E) -> StoreError {
-    move |error| StoreError::Copy {
-        doing,
-        source: error.into(),
-    }
-}
-
 fn packing(error: std::io::Error) -> StoreError {
-    copying("packed a backup")(error)
+    keys("packed a backup")(error)
 }
 
 #[cfg(test)]

@@ -10,8 +10,11 @@ use surrealdb::engine::any::{self, Any};
 use surrealdb::engine::local::Db;
 use surrealdb::types::{ConnectionError, Variables};
 use surrealdb::{IndexedResults, Surreal};
+use surrealdb_catalog::providers::DatabaseProvider as _;
+use surrealdb_catalog::{DatabaseId, NamespaceId};
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::kvs::Datastore;
+use surrealdb_kvs::TransactionType;
 use tokio::time::timeout;
 
 use super::disk::Disk;
@@ -96,9 +99,16 @@ impl Default for Settings {
 
 /// One connection, shared: a clone of the SDK's client would open a session of its own.
 pub(super) enum Connection {
-    /// The engine itself beside its client, for what no query can do.
-    Embedded(Surreal<Db>, Arc<Datastore>),
+    Embedded(Embedded),
     Remote(Surreal<Any>),
+}
+
+/// An engine in the process: itself beside its client, for what no query can do, or none as fast.
+pub(super) struct Embedded {
+    client: Surreal<Db>,
+    pub(super) engine: Arc<Datastore>,
+    /// What its keys say instead of the names of namespace and database.
+    pub(super) home: (NamespaceId, DatabaseId),
 }
 
 impl Connection {
@@ -108,7 +118,7 @@ impl Connection {
         variables: Variables,
     ) -> Result<IndexedResults, surrealdb::Error> {
         match self {
-            Self::Embedded(client, _) => client.query(text).bind(variables).await,
+            Self::Embedded(embedded) => embedded.client.query(text).bind(variables).await,
             Self::Remote(client) => {
                 let answer = client.query(text).bind(variables).into_future();
                 timeout(ANSWER_MAX, answer)
@@ -155,8 +165,7 @@ impl Store {
         let connection = if is_remote {
             Connection::Remote(open_remote(settings).await.map_err(failed)?)
         } else {
-            let (client, engine) = open_embedded(settings).await.map_err(failed)?;
-            Connection::Embedded(client, engine)
+            Connection::Embedded(open_embedded(settings).await.map_err(failed)?)
         };
         // Half, since keys, links and the engine's own marks come on top of what is counted.
         let transaction_bytes_max =
@@ -207,7 +216,7 @@ async fn use_database(client: &Surreal<Any>) -> Result<(), surrealdb::Error> {
 /// Builds the engine here instead of letting the SDK do it, because only so can its memory
 /// be bounded: the SDK passes no configuration on, and an embedded engine reads no
 /// environment.
-async fn open_embedded(settings: &Settings) -> Result<(Surreal<Db>, Arc<Datastore>), OpenError> {
+async fn open_embedded(settings: &Settings) -> Result<Embedded, OpenError> {
     if let Some(folder) = settings.folder().filter(|_| !settings.is_rocksdb()) {
         compact::settle(folder)?;
         log::seal(folder)?;
@@ -220,7 +229,19 @@ async fn open_embedded(settings: &Settings) -> Result<(Surreal<Db>, Arc<Datastor
     datastore.start_maintenance_tasks();
     let client = Surreal::<Db>::unstable_from_datastore(Arc::clone(&datastore), None).await?;
     client.use_ns(NAMESPACE).use_db(DATABASE).await?;
-    Ok((client, datastore))
+    let home = home(&datastore).await?;
+    Ok(Embedded {
+        client,
+        engine: datastore,
+        home,
+    })
+}
+
+async fn home(engine: &Datastore) -> Result<(NamespaceId, DatabaseId), OpenError> {
+    let reading = engine.transaction(TransactionType::Read).await?;
+    let database = reading.expect_db_by_name(NAMESPACE, DATABASE).await?;
+    reading.cancel().await?;
+    Ok((database.namespace_id, database.database_id))
 }
 
 /// What is said of a store that this program can't open.

@@ -6,7 +6,7 @@
 //! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where
 //! that is sent, [`spool`] holds payloads that wait, [`graph`] reads the identity
 //! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
-//! record each. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is
+//! record each, people [`by_key`] where the engine is in the process. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is
 //! taken in. [`leases`] say which of several servers does what, and [`revisions`] what the others
 //! have to read again. [`rows`] are the twins of the domain's types as records hold them.
 
@@ -14,6 +14,7 @@ pub mod accounts;
 mod audit;
 pub mod backup;
 pub mod batches;
+mod by_key;
 pub mod cohorts;
 pub mod commit;
 pub mod compact;
@@ -158,10 +159,10 @@ pub enum StoreError {
         #[source]
         source: Box<surrealdb::Error>,
     },
-    /// The engine's keys can't be copied.
+    /// The engine's keys can't be read or written.
     #[error("the store failed while it {doing}")]
-    Copy {
-        /// What was copied where.
+    Keys {
+        /// What they were wanted for.
         doing: &'static str,
         /// The engine's own words.
         #[source]
@@ -189,5 +190,13 @@ impl StoreError {
             Self::Unwritable(_) => "unwritable",
             _ => "failed",
         }
+    }
+}
+
+/// Says of the engine's keys what they were wanted for.
+fn keys<E: Into<Box<dyn std::error::Error + Send + Sync>>>(doing: &'static str) -> impl Fn(E) -> StoreError {
+    move |error| StoreError::Keys {
+        doing,
+        source: error.into(),
     }
 }

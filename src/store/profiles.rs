@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use surrealdb::types::{RecordId, SurrealValue};
 
+use super::connect::Connection;
 use super::rows::{self, MaybeProfileRow, StoredProfile};
-use super::transaction::bind;
+use super::transaction::{bind, watched};
 use super::{Store, StoreError};
 use crate::domain::identifier::{Cookie, Email};
 use crate::domain::profile::{Profile, ProfileId};
 
 /// How many redirects a lookup follows: each merge into an older profile may add one, and
 /// there can't be more merges than a person has identifiers.
-const REDIRECTS_MAX: usize = 4_096;
+pub(super) const REDIRECTS_MAX: usize = 4_096;
 
 /// Two gets by key: the identifier's record, and through its link the profile.
-const BY_IDENTIFIER: &str = "SELECT VALUE profile.* FROM $id";
+pub(super) const BY_IDENTIFIER: &str = "SELECT VALUE profile.* FROM $id";
 
 impl Store {
     /// The profile that a cookie leads to; none if it is unknown.
@@ -47,6 +48,17 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
+        let keys = ids.iter().map(|id| rows::profile_id(*id));
+        match self.connection.as_ref() {
+            Connection::Embedded(embedded) => {
+                watched("read profiles", embedded.profiles(keys.collect())).await
+            }
+            Connection::Remote(_) => self.profiles_asked(ids).await,
+        }
+    }
+
+    /// By a query, as a SurrealDB server is asked.
+    pub(super) async fn profiles_asked(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
         let keys: Vec<RecordId> = ids.iter().map(|id| rows::profile_id(*id)).collect();
         let parameters = bind([("ids", keys.into_value())]);
         let found: Vec<MaybeProfileRow> = self
@@ -118,7 +130,23 @@ impl Store {
         self.counter("read the profile counter", "profile").await
     }
 
-    async fn profile_of(&self, id: RecordId, text: &'static str) -> Result<Option<Profile>, StoreError> {
+    pub(super) async fn profile_of(
+        &self,
+        id: RecordId,
+        text: &'static str,
+    ) -> Result<Option<Profile>, StoreError> {
+        match self.connection.as_ref() {
+            Connection::Embedded(embedded) => watched("read a profile", embedded.profile(id)).await,
+            Connection::Remote(_) => self.profile_asked(id, text).await,
+        }
+    }
+
+    /// By queries, as a SurrealDB server is asked.
+    pub(super) async fn profile_asked(
+        &self,
+        id: RecordId,
+        text: &'static str,
+    ) -> Result<Option<Profile>, StoreError> {
         let (mut id, mut text) = (id, text);
         for _ in 0..REDIRECTS_MAX {
             let parameters = bind([("id", id.into_value())]);
@@ -136,10 +164,12 @@ impl Store {
                 }
             }
         }
-        Err(StoreError::Corrupt(format!(
-            "more than {REDIRECTS_MAX} redirects in a row"
-        )))
+        Err(too_many_redirects())
     }
+}
+
+pub(super) fn too_many_redirects() -> StoreError {
+    StoreError::Corrupt(format!("more than {REDIRECTS_MAX} redirects in a row"))
 }
 
 const RESERVE: &str = "UPSERT counter:profile SET value = (value ?? 0) + $count RETURN VALUE value";

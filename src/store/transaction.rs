@@ -98,17 +98,7 @@ impl Store {
         {
             return Err(StoreError::Unwritable(fault));
         }
-        count::note();
-        let span = tracing::debug_span!("store", db.operation.name = doing, "error.type" = Empty);
-        let start = Instant::now();
-        let asked = self.ask(doing, text, variables).instrument(span.clone()).await;
-        metrics::histogram!("cdp_store_seconds").record(start.elapsed().as_secs_f64());
-        if let Err(error) = &asked {
-            let kind = error.kind();
-            span.record("error.type", kind);
-            metrics::counter!("cdp_store_failures_total", "kind" => kind).increment(1);
-        }
-        asked
+        watched(doing, self.ask(doing, text, variables)).await
     }
 
     async fn ask(
@@ -201,6 +191,24 @@ impl Store {
     ) -> Result<(), StoreError> {
         again(|| self.run_to_end(doing, text.to_owned(), variables.clone())).await
     }
+}
+
+/// Counts what the engine is asked, and how long it took.
+pub(super) async fn watched<T>(
+    doing: &'static str,
+    asking: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    count::note();
+    let span = tracing::debug_span!("store", db.operation.name = doing, "error.type" = Empty);
+    let start = Instant::now();
+    let asked = asking.instrument(span.clone()).await;
+    metrics::histogram!("cdp_store_seconds").record(start.elapsed().as_secs_f64());
+    if let Err(error) = &asked {
+        let kind = error.kind();
+        span.record("error.type", kind);
+        metrics::counter!("cdp_store_failures_total", "kind" => kind).increment(1);
+    }
+    asked
 }
 
 /// Tries, and tries again with pauses while another writer comes first.
