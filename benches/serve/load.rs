@@ -1,6 +1,7 @@
 //! Puts load on a server: as much as it takes (closed: each connection asks again when it was
-//! answered), or so much a second (open: each request has a moment at which it is due, and its time
-//! counts from then, so that a server that stalls does not slow its own clock).
+//! answered), or so much a second (open: each request has a moment at which it is due, and the time of
+//! one that had to wait for a connection counts from then, so that a server that stalls does not slow
+//! its own clock).
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,8 +108,14 @@ pub async fn open(
         let each = step * u32::try_from(target.connections).unwrap_or(u32::MAX);
         let mut due = started + step * u32::try_from(at).unwrap_or(u32::MAX);
         while due < started + duration {
-            sleep_until(due).await;
-            one(&mut connection, requests, gathered, due).await;
+            let since = if due > Instant::now() {
+                // A timer wakes up to a millisecond late, which is the client's and not the server's.
+                sleep_until(due).await;
+                Instant::now()
+            } else {
+                due
+            };
+            one(&mut connection, requests, gathered, since).await;
             due += each;
         }
     });
