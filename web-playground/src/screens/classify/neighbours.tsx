@@ -7,6 +7,7 @@ import { useRequest } from '../../request'
 import { linkTo } from '../../route'
 import type { InterestHits } from '../../shapes'
 import { Asked } from '../../ui/asked'
+import { ErrorNote } from '../../ui/error-note'
 import { count } from '../../ui/words'
 
 const SHOWN = 8
@@ -14,6 +15,7 @@ const SHOWN = 8
 export function Neighbours({ interest }: { interest: string }) {
   const request = useRequest<InterestHits>()
   useEffect(() => void request.run(similarInterests(interest, SHOWN)), [interest])
+  if (request.error.value) return <ErrorNote error={request.error.value} />
   const hits = request.answer.value?.interests ?? []
   if (hits.length === 0) return null
   return (
