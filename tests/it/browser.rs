@@ -12,7 +12,7 @@ const STORY_TIME_MAX: Duration = Duration::from_mins(8);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_tells_its_story_in_a_browser() {
-    let app = TestApp::serve().await;
+    let app = TestApp::serve_alone().await;
     let story = Command::new("node")
         .arg(concat!(
             env!("CARGO_MANIFEST_DIR"),

@@ -103,13 +103,23 @@ impl TestApp {
 
     /// The same with settings of the test's own.
     pub async fn serve_with(config: Config) -> ServedApp {
-        let app = build(&config).await;
+        Self::serve_app(build(&config).await, config.api.listen).await
+    }
+
+    /// Behind a socket, with a classifier of its own: nobody else teaches it, or fills its queue.
+    pub async fn serve_alone() -> ServedApp {
+        let config = config();
+        let app = App::build_with(&config, None).await.unwrap();
+        Self::serve_app(app, config.api.listen).await
+    }
+
+    async fn serve_app(app: App, listen: String) -> ServedApp {
         let (stop, stopped) = oneshot::channel();
         let (bound, address) = oneshot::channel();
         tokio::spawn(async move {
             let report = move |address| bound.send(address).unwrap();
             let stop = async { drop(stopped.await) };
-            app.serve(&config.api.listen, report, stop).await.unwrap();
+            app.serve(&listen, report, stop).await.unwrap();
         });
         let address = tokio::time::timeout(Duration::from_secs(30), address)
             .await
