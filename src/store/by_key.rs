@@ -25,8 +25,8 @@ impl Embedded {
     }
 
     /// The profiles with these ids, in the order asked; absorbed and unknown ones are left out.
-    pub(super) async fn profiles(&self, ids: Vec<RecordId>) -> Result<Vec<Profile>, StoreError> {
-        let ids: Vec<val::RecordId> = ids.into_iter().map(val::RecordId::from).collect();
+    pub(super) async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
+        let ids: Vec<val::RecordId> = ids.iter().map(|id| rows::profile_id(*id).into()).collect();
         let (namespace, database) = self.home;
         let reading = self.engine.transaction(TransactionType::Read).await;
         let reading = reading.map_err(keys(DOING))?;
@@ -50,17 +50,21 @@ impl Embedded {
         mut id: val::RecordId,
     ) -> Result<Option<Profile>, StoreError> {
         let (namespace, database) = self.home;
+        let mut is_identified = false;
         // One step more than redirects: the identifier's own.
-        for step in 0..=REDIRECTS_MAX {
+        for _ in 0..=REDIRECTS_MAX {
             let record = reading
                 .get_record(namespace, database, &id.table, &id.key, None)
                 .await
                 .map_err(keys(DOING))?;
             match Next::of(&id, &record)? {
-                None if step == 0 => return Ok(None),
-                None => return Err(StoreError::Corrupt("a link leads nowhere".to_owned())),
+                None if is_identified => {
+                    return Err(StoreError::Corrupt("an identifier leads nowhere".to_owned()));
+                }
+                None => return Ok(None),
                 Some(Next::Found(profile)) => return Ok(Some(*profile)),
-                Some(Next::Elsewhere(next)) => id = next,
+                Some(Next::Identified(profile)) => (id, is_identified) = (profile, true),
+                Some(Next::MergedInto(survivor)) => (id, is_identified) = (survivor, false),
             }
         }
         Err(too_many_redirects())
@@ -70,7 +74,8 @@ impl Embedded {
 /// Where a record leads.
 enum Next {
     Found(Box<Profile>),
-    Elsewhere(val::RecordId),
+    Identified(val::RecordId),
+    MergedInto(val::RecordId),
 }
 
 impl Next {
@@ -79,10 +84,11 @@ impl Next {
         let Value::Object(fields) = &record.data else {
             return Ok(None);
         };
-        for link in ["profile", "merged_into"] {
-            if let Some(Value::RecordId(next)) = fields.get(link) {
-                return Ok(Some(Self::Elsewhere(next.clone())));
-            }
+        if let Some(Value::RecordId(profile)) = fields.get("profile") {
+            return Ok(Some(Self::Identified(profile.clone())));
+        }
+        if let Some(Value::RecordId(survivor)) = fields.get("merged_into") {
+            return Ok(Some(Self::MergedInto(survivor.clone())));
         }
         whole(&id.key, fields).map(|profile| Some(Self::Found(profile)))
     }
@@ -119,7 +125,6 @@ mod tests {
     use super::*;
     use crate::domain::identifier::Cookie;
     use crate::store::Store;
-    use crate::store::profiles::BY_IDENTIFIER;
     use crate::store::transaction::bind;
     use surrealdb::types::SurrealValue as _;
 
@@ -130,6 +135,8 @@ mod tests {
         CREATE profile:8 SET rev = 1, merged_into = profile:7;
         CREATE cookie:known SET profile = profile:3, facet = "{}";
         CREATE cookie:absorbed SET profile = profile:8, facet = "{}";
+        CREATE profile:11 SET rev = 1, merged_into = profile:12;
+        CREATE cookie:stray SET profile = profile:11, facet = "{}";
         CREATE cookie:dangling SET profile = profile:9, facet = "{}";
         CREATE profile:10 SET rev = 1;
         CREATE cookie:torn SET profile = profile:10, facet = "{}";"#;
@@ -153,15 +160,15 @@ mod tests {
         let parameters = bind([("document", DOCUMENT.to_owned().into_value())]);
         store.run("wrote rows", ROWS, parameters).await.unwrap();
         for (text, finds) in [("known", Some(3)), ("absorbed", Some(3)), ("unknown", None)] {
-            let by_key = store.profile_of(cookie(text), BY_IDENTIFIER).await.unwrap();
-            let asked = store.profile_asked(cookie(text), BY_IDENTIFIER).await.unwrap();
+            let by_key = store.profile_of(cookie(text)).await.unwrap();
+            let asked = store.profile_asked(cookie(text)).await.unwrap();
             assert_eq!(by_key, asked, "{text}");
             assert_eq!(by_key.map(|profile| profile.id.0), finds, "{text}");
         }
         for text in ["dangling", "torn"] {
             for found in [
-                store.profile_of(cookie(text), BY_IDENTIFIER).await,
-                store.profile_asked(cookie(text), BY_IDENTIFIER).await,
+                store.profile_of(cookie(text)).await,
+                store.profile_asked(cookie(text)).await,
             ] {
                 assert!(matches!(found, Err(StoreError::Corrupt(_))), "{text}: {found:?}");
             }

@@ -6,8 +6,8 @@
 //! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where
 //! that is sent, [`spool`] holds payloads that wait, [`graph`] reads the identity
 //! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
-//! record each, people [`by_key`] where the engine is in the process. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is
-//! taken in. [`leases`] say which of several servers does what, and [`revisions`] what the others
+//! record each, people [`by_key`] where the engine is in the process. [`erasures`] takes somebody
+//! out, and [`suppressions`] say of whom nothing more is taken in. [`leases`] say which of several servers does what, and [`revisions`] what the others
 //! have to read again. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;

@@ -16,7 +16,9 @@ use crate::domain::profile::{Profile, ProfileId};
 pub(super) const REDIRECTS_MAX: usize = 4_096;
 
 /// Two gets by key: the identifier's record, and through its link the profile.
-pub(super) const BY_IDENTIFIER: &str = "SELECT VALUE profile.* FROM $id";
+const BY_IDENTIFIER: &str = "SELECT VALUE profile.* FROM $id";
+
+const BY_ID: &str = "SELECT * FROM $id";
 
 impl Store {
     /// The profile that a cookie leads to; none if it is unknown.
@@ -24,7 +26,7 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn profile_by_cookie(&self, cookie: &Cookie) -> Result<Option<Profile>, StoreError> {
-        self.profile_of(rows::cookie_id(cookie), BY_IDENTIFIER).await
+        self.profile_of(rows::cookie_id(cookie)).await
     }
 
     /// The profile that an address leads to; none if it is unknown.
@@ -32,7 +34,7 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn profile_by_email(&self, email: &Email) -> Result<Option<Profile>, StoreError> {
-        self.profile_of(rows::email_id(email), BY_IDENTIFIER).await
+        self.profile_of(rows::email_id(email)).await
     }
 
     /// The profile that an id, of today or from before a merge, leads to.
@@ -40,7 +42,7 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn profile_by_id(&self, id: ProfileId) -> Result<Option<Profile>, StoreError> {
-        self.profile_of(rows::profile_id(id), "SELECT * FROM $id").await
+        self.profile_of(rows::profile_id(id)).await
     }
 
     /// The profiles with these ids, in the order asked; absorbed and unknown ones are left out.
@@ -48,11 +50,8 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
-        let keys = ids.iter().map(|id| rows::profile_id(*id));
         match self.connection.as_ref() {
-            Connection::Embedded(embedded) => {
-                watched("read profiles", embedded.profiles(keys.collect())).await
-            }
+            Connection::Embedded(embedded) => watched("read profiles", embedded.profiles(ids)).await,
             Connection::Remote(_) => self.profiles_asked(ids).await,
         }
     }
@@ -130,25 +129,21 @@ impl Store {
         self.counter("read the profile counter", "profile").await
     }
 
-    pub(super) async fn profile_of(
-        &self,
-        id: RecordId,
-        text: &'static str,
-    ) -> Result<Option<Profile>, StoreError> {
+    pub(super) async fn profile_of(&self, id: RecordId) -> Result<Option<Profile>, StoreError> {
         match self.connection.as_ref() {
             Connection::Embedded(embedded) => watched("read a profile", embedded.profile(id)).await,
-            Connection::Remote(_) => self.profile_asked(id, text).await,
+            Connection::Remote(_) => self.profile_asked(id).await,
         }
     }
 
     /// By queries, as a SurrealDB server is asked.
-    pub(super) async fn profile_asked(
-        &self,
-        id: RecordId,
-        text: &'static str,
-    ) -> Result<Option<Profile>, StoreError> {
-        let (mut id, mut text) = (id, text);
+    pub(super) async fn profile_asked(&self, mut id: RecordId) -> Result<Option<Profile>, StoreError> {
         for _ in 0..REDIRECTS_MAX {
+            let text = if id.table.as_str() == "profile" {
+                BY_ID
+            } else {
+                BY_IDENTIFIER
+            };
             let parameters = bind([("id", id.into_value())]);
             let found: Vec<MaybeProfileRow> = self.select("read a profile", text, parameters).await?;
             match found
@@ -159,9 +154,7 @@ impl Store {
             {
                 None => return Ok(None),
                 Some(StoredProfile::Whole(profile)) => return Ok(Some(*profile)),
-                Some(StoredProfile::MergedInto(survivor)) => {
-                    (id, text) = (rows::profile_id(survivor), "SELECT * FROM $id");
-                }
+                Some(StoredProfile::MergedInto(survivor)) => id = rows::profile_id(survivor),
             }
         }
         Err(too_many_redirects())
