@@ -19,7 +19,7 @@
 /// The engine allocates and frees many small values for each row; the system's allocator
 /// takes a fifth of the time of an import (`docs/BENCHMARKS.md`).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 pub mod activation;
 pub mod api;

@@ -1,15 +1,21 @@
 //! Reads people by their keys, past the query language: parsing, planning and running a text costs
-//! more than the two gets that a lookup comes to. Only an engine in the process can be read so.
+//! more than the two gets that a lookup comes to, and of a member nothing but the key is needed.
+//! Only an engine in the process can be read so.
+
+use std::borrow::Cow;
 
 use surrealdb::types::RecordId;
 use surrealdb_catalog::Record;
 use surrealdb_catalog::providers::{CachePolicy, TableProvider};
+use surrealdb_datastore::key::schema::{RecordKey, RecordPrefix};
 use surrealdb_expr::val::{self, Number, Object, RecordIdKey, Value};
 use surrealdb_kvs::TransactionType;
+use surrealdb_kvs::key::KVKeyDecode as _;
 
 use super::connect::Embedded;
 use super::profiles::{REDIRECTS_MAX, too_many_redirects};
-use super::{StoreError, keys, rows};
+use super::{StoreError, keys, members, rows};
+use crate::domain::cohort::CohortSlug;
 use crate::domain::profile::{Profile, ProfileId};
 
 const DOING: &str = "read by key";
@@ -43,6 +49,31 @@ impl Embedded {
         Ok(profiles)
     }
 
+    /// The members of a cohort from one on, in order, at most so many.
+    pub(super) async fn members_from(
+        &self,
+        cohort: &CohortSlug,
+        first: ProfileId,
+        limit: u32,
+    ) -> Result<Vec<ProfileId>, StoreError> {
+        let (ns, db) = self.home;
+        let [first, last]: [val::RecordId; 2] =
+            [first, ProfileId(u32::MAX)].map(|id| rows::member_id(cohort, id).into());
+        let tb = Cow::Borrowed(&first.table);
+        let bounds = Cow::Borrowed(&first.key)..=Cow::Borrowed(&last.key);
+        let range = RecordPrefix { ns, db, tb }.range_where(bounds);
+        let range = range.map_err(keys(DOING))?;
+        let reading = self.engine.transaction(TransactionType::Read).await;
+        let reading = reading.map_err(keys(DOING))?;
+        let found = reading.keys_raw(range, limit, 0, None).await;
+        reading.cancel().await.map_err(keys(DOING))?;
+        found
+            .map_err(keys(DOING))?
+            .iter()
+            .map(|key| member(key))
+            .collect()
+    }
+
     /// Goes from an identifier to its profile, and from one that was absorbed to its survivor.
     async fn follow(
         &self,
@@ -69,6 +100,20 @@ impl Embedded {
         }
         Err(too_many_redirects())
     }
+}
+
+/// Who a member's key says is in its cohort.
+fn member(key: &[u8]) -> Result<ProfileId, StoreError> {
+    let key = RecordKey::decode_key(key).map_err(keys(DOING))?;
+    let ordinal = match key.id.as_ref() {
+        RecordIdKey::Array(parts) => parts.get(1),
+        _ => None,
+    };
+    let ordinal = match ordinal {
+        Some(Value::Number(Number::Int(ordinal))) => u32::try_from(*ordinal).ok(),
+        _ => None,
+    };
+    ordinal.map(ProfileId).ok_or_else(members::without_ordinal)
 }
 
 /// Where a record leads.
@@ -125,6 +170,7 @@ mod tests {
     use super::*;
     use crate::domain::identifier::Cookie;
     use crate::store::Store;
+    use crate::store::connect::Connection;
     use crate::store::transaction::bind;
     use surrealdb::types::SurrealValue as _;
 
@@ -177,5 +223,32 @@ mod tests {
         let found = store.profiles(&some).await.unwrap();
         assert_eq!(found, store.profiles_asked(&some).await.unwrap());
         assert_eq!(found.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn members_are_read_by_key_as_by_query_page_by_page() {
+        let store = Store::in_memory().await;
+        let rows =
+            "FOR $n IN [0, 1, 255, 256, 70000, 4294967295] { CREATE type::record('member', ['chess', $n]) };
+            CREATE member:['ches', 1], member:['chess-club', 2], member:['zoo', 3], member:['art', 4];";
+        store.run("wrote rows", rows, bind([])).await.unwrap();
+        let chess = CohortSlug::of("chess");
+        let all = [0, 1, 255, 256, 70_000, u32::MAX].map(ProfileId);
+        let Connection::Embedded(embedded) = store.connection.as_ref() else {
+            panic!("a store in memory is embedded");
+        };
+        for (first, limit) in [(0, 9), (0, 6), (0, 2), (1, 9), (2, 2), (257, 1), (u32::MAX, 9)] {
+            let first = ProfileId(first);
+            let page = embedded.members_from(&chess, first, limit).await.unwrap();
+            let behind = all.into_iter().filter(|id| *id >= first);
+            assert_eq!(
+                page,
+                behind.take(limit as usize).collect::<Vec<_>>(),
+                "from {first}, {limit}"
+            );
+        }
+        assert_eq!(store.members_asked(&chess).await.unwrap(), all);
+        assert_eq!(store.members(&chess).await.unwrap(), all);
+        assert!(store.members(&CohortSlug::of("nobody")).await.unwrap().is_empty());
     }
 }

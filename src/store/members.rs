@@ -2,10 +2,16 @@
 
 use surrealdb::types::{RecordId, RecordIdKey, SurrealValue, Value};
 
-use super::transaction::bind;
+use super::connect::Connection;
+use super::transaction::{bind, watched};
 use super::{Store, StoreError};
 use crate::domain::cohort::CohortSlug;
 use crate::domain::profile::ProfileId;
+
+const DOING: &str = "read a cohort's members";
+
+/// How many are read at once.
+const READ_AT_ONCE: u32 = 16_384;
 
 impl Store {
     /// Every member of a cohort, in order.
@@ -13,14 +19,26 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn members(&self, cohort: &CohortSlug) -> Result<Vec<ProfileId>, StoreError> {
+        let Connection::Embedded(embedded) = self.connection.as_ref() else {
+            return self.members_asked(cohort).await;
+        };
+        let mut members: Vec<ProfileId> = Vec::new();
+        let mut from = Some(ProfileId(0));
+        while let Some(first) = from {
+            let page = watched(DOING, embedded.members_from(cohort, first, READ_AT_ONCE)).await?;
+            let is_full = page.len() >= READ_AT_ONCE as usize;
+            let next = page.last().and_then(|last| last.0.checked_add(1));
+            from = next.filter(|_| is_full).map(ProfileId);
+            members.extend(page);
+        }
+        Ok(members)
+    }
+
+    /// The same by a query, all at once: a `LIMIT` would not stop its scan.
+    pub(super) async fn members_asked(&self, cohort: &CohortSlug) -> Result<Vec<ProfileId>, StoreError> {
         let parameters = bind([("cohort", cohort.as_str().to_owned().into_value())]);
-        let found: Vec<RecordId> = self
-            .select(
-                "read a cohort's members",
-                "SELECT VALUE id FROM member:[$cohort]..[$cohort, ..]",
-                parameters,
-            )
-            .await?;
+        let text = "SELECT VALUE id FROM member:[$cohort]..[$cohort, ..]";
+        let found: Vec<RecordId> = self.select(DOING, text, parameters).await?;
         found.iter().map(member_of).collect()
     }
 }
@@ -33,5 +51,10 @@ pub(super) fn member_of(id: &RecordId) -> Result<ProfileId, StoreError> {
     ordinal
         .and_then(|value: Value| u32::from_value(value).ok())
         .map(ProfileId)
-        .ok_or_else(|| StoreError::Corrupt("a member's key has no ordinal".to_owned()))
+        .ok_or_else(without_ordinal)
+}
+
+/// What is said of a member whose key does not say who it is.
+pub(super) fn without_ordinal() -> StoreError {
+    StoreError::Corrupt("a member's key has no ordinal".to_owned())
 }
