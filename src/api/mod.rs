@@ -275,12 +275,11 @@ async fn leave_streams_alone<E: Endpoint>(endpoint: Arc<E>, mut request: Request
 
 /// Says with a 405 which methods the route has (RFC 9110, section 15.5.6).
 async fn name_methods<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
-    let path = request.uri().path();
-    let methods = METHODS.iter().find(|(route, _)| is_of(path, route));
-    let methods = methods.map_or("GET, HEAD", |(_, methods)| *methods);
+    let uri = request.uri().clone();
     let mut response = endpoint.call(request).await?.into_response();
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let methods = HeaderValue::from_static(methods);
+        let known = METHODS.iter().find(|(route, _)| is_of(uri.path(), route));
+        let methods = HeaderValue::from_static(known.map_or("GET, HEAD", |(_, methods)| *methods));
         response.headers_mut().insert(header::ALLOW, methods);
     }
     Ok(response)
@@ -288,8 +287,14 @@ async fn name_methods<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::
 
 /// Whether a path is one of a route's: `*` and `{id}` stand for any part.
 fn is_of(path: &str, route: &str) -> bool {
-    path.split('/').count() == route.split('/').count()
-        && (path.split('/').zip(route.split('/'))).all(|(part, known)| is_any(known) || part == known)
+    let (mut parts, mut known) = (path.split('/'), route.split('/'));
+    loop {
+        match (parts.next(), known.next()) {
+            (None, None) => return true,
+            (Some(part), Some(known)) if is_any(known) || part == known => {}
+            _ => return false,
+        }
+    }
 }
 
 fn is_any(known: &str) -> bool {

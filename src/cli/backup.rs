@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use indicatif::ProgressBar;
 
 use super::CommandError;
-use super::offline::{StoreArgs, runtime};
+use super::offline::StoreArgs;
+use super::threads::runtime;
 use super::token::{Server, ServerError, block_on};
 use crate::app::say;
 use crate::services::backup::restore;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::CommandError;
-use super::offline::{StoreArgs, runtime};
+use super::offline::StoreArgs;
+use super::threads::runtime;
 use crate::app::say;
 use crate::services::privacy::compact;
 

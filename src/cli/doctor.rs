@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use super::offline::{StoreArgs, runtime};
+use super::offline::StoreArgs;
+use super::threads::runtime;
 use super::{CommandError, progress_bar};
 use crate::app::say;
 use crate::domain::fault::{Fault, Finding, Subject};

@@ -12,6 +12,7 @@ pub mod quality_table;
 pub mod reindex;
 pub mod serve;
 pub mod sweep;
+pub mod threads;
 pub mod token;
 
 use std::error::Error as StdError;

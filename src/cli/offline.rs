@@ -1,11 +1,7 @@
 //! What the commands share that work on a store which no server has open.
 
-use std::io;
 use std::path::PathBuf;
 
-use tokio::runtime::{Builder, Runtime};
-
-use super::serve::STACK_BYTES;
 use crate::config::{Config, ConfigError};
 
 /// Which store
@@ -29,15 +25,4 @@ impl StoreArgs {
         config.store.url = self.store.unwrap_or(config.store.url);
         Ok(config)
     }
-}
-
-/// Threads for the store's engine.
-///
-/// # Errors
-/// When the system gives none.
-pub fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()
 }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::offline::{StoreArgs, runtime};
+use super::offline::StoreArgs;
+use super::threads::runtime;
 use super::{CommandError, progress_bar};
 use crate::app::say;
 use crate::services::search::reindex::reindex;

@@ -9,6 +9,7 @@ use chrono::Utc;
 use tokio::signal::unix::{SignalKind, signal};
 use ulid::Ulid;
 
+use super::threads::runtime;
 use super::{CommandError, demo};
 use crate::app::{App, Ended, say};
 use crate::config::{Config, Mode};
@@ -20,12 +21,6 @@ use crate::services::seeds::{DEMO_RULES, parse_rules};
 use crate::services::write_keys::DEMO_KEYS;
 use crate::telemetry;
 use crate::telemetry::export::Exporting;
-
-/// Stack of each thread: the engine's parser and planner go deep.
-pub(super) const STACK_BYTES: usize = 10 * 1024 * 1024;
-
-/// The fewest threads: the engine may block one while it works.
-const THREADS_MIN: usize = 4;
 
 /// The signal of a file that is longer than the process may write (`SIGXFSZ`).
 const FILE_TOO_LONG: i32 = 25;
@@ -78,15 +73,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.store.url = args.store.unwrap_or(config.store.url);
     let exporting = telemetry::init(&config.telemetry)?;
-    let threads = std::thread::available_parallelism()
-        .map_or(THREADS_MIN, usize::from)
-        .max(THREADS_MIN);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()?;
-    let ended = runtime.block_on(async {
+    let ended = runtime()?.block_on(async {
         let exporting = exporting.map(Exporting::start);
         let served = serve(&config, args.demo_people).await;
         if let Some(exporting) = exporting {
