@@ -62,6 +62,15 @@ async fn connect(server: &str) -> Client {
     client
 }
 
+/// The processes of a server that work for its clients now.
+pub async fn processes(server: &str) -> Vec<u32> {
+    let client = connect(server).await;
+    let found = client.query("SELECT pid FROM pg_stat_activity", &[]).await;
+    let found = found.unwrap_or_else(|error| panic!("PostgreSQL: {error}"));
+    let numbers = found.iter().map(|row| row.get::<_, i32>(0));
+    numbers.filter_map(|number| u32::try_from(number).ok()).collect()
+}
+
 async fn run(client: &Client, sql: &str) {
     // One after another: some of them may not be in a transaction, which several at once are.
     let statements = sql.split(';').filter(|statement| !statement.trim().is_empty());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::cores::Divided;
 use super::load::{Target, closed, times_at};
 use super::questions::{lookups, mix};
 use super::server::{Place, Server, disk_mb, mb};
@@ -72,8 +73,9 @@ pub async fn measure(plan: &Plan) {
         .fold(f64::INFINITY, f64::min);
     for ((engine, place), figures) in beds.iter().zip(&mut figures) {
         let (server, _) = place.start().await;
+        let divided = Divided::between(vec![server.id()]);
         let load = soak::Load {
-            target: target(plan, &server),
+            target: target(plan, &server, divided.as_ref()),
             per_second: least * SHARE,
             duration: plan.soak,
             sampled_every: plan.sampled_every,
@@ -104,10 +106,11 @@ pub async fn measure(plan: &Plan) {
     }
 }
 
-fn target(plan: &Plan, server: &Server) -> Target {
+fn target(plan: &Plan, server: &Server, divided: Option<&Divided>) -> Target {
     Target {
         address: server.address().to_owned(),
         connections: plan.connections,
+        is_apart: divided.is_some(),
     }
 }
 
@@ -130,7 +133,8 @@ async fn alone(plan: &Plan, server: &Server, place: &Place) -> Vec<f64> {
     let rate = f64::from(plan.people) / took.as_secs_f64();
     let (after, disk) = (mb(server.memory().0), disk_mb(&place.store()));
     println!("  {rate:.0} records/s, {after:.0} MB, {disk:.0} MB on disk");
-    let target = target(plan, server);
+    let divided = Divided::between(vec![server.id()]);
+    let target = target(plan, server, divided.as_ref());
     let mut figures = vec![rate, most, after, disk];
     if let Some(by_cookie) = lookups(plan.people, &server.analyst).first() {
         let most = closed(&target, plan.duration, &by_cookie.requests).await;

@@ -3,10 +3,11 @@
 //! is measured and what came out.
 //!
 //! In reading order: [`people`] are in the store, [`questions`] are asked of them, [`load`] asks,
-//! over [`http`]; [`server`] is the program in a [`process`] of its own. [`reads`] measures answers
+//! over [`http`], on [`cores`] of its own; [`server`] is the program in a [`process`] of its own. [`reads`] measures answers
 //! while the store grows, beside PostgreSQL ([`twin`]); [`engines`] the engines below the store;
 //! [`soak`] steady load. [`statistics`] reckons, [`table`] prints.
 
+mod cores;
 mod engines;
 mod http;
 mod load;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use cdp::config::{Config, Mode};
 use clap::{Args, Parser, Subcommand};
+use cores::Divided;
 use load::{Target, closed};
 use questions::mix;
 use server::Place;
@@ -142,12 +144,11 @@ impl TwinArgs {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    // As many threads with as deep stacks as the server has, since the twin is one.
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(4)
-        .thread_stack_size(10 * 1024 * 1024)
-        .enable_all()
-        .build();
+    let runtime = match &options.part {
+        Part::Fill(_) | Part::Twin(_) => cdp::cli::threads::runtime(),
+        // Clients that wait for each other's slice of a core would be measured, not the server.
+        _ => Builder::new_multi_thread().worker_threads(1).enable_all().build(),
+    };
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     runtime.block_on(run(options.part))
 }
@@ -220,9 +221,11 @@ async fn soaked(
     let (server, _) = place.start().await;
     server.import(0, people).await;
     server.settle(people).await;
+    let divided = Divided::between(vec![server.id()]);
     let target = Target {
         address: server.address().to_owned(),
         connections: common.connections,
+        is_apart: divided.is_some(),
     };
     let requests = mix(people, &server.analyst, &server.sender);
     let most = closed(&target, common.duration(), &requests).await;
@@ -240,6 +243,7 @@ async fn soaked(
         requests,
     };
     let samples = soak::run(&load, &server, place).await;
+    drop(divided);
     server.stop();
     if let Some(file) = csv {
         soak::write(&file, &samples);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
+use super::cores::Divided;
 use super::http::{Connection, get};
 use super::load::{Target, closed, times_at};
 use super::people::{cookie, email};
@@ -12,7 +13,7 @@ use super::process::Process;
 use super::questions::{Question, lookups, others, pages};
 use super::server::{Place, Server, disk_mb, mb, told};
 use super::statistics::{exponent, median};
-use super::table;
+use super::{table, twin};
 
 /// How much of what a server takes at its most it is asked when it is asked how long it takes.
 const HALF: f64 = 0.5;
@@ -97,9 +98,20 @@ pub async fn measure(plan: &Plan) {
         growth.note("memory after the start, MB", people, mb(server.memory().0));
         growth.note("store on disk, MB", people, disk_mb(&place.store()));
         growth.note("search index on disk, MB", people, disk_mb(&place.index()));
-        beside(plan, people, &server, twin.as_ref()).await;
+        let mut processes = vec![server.id()];
+        if let Some(twin) = &twin {
+            processes.extend(twin.processes.iter().copied());
+        }
+        let divided = Divided::between(processes);
+        let asking = Asking {
+            connections: plan.connections,
+            duration: plan.duration,
+            is_apart: divided.is_some(),
+        };
+        beside(plan, &asking, people, &server, twin.as_ref()).await;
         drop(twin);
-        served(plan, people, &server, &mut growth).await;
+        served(&asking, people, &server, &mut growth).await;
+        drop(divided);
         let took = server.backfill(&format!("Elders of {people}"), RULE).await;
         growth.note("backfill of a rule, s", people, took.as_secs_f64());
         growth.note("memory after all that, MB", people, mb(server.memory().0));
@@ -123,7 +135,7 @@ fn per_million(growth: &Growth) {
 }
 
 /// Lookups, the platform and PostgreSQL in turn.
-async fn beside(plan: &Plan, people: u32, server: &Server, twin: Option<&Twin>) {
+async fn beside(plan: &Plan, asking: &Asking, people: u32, server: &Server, twin: Option<&Twin>) {
     let ours = (server.address().to_owned(), server.analyst.clone());
     let mut contenders = vec![("cdp", ours)];
     if let Some(twin) = twin {
@@ -137,7 +149,7 @@ async fn beside(plan: &Plan, people: u32, server: &Server, twin: Option<&Twin>) 
         for (at, (_, (address, token))) in contenders.iter().enumerate() {
             names.clear();
             for (number, question) in lookups(people, token).into_iter().enumerate() {
-                let answered = ask(plan, address, &question).await;
+                let answered = asking.ask(address, &question).await;
                 measured.entry((number, at)).or_default().push(answered);
                 names.push(question.name);
             }
@@ -167,7 +179,7 @@ async fn beside(plan: &Plan, people: u32, server: &Server, twin: Option<&Twin>) 
 }
 
 /// All other questions.
-async fn served(plan: &Plan, people: u32, server: &Server, growth: &mut Growth) {
+async fn served(asking: &Asking, people: u32, server: &Server, growth: &mut Growth) {
     let members = server.members().await;
     let questions = lookups(people, &server.analyst).into_iter();
     let questions = questions
@@ -175,7 +187,7 @@ async fn served(plan: &Plan, people: u32, server: &Server, growth: &mut Growth) 
         .chain(others(people, &server.analyst));
     let mut rows = Vec::new();
     for question in questions {
-        let answered = ask(plan, server.address(), &question).await;
+        let answered = asking.ask(server.address(), &question).await;
         growth.note(&format!("{}, p50 in ms", question.name), people, answered[1]);
         rows.push((question.name, answered.to_vec()));
     }
@@ -189,21 +201,33 @@ async fn served(plan: &Plan, people: u32, server: &Server, growth: &mut Growth) 
     table::print(&caption, &headings, &rows);
 }
 
-/// How many answers a second there are at most, and how long they take at half of that.
-async fn ask(plan: &Plan, address: &str, question: &Question) -> Answered {
-    let target = Target {
-        address: address.to_owned(),
-        connections: plan.connections,
-    };
-    let most = closed(&target, plan.duration, &question.requests).await;
-    let times = times_at(&target, most * HALF, plan.duration, &question.requests).await;
-    println!("  {}: {most:.0}/s, {:.2} ms", question.name, times.ms(0.5));
-    [most, times.ms(0.5), times.ms(0.99)]
+/// How questions are asked.
+struct Asking {
+    connections: usize,
+    duration: Duration,
+    is_apart: bool,
+}
+
+impl Asking {
+    /// How many answers a second there are at most, and how long they take at half of that.
+    async fn ask(&self, address: &str, question: &Question) -> Answered {
+        let target = Target {
+            address: address.to_owned(),
+            connections: self.connections,
+            is_apart: self.is_apart,
+        };
+        let most = closed(&target, self.duration, &question.requests).await;
+        let times = times_at(&target, most * HALF, self.duration, &question.requests).await;
+        println!("  {}: {most:.0}/s, {:.2} ms", question.name, times.ms(0.5));
+        [most, times.ms(0.5), times.ms(0.99)]
+    }
 }
 
 /// PostgreSQL with the same people, behind the same route.
 struct Twin {
     server: Server,
+    /// It, and PostgreSQL's.
+    processes: Vec<u32>,
     /// Its accounts and its audit log.
     _place: Place,
 }
@@ -225,8 +249,11 @@ impl Twin {
             Command::new(itself).args(["twin", "--store", &own.url(), "--postgres", postgres]),
             &plan.model,
         ));
+        let mut processes = twin::processes(postgres).await;
+        processes.push(process.id());
         Self {
             server: Server::of(process).await,
+            processes,
             _place: own,
         }
     }

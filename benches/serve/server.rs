@@ -128,6 +128,11 @@ impl Server {
         &self.process.address
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its memory now, and at its most so far, in bytes.
     pub fn memory(&self) -> (u64, u64) {
         let id = self.process.id();
