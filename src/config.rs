@@ -2,6 +2,7 @@
 //! file, `config.default.toml`, is the documentation, and a test keeps it equal to the
 //! defaults in the code.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -41,6 +42,8 @@ const SECRETS: [(&str, &str); 5] = [
 pub struct Config {
     /// How strict the server is with itself.
     pub mode: Mode,
+    /// How many threads serve; one for each core, and two at least, where this is unset.
+    pub threads: Option<NonZeroUsize>,
     /// The store.
     pub store: store::Settings,
     /// How records are read and judged, and what may wait to be.

@@ -62,10 +62,13 @@ async fn connect(server: &str) -> Client {
     client
 }
 
-/// The processes of a server that work for its clients now.
-pub async fn processes(server: &str) -> Vec<u32> {
+/// The processes of a server: those that work for its clients, its own, and the one that starts
+/// them all.
+pub async fn backends(server: &str) -> Vec<u32> {
     let client = connect(server).await;
-    let found = client.query("SELECT pid FROM pg_stat_activity", &[]).await;
+    let text = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
+        UNION SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int";
+    let found = client.query(text, &[]).await;
     let found = found.unwrap_or_else(|error| panic!("PostgreSQL: {error}"));
     let numbers = found.iter().map(|row| row.get::<_, i32>(0));
     numbers.filter_map(|number| u32::try_from(number).ok()).collect()

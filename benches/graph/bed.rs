@@ -33,14 +33,8 @@ const FILLED_AT_ONCE: u32 = 4_000;
 const START: i64 = 1_750_000_000;
 
 /// One for all, since a store works in the background of its runtime.
-pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .thread_stack_size(10 * 1024 * 1024)
-        .enable_all()
-        .build()
-        .unwrap_or_else(|error| panic!("no runtime: {error}"))
-});
+pub static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| cdp::cli::threads::runtime(None).unwrap_or_else(|error| panic!("no runtime: {error}")));
 
 /// The moment at which everything here arrives.
 pub fn now() -> Timestamp {
@@ -170,7 +164,7 @@ impl Bed {
     }
 
     /// Who a cookie leads to.
-    pub fn find(&self, cookie: &Cookie) -> Option<Profile> {
+    pub fn find(&self, cookie: &Cookie) -> Option<Arc<Profile>> {
         RUNTIME
             .block_on(self.store.profile_by_cookie(cookie))
             .unwrap_or_else(|error| panic!("{error}"))

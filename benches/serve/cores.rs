@@ -1,34 +1,46 @@
 //! Whose cores are whose. A client that takes the server's core is measured with it, and where
 //! there are few cores most of a long wait is for a slice of one: so while questions are asked,
-//! the last core is the client's and the others are the server's, and its database's.
+//! the first core is the client's, with whatever the system does on it, and the others are the
+//! server's and its database's.
 
 use std::process::{Command, Stdio, id};
 use std::thread::available_parallelism;
 
 /// Cores that are divided until this value is gone.
 pub struct Divided {
-    servers: Vec<u32>,
     last: usize,
 }
 
 impl Divided {
-    /// Divides them between this process and the servers'; nothing, where there is only one, or
-    /// no `taskset`.
-    pub fn between(servers: Vec<u32>) -> Option<Self> {
+    /// Divides them, if there are several, and `taskset`. Whoever is started from now on is a
+    /// server, and has the others.
+    pub fn begin() -> Option<Self> {
         let last = available_parallelism().ok()?.get().checked_sub(1)?;
-        let divided = (last > 0).then_some(Self { servers, last })?;
-        let others = format!("0-{}", last - 1);
-        let all = divided.servers.iter().all(|server| bind(*server, &others));
-        (all && bind(id(), &last.to_string())).then_some(divided)
+        let divided = (last > 0).then_some(Self { last })?;
+        bind(id(), &divided.others()).then_some(divided)
+    }
+
+    /// This process takes its own core; these are servers, too.
+    pub fn take_first(&self, servers: &[u32]) {
+        for server in servers {
+            bind(*server, &self.others());
+        }
+        bind(id(), "0");
+    }
+
+    /// How many cores the servers have.
+    pub const fn servers(&self) -> usize {
+        self.last
+    }
+
+    fn others(&self) -> String {
+        format!("1-{}", self.last)
     }
 }
 
 impl Drop for Divided {
     fn drop(&mut self) {
-        let all = format!("0-{}", self.last);
-        for process in self.servers.iter().copied().chain([id()]) {
-            bind(process, &all);
-        }
+        bind(id(), &format!("0-{}", self.last));
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::cores::Divided;
 use super::load::{Target, closed, times_at};
 use super::questions::{lookups, mix};
 use super::server::{Place, Server, disk_mb, mb};
@@ -62,7 +61,7 @@ pub async fn measure(plan: &Plan) {
     for engine in built_in() {
         println!("{engine}");
         let place = Place::new(engine, &plan.model);
-        let (server, _) = place.start().await;
+        let (server, _) = place.start(None).await;
         figures.push(alone(plan, &server, &place).await);
         server.stop();
         beds.push((engine, place));
@@ -72,10 +71,9 @@ pub async fn measure(plan: &Plan) {
         .map(|figures| figures[7])
         .fold(f64::INFINITY, f64::min);
     for ((engine, place), figures) in beds.iter().zip(&mut figures) {
-        let (server, _) = place.start().await;
-        let divided = Divided::between(vec![server.id()]);
+        let (server, _) = place.start(None).await;
         let load = soak::Load {
-            target: target(plan, &server, divided.as_ref()),
+            target: target(plan, &server),
             per_second: least * SHARE,
             duration: plan.soak,
             sampled_every: plan.sampled_every,
@@ -106,11 +104,11 @@ pub async fn measure(plan: &Plan) {
     }
 }
 
-fn target(plan: &Plan, server: &Server, divided: Option<&Divided>) -> Target {
+fn target(plan: &Plan, server: &Server) -> Target {
     Target {
         address: server.address().to_owned(),
         connections: plan.connections,
-        is_apart: divided.is_some(),
+        is_apart: false,
     }
 }
 
@@ -133,8 +131,7 @@ async fn alone(plan: &Plan, server: &Server, place: &Place) -> Vec<f64> {
     let rate = f64::from(plan.people) / took.as_secs_f64();
     let (after, disk) = (mb(server.memory().0), disk_mb(&place.store()));
     println!("  {rate:.0} records/s, {after:.0} MB, {disk:.0} MB on disk");
-    let divided = Divided::between(vec![server.id()]);
-    let target = target(plan, server, divided.as_ref());
+    let target = target(plan, server);
     let mut figures = vec![rate, most, after, disk];
     if let Some(by_cookie) = lookups(plan.people, &server.analyst).first() {
         let most = closed(&target, plan.duration, &by_cookie.requests).await;

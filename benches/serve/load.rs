@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep_until};
 use super::http::Connection;
 use super::statistics::Times;
 
-/// A timer wakes up to this late, and whoever waits for one together with others: what is due is
-/// waited for without, where the client has a core of its own to do that on.
+/// Timers fire up to this late, and several at once; so the last stretch is spun, where the client
+/// has a core of its own for that.
 const TIMER_STEP: Duration = Duration::from_millis(2);
 
 /// What a request does.

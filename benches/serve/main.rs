@@ -3,9 +3,9 @@
 //! is measured and what came out.
 //!
 //! In reading order: [`people`] are in the store, [`questions`] are asked of them, [`load`] asks,
-//! over [`http`], on [`cores`] of its own; [`server`] is the program in a [`process`] of its own. [`reads`] measures answers
-//! while the store grows, beside PostgreSQL ([`twin`]); [`engines`] the engines below the store;
-//! [`soak`] steady load. [`statistics`] reckons, [`table`] prints.
+//! over [`http`]; [`server`] is the program in a [`process`] of its own, and [`cores`] says on which.
+//! [`reads`] measures answers while the store grows, beside PostgreSQL ([`twin`]); [`engines`] the
+//! engines below the store; [`soak`] steady load. [`statistics`] reckons, [`table`] prints.
 
 mod cores;
 mod engines;
@@ -28,7 +28,6 @@ use std::time::Duration;
 
 use cdp::config::{Config, Mode};
 use clap::{Args, Parser, Subcommand};
-use cores::Divided;
 use load::{Target, closed};
 use questions::mix;
 use server::Place;
@@ -110,7 +109,7 @@ struct Common {
     #[arg(long, default_value_t = 16)]
     connections: usize,
     /// How long each question is asked
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 5.0)]
     seconds: f64,
     /// The sentence model
     #[arg(long, default_value = "minilm")]
@@ -145,9 +144,10 @@ impl TwinArgs {
 fn main() -> ExitCode {
     let options = Options::parse();
     let runtime = match &options.part {
-        Part::Fill(_) | Part::Twin(_) => cdp::cli::threads::runtime(),
-        // Clients that wait for each other's slice of a core would be measured, not the server.
-        _ => Builder::new_multi_thread().worker_threads(1).enable_all().build(),
+        Part::Fill(args) | Part::Twin(args) => cdp::cli::threads::runtime(args.config().threads),
+        // Clients on several threads would wait for each other's slice of a core, and that is
+        // measured as if it were the server's.
+        _ => Builder::new_current_thread().enable_all().build(),
     };
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     runtime.block_on(run(options.part))
@@ -218,14 +218,13 @@ async fn soaked(
     csv: Option<PathBuf>,
     common: &Common,
 ) -> bool {
-    let (server, _) = place.start().await;
+    let (server, _) = place.start(None).await;
     server.import(0, people).await;
     server.settle(people).await;
-    let divided = Divided::between(vec![server.id()]);
     let target = Target {
         address: server.address().to_owned(),
         connections: common.connections,
-        is_apart: divided.is_some(),
+        is_apart: false,
     };
     let requests = mix(people, &server.analyst, &server.sender);
     let most = closed(&target, common.duration(), &requests).await;
@@ -243,7 +242,6 @@ async fn soaked(
         requests,
     };
     let samples = soak::run(&load, &server, place).await;
-    drop(divided);
     server.stop();
     if let Some(file) = csv {
         soak::write(&file, &samples);

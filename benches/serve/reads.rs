@@ -18,6 +18,10 @@ use super::{table, twin};
 /// How much of what a server takes at its most it is asked when it is asked how long it takes.
 const HALF: f64 = 0.5;
 
+/// What the store's cache may take: as much as PostgreSQL has for its buffers
+/// (`scripts/postgres-server`).
+const CACHE_MIB: u32 = 1_024;
+
 /// People whose answers are compared with those of PostgreSQL.
 const COMPARED: u32 = 50;
 
@@ -77,32 +81,31 @@ impl Growth {
 
 /// Grows one store from size to size, and measures at each.
 pub async fn measure(plan: &Plan) {
-    let place = Place::new(plan.engine, &plan.model);
+    let place = Place::new(plan.engine, &plan.model).with_cache(CACHE_MIB);
     let mut growth = Growth::default();
     let mut before = 0;
     for people in plan.sizes.iter().copied() {
         println!("{people} people");
-        let (server, _) = place.start().await;
+        let (server, _) = place.start(None).await;
         let took = server.import(before, people).await;
         let each = took.as_secs_f64() * 1e6 / f64::from(people - before);
         growth.note("import, µs a record", people, each);
         server.settle(people).await;
         growth.note("memory at most by then, MB", people, mb(server.memory().1));
         server.stop();
+        let divided = Divided::begin();
         let twin = match &plan.postgres {
-            Some(postgres) => Some(Twin::of(&place, plan, postgres).await),
+            Some(postgres) => Some(Twin::of(&place, plan, postgres, divided.as_ref()).await),
             None => None,
         };
-        let (server, ready) = place.start().await;
+        let (server, ready) = place.start(divided.as_ref()).await;
+        if let Some(divided) = &divided {
+            divided.take_first(twin.as_ref().map_or(&[], |twin| &twin.backends));
+        }
         growth.note("start until it is ready, s", people, ready.as_secs_f64());
         growth.note("memory after the start, MB", people, mb(server.memory().0));
         growth.note("store on disk, MB", people, disk_mb(&place.store()));
         growth.note("search index on disk, MB", people, disk_mb(&place.index()));
-        let mut processes = vec![server.id()];
-        if let Some(twin) = &twin {
-            processes.extend(twin.processes.iter().copied());
-        }
-        let divided = Divided::between(processes);
         let asking = Asking {
             connections: plan.connections,
             duration: plan.duration,
@@ -111,7 +114,6 @@ pub async fn measure(plan: &Plan) {
         beside(plan, &asking, people, &server, twin.as_ref()).await;
         drop(twin);
         served(&asking, people, &server, &mut growth).await;
-        drop(divided);
         let took = server.backfill(&format!("Elders of {people}"), RULE).await;
         growth.note("backfill of a rule, s", people, took.as_secs_f64());
         growth.note("memory after all that, MB", people, mb(server.memory().0));
@@ -226,20 +228,20 @@ impl Asking {
 /// PostgreSQL with the same people, behind the same route.
 struct Twin {
     server: Server,
-    /// It, and PostgreSQL's.
-    processes: Vec<u32>,
+    /// PostgreSQL's processes that work for it.
+    backends: Vec<u32>,
     /// Its accounts and its audit log.
     _place: Place,
 }
 
 impl Twin {
     /// Copies the people out of a store that nobody has open, and serves them.
-    async fn of(place: &Place, plan: &Plan, postgres: &str) -> Self {
+    async fn of(place: &Place, plan: &Plan, postgres: &str, divided: Option<&Divided>) -> Self {
         let itself = std::env::current_exe();
         let itself = itself.unwrap_or_else(|error| panic!("no program: {error}"));
         let mut filling = Command::new(&itself);
         filling.args(["fill", "--store", &place.url(), "--postgres", postgres]);
-        let filled = told(&mut filling, &plan.model).status();
+        let filled = told(&mut filling, &plan.model, divided).status();
         assert!(
             filled.is_ok_and(|status| status.success()),
             "can't copy the people"
@@ -248,12 +250,11 @@ impl Twin {
         let process = Process::start(told(
             Command::new(itself).args(["twin", "--store", &own.url(), "--postgres", postgres]),
             &plan.model,
+            divided,
         ));
-        let mut processes = twin::processes(postgres).await;
-        processes.push(process.id());
         Self {
             server: Server::of(process).await,
-            processes,
+            backends: twin::backends(postgres).await,
             _place: own,
         }
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use super::cores::Divided;
 use super::http::{Answer, Connection, get, post};
 use super::people::{COHORT, visit};
 use super::process::{Process, disk_bytes, memory_now, peak_memory};
@@ -30,6 +31,7 @@ pub struct Place {
     folder: TempDir,
     engine: &'static str,
     model: String,
+    cache_mib: Option<u32>,
 }
 
 impl Place {
@@ -40,7 +42,14 @@ impl Place {
             folder,
             engine,
             model: model.to_owned(),
+            cache_mib: None,
         }
+    }
+
+    /// With a cache of another size than the default.
+    pub fn with_cache(mut self, mib: u32) -> Self {
+        self.cache_mib = Some(mib);
+        self
     }
 
     /// The connection string.
@@ -59,19 +68,15 @@ impl Place {
     }
 
     /// Starts a server there, and returns when it is ready, with how long that took.
-    pub async fn start(&self) -> (Server, Duration) {
+    pub async fn start(&self, divided: Option<&Divided>) -> (Server, Duration) {
         let started = Instant::now();
-        let process = Process::start(told(
-            Command::new(CDP).args([
-                "serve",
-                "--demo",
-                "--listen",
-                "127.0.0.1:0",
-                "--store",
-                &self.url(),
-            ]),
-            &self.model,
-        ));
+        let mut command = Command::new(CDP);
+        let store = self.url();
+        command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--store", &store]);
+        if let Some(cache) = self.cache_mib {
+            command.env("CDP_STORE__CACHE_MIB", cache.to_string());
+        }
+        let process = Process::start(told(&mut command, &self.model, divided));
         let mut connection = Connection::open(&process.address).await;
         while connection.ask(&get("/readyz", "")).await.status != 200 {
             sleep(LOOK_EVERY).await;
@@ -82,7 +87,11 @@ impl Place {
 }
 
 /// What every server here is told.
-pub fn told<'a>(command: &'a mut Command, model: &str) -> &'a mut Command {
+pub fn told<'a>(command: &'a mut Command, model: &str, divided: Option<&Divided>) -> &'a mut Command {
+    if let Some(divided) = divided {
+        // By itself it would have two threads on a single core.
+        command.env("CDP_THREADS", divided.servers().to_string());
+    }
     command
         .env("CDP_TELEMETRY__FILTER", "error")
         .env("CDP_CLASSIFY__MODEL", model)
@@ -126,11 +135,6 @@ impl Server {
 
     pub fn address(&self) -> &str {
         &self.process.address
-    }
-
-    /// The number of its process.
-    pub fn id(&self) -> u32 {
-        self.process.id()
     }
 
     /// Its memory now, and at its most so far, in bytes.

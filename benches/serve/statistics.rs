@@ -58,20 +58,25 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line of least squares through points; none through fewer than two places.
+    /// The line through points that a few wild ones do not bend (Theil and Sen: the slope is the
+    /// median of those between any two points); none through fewer than two places.
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
-        let count = points.len() as f64;
-        let (x, y) = points
-            .iter()
-            .fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
-        let (x, y) = (x / count, y / count);
-        let spread: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
-        let along: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
-        (points.len() > 1 && spread > 0.0).then(|| {
-            let slope = along / spread;
+        let behind = |at: usize| points.get(at + 1..).unwrap_or_default();
+        let pairs = (points.iter().enumerate())
+            .flat_map(|(at, one)| behind(at).iter().map(move |other| (one, other)));
+        let slopes: Vec<f64> = pairs
+            .filter(|(one, other)| (one.0 - other.0).abs() > 0.0)
+            .map(|(one, other)| (other.1 - one.1) / (other.0 - one.0))
+            .collect();
+        (!slopes.is_empty()).then(|| {
+            let slope = median(&slopes);
+            let starts: Vec<f64> = points
+                .iter()
+                .map(|point| slope.mul_add(-point.0, point.1))
+                .collect();
             Self {
                 slope,
-                start: slope.mul_add(-x, y),
+                start: median(&starts),
             }
         })
     }
@@ -87,22 +92,39 @@ impl Line {
 pub struct Trend {
     /// By how much an hour.
     pub per_hour: f64,
-    /// How far its line rises from the first moment to the last, by its height at the first.
+    /// How far it rises, by its height at first: along its line from the first moment to the last,
+    /// or, which finds a late step, from the median of the first quarter to that of the last. The
+    /// higher of the two; no number where a figure is none.
     pub rise: f64,
 }
 
 impl Trend {
-    /// Of figures at moments in seconds; none of too few.
+    /// Of figures at moments in seconds, in order; none of too few.
     pub fn of(points: &[(f64, f64)]) -> Option<Self> {
         let line = Line::through(points)?;
-        let moments = points.iter().map(|point| point.0);
-        let (first, last) = (
-            moments.clone().fold(f64::INFINITY, f64::min),
-            moments.fold(0.0, f64::max),
+        let (first, last) = (points.first()?.0, points.last()?.0);
+        let quarter = points.len().div_ceil(4);
+        let level = |points: &[(f64, f64)]| {
+            let figures: Vec<f64> = points.iter().map(|point| point.1).collect();
+            median(&figures)
+        };
+        let (early, late) = (
+            level(&points[..quarter]),
+            level(&points[points.len() - quarter..]),
         );
+        // Of what stays nothing a share would be no number.
+        let share = |from: f64, to: f64| {
+            if (to - from).abs() > 0.0 {
+                (to - from) / from
+            } else {
+                0.0
+            }
+        };
+        let rise = share(line.at(first), line.at(last)).max(share(early, late));
+        let is_whole = points.iter().all(|point| point.1.is_finite());
         Some(Self {
             per_hour: line.slope * 3_600.0,
-            rise: (line.at(last) - line.at(first)) / line.at(first),
+            rise: if is_whole { rise } else { f64::NAN },
         })
     }
 

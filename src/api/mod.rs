@@ -275,6 +275,7 @@ async fn leave_streams_alone<E: Endpoint>(endpoint: Arc<E>, mut request: Request
 
 /// Says with a 405 which methods the route has (RFC 9110, section 15.5.6).
 async fn name_methods<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
+    // The request is used up before its status is known.
     let uri = request.uri().clone();
     let mut response = endpoint.call(request).await?.into_response();
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {

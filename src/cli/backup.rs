@@ -98,7 +98,8 @@ pub fn restore_file(args: RestoreArgs) -> Result<ExitCode, CommandError> {
     let bar = ProgressBar::new_spinner();
     // Before it is true: an index that is there is of another store.
     reindex::doubt(&config.search, &config.store)?;
-    let restored = runtime()?.block_on(restore(&config.store, file, &|keys| bar.set_position(keys)))?;
+    let restored =
+        runtime(config.threads)?.block_on(restore(&config.store, file, &|keys| bar.set_position(keys)))?;
     bar.finish_and_clear();
     say(&format!(
         "{} keys, as they were at {}, in {}",

@@ -25,7 +25,7 @@ pub struct CompactArgs {
 pub fn run(args: CompactArgs) -> Result<ExitCode, CommandError> {
     let config = args.place.load()?;
     let start = Instant::now();
-    let written = runtime()?.block_on(compact(&config.store))?;
+    let written = runtime(config.threads)?.block_on(compact(&config.store))?;
     say(&format!(
         "wrote {} keys anew in {:.1} s: {} bytes were {}",
         written.keys,

@@ -44,7 +44,7 @@ pub fn run(args: DoctorArgs) -> Result<ExitCode, CommandError> {
         bar.set_message(progress.doing);
         bar.set_position(progress.done);
     };
-    let (found, left) = runtime()?.block_on(async {
+    let (found, left) = runtime(config.threads)?.block_on(async {
         let doctor = Doctor::open(&config.store).await?;
         let found = doctor.check(&listener).await?;
         let left = if args.repair && !found.is_sound() {

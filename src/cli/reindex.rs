@@ -33,7 +33,7 @@ pub fn run(args: ReindexArgs) -> Result<ExitCode, CommandError> {
         bar.set_position(u64::from(met));
     };
     let start = Instant::now();
-    let rebuilt = runtime()?.block_on(reindex(&config.search, &config.store, &listener))?;
+    let rebuilt = runtime(config.threads)?.block_on(reindex(&config.search, &config.store, &listener))?;
     bar.finish_and_clear();
     say(&format!(
         "indexed {} profiles and {} interests in {:.1} s",

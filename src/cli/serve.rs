@@ -73,7 +73,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.store.url = args.store.unwrap_or(config.store.url);
     let exporting = telemetry::init(&config.telemetry)?;
-    let ended = runtime()?.block_on(async {
+    let ended = runtime(config.threads)?.block_on(async {
         let exporting = exporting.map(Exporting::start);
         let served = serve(&config, args.demo_people).await;
         if let Some(exporting) = exporting {

@@ -4,6 +4,7 @@
 //! looked for is noted: from then on nobody finds them, and nothing brings them back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::Utc;
 use ulid::Ulid;
@@ -141,7 +142,7 @@ impl Writer {
         }
         let profile = by_cookie.or(by_email);
         if let Some(moment) = order.if_idle_since {
-            let is_idle = |profile: &Profile| profile.facet.seen.last < moment;
+            let is_idle = |profile: &Arc<Profile>| profile.facet.seen.last < moment;
             if !profile.as_ref().is_some_and(is_idle) {
                 return Err(Objection::Seen.into());
             }
@@ -153,7 +154,7 @@ impl Writer {
         let mut person = Person {
             cookies: BTreeMap::new(),
             emails: whole.emails.into_keys().collect(),
-            profile,
+            profile: profile.map(Arc::unwrap_or_clone),
         };
         person
             .cookies

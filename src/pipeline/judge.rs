@@ -3,6 +3,7 @@
 //! commit, and again on conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::Utc;
 
@@ -168,7 +169,7 @@ impl Writer {
             .profile_by_id(redirect.to)
             .await?
             .ok_or(Objection::Nobody)?;
-        let graph = self.whole_graph(profile.clone()).await?;
+        let graph = self.whole_graph(Arc::clone(&profile)).await?;
         let Some(whole) = graph.whole.get(&profile.id) else {
             return Err(Objection::Nobody.into());
         };
@@ -219,7 +220,7 @@ impl Writer {
             .profile_by_id(profile)
             .await?
             .ok_or(Objection::Nobody)?;
-        let graph = self.whole_graph(profile.clone()).await?;
+        let graph = self.whole_graph(Arc::clone(&profile)).await?;
         let links = graph
             .whole
             .get(&profile.id)
@@ -250,7 +251,7 @@ impl Writer {
             .profile_by_cookie(cookie)
             .await?
             .ok_or(Objection::Nobody)?;
-        let graph = self.whole_graph(profile.clone()).await?;
+        let graph = self.whole_graph(Arc::clone(&profile)).await?;
         let (merges, _) = self.store.merges_of(profile.id).await?;
         let order = Order {
             pairs: BTreeSet::from([(cookie.clone(), email.clone())]),
@@ -345,11 +346,11 @@ impl Writer {
         Ok(standing.into_iter().filter_map(restored).collect())
     }
 
-    async fn whole_graph(&self, profile: Profile) -> Result<Subgraph, StoreError> {
+    async fn whole_graph(&self, profile: Arc<Profile>) -> Result<Subgraph, StoreError> {
         let mut graph = Subgraph::default();
         let whole = self.store.whole(&profile).await?;
         graph.whole.insert(profile.id, whole);
-        graph.profiles.insert(profile.id, profile);
+        graph.profiles.insert(profile.id, Arc::unwrap_or_clone(profile));
         Ok(graph)
     }
 

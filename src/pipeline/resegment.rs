@@ -2,6 +2,7 @@
 //! memberships that their interests mean now.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::Utc;
 
@@ -31,7 +32,7 @@ impl Writer {
         let graph = Subgraph {
             profiles: profiles
                 .into_iter()
-                .map(|profile| (profile.id, profile))
+                .map(|profile| (profile.id, Arc::unwrap_or_clone(profile)))
                 .collect(),
             ..Subgraph::default()
         };

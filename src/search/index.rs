@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tantivy::collector::Count;
 use tantivy::directory::MmapDirectory;
@@ -204,7 +204,7 @@ impl SearchIndex {
     /// When the engine fails.
     pub fn replace(
         &self,
-        profiles: &[Profile],
+        profiles: &[Arc<Profile>],
         gone: &[ProfileId],
         interests: &[InterestKey],
     ) -> Result<(), SearchError> {

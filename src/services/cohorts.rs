@@ -263,7 +263,7 @@ impl Cohorts {
     pub async fn users(&self, ids: &[ProfileId]) -> Result<Vec<(ProfileId, UserProfile)>, Error> {
         let names = self.names.now();
         let profiles = self.store.profiles(ids).await?;
-        let user = |profile: &Profile| (profile.id, UserProfile::of(profile, &names));
+        let user = |profile: &Arc<Profile>| (profile.id, UserProfile::of(profile, &names));
         Ok(profiles.iter().map(user).collect())
     }
 

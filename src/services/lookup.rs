@@ -1,5 +1,7 @@
 //! Finds people by what they are known by.
 
+use std::sync::Arc;
+
 use super::cohorts::NameBook;
 use super::sight::Sight;
 use super::view::{self, UserProfile};
@@ -95,12 +97,16 @@ impl Lookup {
         Ok(())
     }
 
-    pub(super) async fn profile_by_id(&self, id: &str) -> Result<Profile, Error> {
+    pub(super) async fn profile_by_id(&self, id: &str) -> Result<Arc<Profile>, Error> {
         let found = self.store.profile_by_id(parse_id("id", id)?).await?;
         found.ok_or_else(|| Error::not_found("nobody has this id"))
     }
 
-    pub(super) async fn profile(&self, cookie: Option<&str>, email: Option<&str>) -> Result<Profile, Error> {
+    pub(super) async fn profile(
+        &self,
+        cookie: Option<&str>,
+        email: Option<&str>,
+    ) -> Result<Arc<Profile>, Error> {
         let (by_cookie, by_email) = (self.by_cookie(cookie).await?, self.by_email(email).await?);
         match (by_cookie, by_email) {
             (None, None) => Err(Error::bad_request("cookie", "give a `cookie` or an `email`")),
@@ -113,13 +119,13 @@ impl Lookup {
         }
     }
 
-    async fn by_cookie(&self, cookie: Option<&str>) -> Result<Option<Option<Profile>>, Error> {
+    async fn by_cookie(&self, cookie: Option<&str>) -> Result<Option<Option<Arc<Profile>>>, Error> {
         let Some(cookie) = cookie else { return Ok(None) };
         let cookie = parse_cookie(cookie)?;
         Ok(Some(self.store.profile_by_cookie(&cookie).await?))
     }
 
-    async fn by_email(&self, email: Option<&str>) -> Result<Option<Option<Profile>>, Error> {
+    async fn by_email(&self, email: Option<&str>) -> Result<Option<Option<Arc<Profile>>>, Error> {
         let Some(email) = email else { return Ok(None) };
         let email = parse_email(email)?;
         Ok(Some(self.store.profile_by_email(&email).await?))

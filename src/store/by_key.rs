@@ -3,14 +3,18 @@
 //! Only an engine in the process can be read so.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use surrealdb::types::RecordId;
 use surrealdb_catalog::Record;
-use surrealdb_catalog::providers::{CachePolicy, TableProvider};
 use surrealdb_datastore::key::schema::{RecordKey, RecordPrefix};
+use surrealdb_datastore::tx::Transaction;
 use surrealdb_expr::val::{self, Number, Object, RecordIdKey, Value};
 use surrealdb_kvs::TransactionType;
-use surrealdb_kvs::key::KVKeyDecode as _;
+use surrealdb_kvs::key::{KVKey as _, KVKeyDecode as _};
+use surrealdb_kvs::value::KVValue as _;
 
 use super::connect::Embedded;
 use super::profiles::{REDIRECTS_MAX, too_many_redirects};
@@ -20,37 +24,117 @@ use crate::domain::profile::{Profile, ProfileId};
 
 const DOING: &str = "read by key";
 
+/// How many profiles the cache makes room for at first; bytes are what bounds it.
+const PROFILES_EXPECTED: usize = 16_384;
+
+/// About what a profile takes in memory: maps and lists have room to spare, however little is in
+/// them, and the rest is a multiple of its text, which is kept beside it.
+const FIXED_BYTES: u64 = 3 * 1024;
+const BYTES_OF_A_BYTE: u64 = 3;
+
+/// Profiles that were read lately, decoded. Of one that is read again, what is stored is compared
+/// with what it was decoded of: whoever is asked for again and again is decoded once, and nobody
+/// has to tell this of a change.
+pub(super) struct Decoded(Cache<ProfileId, Arc<Pair>, ByBytes>);
+
+/// What is stored of a profile, and the profile.
+struct Pair {
+    stored: Vec<u8>,
+    profile: Arc<Profile>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<ProfileId, Arc<Pair>> for ByBytes {
+    fn weight(&self, _: &ProfileId, pair: &Arc<Pair>) -> u64 {
+        FIXED_BYTES + pair.stored.len() as u64 * BYTES_OF_A_BYTE
+    }
+}
+
+impl Decoded {
+    /// Empty, and never of more than about so many bytes.
+    pub(super) fn new(bytes_max: u64) -> Self {
+        Self(Cache::with_weighter(PROFILES_EXPECTED, bytes_max, ByBytes))
+    }
+
+    /// Where what is stored under a key leads; none where nothing is.
+    fn next(&self, key: &RecordKey<'_>, stored: Option<Vec<u8>>) -> Result<Option<Next>, StoreError> {
+        let id = match key.id.as_ref() {
+            RecordIdKey::Number(ordinal) if key.tb.as_str() == "profile" => u32::try_from(*ordinal).ok(),
+            _ => None,
+        };
+        let id = id.map(ProfileId);
+        let known = id.and_then(|id| self.0.get(&id));
+        if let Some(known) = known.filter(|known| stored.as_ref() == Some(&known.stored)) {
+            return Ok(Some(Next::Found(Arc::clone(&known.profile))));
+        }
+        let next = match &stored {
+            Some(stored) => {
+                let record = Record::kv_decode_value(stored, key.value_context()).map_err(keys(DOING))?;
+                Next::of(&key.id, &record)?
+            }
+            None => None,
+        };
+        match (id, &next, stored) {
+            (Some(id), Some(Next::Found(profile)), Some(stored)) => {
+                let profile = Arc::clone(profile);
+                self.0.insert(id, Arc::new(Pair { stored, profile }));
+            }
+            // Whoever was erased is not kept in memory either.
+            (Some(id), _, _) => drop(self.0.remove(&id)),
+            _ => {}
+        }
+        Ok(next)
+    }
+}
+
 impl Embedded {
     /// The profile to which an identifier, or an id of today or from before a merge, leads.
-    pub(super) async fn profile(&self, id: RecordId) -> Result<Option<Profile>, StoreError> {
-        let reading = self.engine.transaction(TransactionType::Read).await;
-        let reading = reading.map_err(keys(DOING))?;
+    pub(super) async fn profile(&self, id: RecordId) -> Result<Option<Arc<Profile>>, StoreError> {
+        let reading = self.begin().await?;
         let found = self.follow(&reading, id.into()).await;
         reading.cancel().await.map_err(keys(DOING))?;
         found
     }
 
     /// The profiles with these ids, in the order asked; absorbed and unknown ones are left out.
-    pub(super) async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
+    pub(super) async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Arc<Profile>>, StoreError> {
         let ids: Vec<val::RecordId> = ids.iter().map(|id| rows::profile_id(*id).into()).collect();
-        let (namespace, database) = self.home;
-        let reading = self.engine.transaction(TransactionType::Read).await;
-        let reading = reading.map_err(keys(DOING))?;
-        let found = reading
-            .get_records(namespace, database, &ids, None, CachePolicy::ReadOnly)
-            .await;
+        let asked: Vec<RecordKey<'_>> = ids.iter().map(|id| self.key(id)).collect();
+        let reading = self.begin().await?;
+        let found = reading.getm_raw(asked.clone(), None).await;
         reading.cancel().await.map_err(keys(DOING))?;
         let mut profiles = Vec::with_capacity(ids.len());
-        for (id, record) in ids.iter().zip(found.map_err(keys(DOING))?) {
-            if let Some(Next::Found(profile)) = Next::of(id, &record)? {
-                profiles.push(*profile);
+        for (key, stored) in asked.iter().zip(found.map_err(keys(DOING))?) {
+            if let Some(Next::Found(profile)) = self.decoded.next(key, stored)? {
+                profiles.push(profile);
             }
         }
         Ok(profiles)
     }
 
-    /// The members of a cohort from one on, in order, at most so many.
-    pub(super) async fn members_from(
+    /// Every member of a cohort, in order, so many at once.
+    pub(super) async fn members(
+        &self,
+        cohort: &CohortSlug,
+        at_once: u32,
+    ) -> Result<Vec<ProfileId>, StoreError> {
+        let mut members: Vec<ProfileId> = Vec::new();
+        let mut from = Some(ProfileId(0));
+        while let Some(first) = from {
+            let page = self.members_from(cohort, first, at_once).await?;
+            let is_full = page.len() >= at_once as usize;
+            let next = page.last().and_then(|last| last.0.checked_add(1));
+            from = next.filter(|_| is_full).map(ProfileId);
+            members.extend(page);
+        }
+        Ok(members)
+    }
+
+    /// The members of a cohort from one on, in order, at most so many. A key that can't be a
+    /// member's lies outside: it is the doctor's to find, and must not keep a server from starting.
+    async fn members_from(
         &self,
         cohort: &CohortSlug,
         first: ProfileId,
@@ -63,8 +147,7 @@ impl Embedded {
         let bounds = Cow::Borrowed(&first.key)..=Cow::Borrowed(&last.key);
         let range = RecordPrefix { ns, db, tb }.range_where(bounds);
         let range = range.map_err(keys(DOING))?;
-        let reading = self.engine.transaction(TransactionType::Read).await;
-        let reading = reading.map_err(keys(DOING))?;
+        let reading = self.begin().await?;
         let found = reading.keys_raw(range, limit, 0, None).await;
         reading.cancel().await.map_err(keys(DOING))?;
         found
@@ -74,31 +157,43 @@ impl Embedded {
             .collect()
     }
 
+    async fn begin(&self) -> Result<Transaction, StoreError> {
+        let begun = self.engine.transaction(TransactionType::Read).await;
+        begun.map_err(keys(DOING))
+    }
+
     /// Goes from an identifier to its profile, and from one that was absorbed to its survivor.
     async fn follow(
         &self,
-        reading: &impl TableProvider,
+        reading: &Transaction,
         mut id: val::RecordId,
-    ) -> Result<Option<Profile>, StoreError> {
-        let (namespace, database) = self.home;
+    ) -> Result<Option<Arc<Profile>>, StoreError> {
         let mut is_identified = false;
         // One step more than redirects: the identifier's own.
         for _ in 0..=REDIRECTS_MAX {
-            let record = reading
-                .get_record(namespace, database, &id.table, &id.key, None)
-                .await
-                .map_err(keys(DOING))?;
-            match Next::of(&id, &record)? {
+            let key = self.key(&id);
+            let stored = reading.get_key_raw(&key, None).await;
+            match self.decoded.next(&key, stored.map_err(keys(DOING))?)? {
                 None if is_identified => {
                     return Err(StoreError::Corrupt("an identifier leads nowhere".to_owned()));
                 }
                 None => return Ok(None),
-                Some(Next::Found(profile)) => return Ok(Some(*profile)),
+                Some(Next::Found(profile)) => return Ok(Some(profile)),
                 Some(Next::Identified(profile)) => (id, is_identified) = (profile, true),
                 Some(Next::MergedInto(survivor)) => (id, is_identified) = (survivor, false),
             }
         }
         Err(too_many_redirects())
+    }
+
+    fn key<'a>(&self, id: &'a val::RecordId) -> RecordKey<'a> {
+        let (ns, db) = self.home;
+        RecordKey {
+            ns,
+            db,
+            tb: Cow::Borrowed(&id.table),
+            id: Cow::Borrowed(&id.key),
+        }
     }
 }
 
@@ -118,14 +213,14 @@ fn member(key: &[u8]) -> Result<ProfileId, StoreError> {
 
 /// Where a record leads.
 enum Next {
-    Found(Box<Profile>),
+    Found(Arc<Profile>),
     Identified(val::RecordId),
     MergedInto(val::RecordId),
 }
 
 impl Next {
-    /// None where there is no such record.
-    fn of(id: &val::RecordId, record: &Record) -> Result<Option<Self>, StoreError> {
+    /// None where the record has no fields.
+    fn of(key: &RecordIdKey, record: &Record) -> Result<Option<Self>, StoreError> {
         let Value::Object(fields) = &record.data else {
             return Ok(None);
         };
@@ -135,7 +230,7 @@ impl Next {
         if let Some(Value::RecordId(survivor)) = fields.get("merged_into") {
             return Ok(Some(Self::MergedInto(survivor.clone())));
         }
-        whole(&id.key, fields).map(|profile| Some(Self::Found(profile)))
+        whole(key, fields).map(|profile| Some(Self::Found(profile.into())))
     }
 }
 
@@ -208,21 +303,75 @@ mod tests {
         for (text, finds) in [("known", Some(3)), ("absorbed", Some(3)), ("unknown", None)] {
             let by_key = store.profile_of(cookie(text)).await.unwrap();
             let asked = store.profile_asked(cookie(text)).await.unwrap();
-            assert_eq!(by_key, asked, "{text}");
-            assert_eq!(by_key.map(|profile| profile.id.0), finds, "{text}");
+            assert_eq!(by_key.as_deref(), asked.as_ref(), "{text}");
+            assert_eq!(asked.map(|profile| profile.id.0), finds, "{text}");
         }
         for text in ["dangling", "torn"] {
-            for found in [
-                store.profile_of(cookie(text)).await,
-                store.profile_asked(cookie(text)).await,
-            ] {
+            let by_key = store.profile_of(cookie(text)).await.map(drop);
+            let asked = store.profile_asked(cookie(text)).await.map(drop);
+            for found in [by_key, asked] {
                 assert!(matches!(found, Err(StoreError::Corrupt(_))), "{text}: {found:?}");
             }
         }
         let some = [8, 3, 9].map(ProfileId);
         let found = store.profiles(&some).await.unwrap();
+        let found: Vec<Profile> = found.into_iter().map(Arc::unwrap_or_clone).collect();
         assert_eq!(found, store.profiles_asked(&some).await.unwrap());
         assert_eq!(found.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_profile_is_decoded_once_and_again_when_it_changed() {
+        let store = Store::in_memory().await;
+        let parameters = bind([("document", DOCUMENT.to_owned().into_value())]);
+        store.run("wrote rows", ROWS, parameters).await.unwrap();
+        let read = async || store.profile_by_id(ProfileId(3)).await.unwrap().unwrap();
+        let first = read().await;
+        assert!(Arc::ptr_eq(&first, &read().await));
+        assert!(Arc::ptr_eq(
+            &first,
+            &store.profiles(&[ProfileId(3)]).await.unwrap()[0]
+        ));
+        // As somebody would who goes past everything that the platform keeps in memory.
+        let change = "UPDATE profile:3 SET updated_at = d\"2026-03-02T03:04:05Z\"";
+        store.run("changed a row", change, bind([])).await.unwrap();
+        let second = read().await;
+        assert!(second.updated_at > first.updated_at);
+        store
+            .run("changed a row", "DELETE profile:3", bind([]))
+            .await
+            .unwrap();
+        assert_eq!(store.profile_by_id(ProfileId(3)).await.unwrap(), None);
+        let Connection::Embedded(embedded) = store.connection.as_ref() else {
+            panic!("a store in memory is embedded");
+        };
+        assert!(
+            embedded.decoded.0.is_empty(),
+            "somebody who is gone stays in memory"
+        );
+    }
+
+    #[tokio::test]
+    async fn profiles_are_kept_decoded_within_bytes() {
+        let store = Store::in_memory().await;
+        let rows = "FOR $n IN 0..100 { CREATE type::record('profile', $n) SET rev = 1,
+            created_at = time::now(), updated_at = time::now(), document = $document };";
+        let parameters = bind([("document", DOCUMENT.to_owned().into_value())]);
+        store.run("wrote rows", rows, parameters).await.unwrap();
+        let Connection::Embedded(embedded) = store.connection.as_ref() else {
+            panic!("a store in memory is embedded");
+        };
+        let kept = 20 * (FIXED_BYTES + DOCUMENT.len() as u64 * BYTES_OF_A_BYTE);
+        let decoded = Decoded::new(kept);
+        let reading = embedded.begin().await.unwrap();
+        for id in (0..100).map(|ordinal| val::RecordId::from(rows::profile_id(ProfileId(ordinal)))) {
+            let key = embedded.key(&id);
+            let stored = reading.get_key_raw(&key, None).await.unwrap();
+            assert!(matches!(decoded.next(&key, stored), Ok(Some(Next::Found(_)))));
+        }
+        reading.cancel().await.unwrap();
+        assert!((1..=20).contains(&decoded.0.len()), "{}", decoded.0.len());
+        assert!(decoded.0.weight() <= kept);
     }
 
     #[tokio::test]
@@ -248,6 +397,10 @@ mod tests {
             );
         }
         assert_eq!(store.members_asked(&chess).await.unwrap(), all);
+        // Pages that end with the last member, within them, and behind it.
+        for at_once in [1, 2, 4, 6, 7] {
+            assert_eq!(embedded.members(&chess, at_once).await.unwrap(), all, "{at_once}");
+        }
         assert_eq!(store.members(&chess).await.unwrap(), all);
         assert!(store.members(&CohortSlug::of("nobody")).await.unwrap().is_empty());
     }

@@ -17,6 +17,7 @@ use surrealdb_core::kvs::Datastore;
 use surrealdb_kvs::TransactionType;
 use tokio::time::timeout;
 
+use super::by_key::Decoded;
 use super::disk::Disk;
 use super::transaction::{PAUSES, is_conflict};
 use super::{Store, StoreError, compact, log, migrations};
@@ -30,6 +31,9 @@ const MIB: u64 = 1024 * 1024;
 /// What the connection strings of stores on this disk begin with.
 const SURREALKV: &str = "surrealkv://";
 const ROCKSDB: &str = "rocksdb://";
+
+/// The part of the cache that holds profiles decoded instead of blocks.
+const DECODED_SHARE: u64 = 8;
 
 /// How many write buffers RocksDB fills and empties in turn; together they are as large as the
 /// setting says.
@@ -58,8 +62,8 @@ pub struct Settings {
     pub username: Option<String>,
     /// That user's password.
     pub password: Option<secrecy::SecretString>,
-    /// How much memory the embedded engine's block cache may take, in MiB. Either engine's
-    /// own default is half of the machine.
+    /// How much memory the embedded engine's block cache may take, and profiles that are kept
+    /// decoded, in MiB. Either engine's own default is half of the machine.
     pub cache_mib: u64,
     /// The size of the embedded engine's write buffer, in MiB; half of it bounds a
     /// transaction.
@@ -76,6 +80,11 @@ impl Settings {
         let mut schemes = [SURREALKV, ROCKSDB].into_iter();
         let path = schemes.find_map(|scheme| self.url.strip_prefix(scheme))?;
         Some(Path::new(path.split('?').next().unwrap_or(path)))
+    }
+
+    /// What profiles that are kept decoded may take of the cache.
+    fn decoded_bytes(&self) -> u64 {
+        self.cache_mib * MIB / DECODED_SHARE
     }
 
     /// Whether the store's files are those of RocksDB.
@@ -109,6 +118,7 @@ pub(super) struct Embedded {
     pub(super) engine: Arc<Datastore>,
     /// What its keys say instead of the names of namespace and database.
     pub(super) home: (NamespaceId, DatabaseId),
+    pub(super) decoded: Decoded,
 }
 
 impl Connection {
@@ -234,6 +244,7 @@ async fn open_embedded(settings: &Settings) -> Result<Embedded, OpenError> {
         client,
         engine: datastore,
         home,
+        decoded: Decoded::new(settings.decoded_bytes()),
     })
 }
 
@@ -269,7 +280,8 @@ pub(super) async fn engine_with(settings: &Settings, more: ConfigMap) -> Result<
 
 /// The bounds of memory, for whichever engine it is: each reads its own, and passes over others'.
 fn bounded(settings: &Settings, config: ConfigMap) -> ConfigMap {
-    let (cache, buffer) = (settings.cache_mib * MIB, settings.write_buffer_mib * MIB);
+    let cache = settings.cache_mib * MIB - settings.decoded_bytes();
+    let buffer = settings.write_buffer_mib * MIB;
     config
         .with_key_value("transaction_cache_size", TRANSACTION_RECORDS.to_string())
         .with_key_value("surrealkv_block_cache_capacity", cache.to_string())

@@ -19,19 +19,10 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn members(&self, cohort: &CohortSlug) -> Result<Vec<ProfileId>, StoreError> {
-        let Connection::Embedded(embedded) = self.connection.as_ref() else {
-            return self.members_asked(cohort).await;
-        };
-        let mut members: Vec<ProfileId> = Vec::new();
-        let mut from = Some(ProfileId(0));
-        while let Some(first) = from {
-            let page = watched(DOING, embedded.members_from(cohort, first, READ_AT_ONCE)).await?;
-            let is_full = page.len() >= READ_AT_ONCE as usize;
-            let next = page.last().and_then(|last| last.0.checked_add(1));
-            from = next.filter(|_| is_full).map(ProfileId);
-            members.extend(page);
+        match self.connection.as_ref() {
+            Connection::Embedded(embedded) => watched(DOING, embedded.members(cohort, READ_AT_ONCE)).await,
+            Connection::Remote(_) => self.members_asked(cohort).await,
         }
-        Ok(members)
     }
 
     /// The same by a query, all at once: a `LIMIT` would not stop its scan.

@@ -1,6 +1,7 @@
 //! Finds people: by cookie, by address, by id, one or many.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use surrealdb::types::{RecordId, SurrealValue};
 
@@ -25,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn profile_by_cookie(&self, cookie: &Cookie) -> Result<Option<Profile>, StoreError> {
+    pub async fn profile_by_cookie(&self, cookie: &Cookie) -> Result<Option<Arc<Profile>>, StoreError> {
         self.profile_of(rows::cookie_id(cookie)).await
     }
 
@@ -33,7 +34,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn profile_by_email(&self, email: &Email) -> Result<Option<Profile>, StoreError> {
+    pub async fn profile_by_email(&self, email: &Email) -> Result<Option<Arc<Profile>>, StoreError> {
         self.profile_of(rows::email_id(email)).await
     }
 
@@ -41,7 +42,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn profile_by_id(&self, id: ProfileId) -> Result<Option<Profile>, StoreError> {
+    pub async fn profile_by_id(&self, id: ProfileId) -> Result<Option<Arc<Profile>>, StoreError> {
         self.profile_of(rows::profile_id(id)).await
     }
 
@@ -49,10 +50,13 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
+    pub async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Arc<Profile>>, StoreError> {
         match self.connection.as_ref() {
             Connection::Embedded(embedded) => watched("read profiles", embedded.profiles(ids)).await,
-            Connection::Remote(_) => self.profiles_asked(ids).await,
+            Connection::Remote(_) => {
+                let profiles = self.profiles_asked(ids).await?;
+                Ok(profiles.into_iter().map(Arc::new).collect())
+            }
         }
     }
 
@@ -129,10 +133,10 @@ impl Store {
         self.counter("read the profile counter", "profile").await
     }
 
-    pub(super) async fn profile_of(&self, id: RecordId) -> Result<Option<Profile>, StoreError> {
+    pub(super) async fn profile_of(&self, id: RecordId) -> Result<Option<Arc<Profile>>, StoreError> {
         match self.connection.as_ref() {
             Connection::Embedded(embedded) => watched("read a profile", embedded.profile(id)).await,
-            Connection::Remote(_) => self.profile_asked(id).await,
+            Connection::Remote(_) => Ok(self.profile_asked(id).await?.map(Arc::new)),
         }
     }
 

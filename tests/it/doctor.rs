@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Output;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cdp::classify::Classifier;
@@ -147,11 +148,11 @@ async fn people(folder: &Path, cookies: &[String], emails: &[String]) -> BTreeMa
     let mut found = BTreeMap::new();
     for cookie in cookies {
         let profile = store.profile_by_cookie(&Cookie::parse(cookie).unwrap()).await;
-        found.insert(cookie.clone(), profile.unwrap().unwrap());
+        found.insert(cookie.clone(), Arc::unwrap_or_clone(profile.unwrap().unwrap()));
     }
     for email in emails {
         let profile = store.profile_by_email(&Email::parse(email).unwrap()).await;
-        found.insert(email.clone(), profile.unwrap().unwrap());
+        found.insert(email.clone(), Arc::unwrap_or_clone(profile.unwrap().unwrap()));
     }
     for profile in found.values_mut() {
         profile.rev = 0;

@@ -47,10 +47,19 @@ fn a_line_goes_through_points_that_lie_on_one() {
 
 #[test]
 fn a_line_lies_between_points_that_do_not() {
-    // By hand: the means are 1 and 2, the slope (−1 × −1 + 1 × 0) / 2.
+    // By hand: the slopes between any two are 2, 0.5 and −1, and with 0.5 they start at 1, 2.5 and 1.
     let line = Line::through(&[(0.0, 1.0), (1.0, 3.0), (2.0, 2.0)]).unwrap();
     expect(line.slope, 0.5);
-    expect(line.start, 1.5);
+    expect(line.start, 1.0);
+}
+
+#[test]
+fn a_wild_point_does_not_bend_a_line() {
+    let mut points: Vec<(f64, f64)> = (0..10).map(f64::from).map(|at| (at, at + 5.0)).collect();
+    points[9].1 = 1_000.0;
+    let line = Line::through(&points).unwrap();
+    expect(line.slope, 1.0);
+    expect(line.start, 5.0);
 }
 
 #[test]
@@ -75,6 +84,12 @@ fn what_rises_is_not_flat_and_what_sinks_or_wavers_is() {
     assert!(Trend::of(&series(|at| 100.0 - at / 360.0)).unwrap().is_flat(0.05));
     let wavering = series(|at| if at % 120.0 == 0.0 { 103.0 } else { 97.0 });
     assert!(Trend::of(&wavering).unwrap().is_flat(0.05));
+    expect(Trend::of(&series(|_| 0.0)).unwrap().rise, 0.0);
+    let step = Trend::of(&series(|at| if at < 2_880.0 { 100.0 } else { 200.0 })).unwrap();
+    expect(step.rise, 1.0);
+    assert!(!step.is_flat(0.05));
+    let torn = series(|at| if at < 3_600.0 { 100.0 } else { f64::NAN });
+    assert!(!Trend::of(&torn).unwrap().is_flat(0.05));
     assert_eq!(Trend::of(&[(0.0, 1.0)]), None);
 }
 

@@ -189,12 +189,12 @@ impl Walk {
     }
 
     /// The next people, and whether there are no more.
-    async fn page(&mut self) -> Result<(Vec<Profile>, bool), StoreError> {
+    async fn page(&mut self) -> Result<(Vec<Arc<Profile>>, bool), StoreError> {
         let Some(cohort) = &self.cohort else {
             let people = self.store.profiles_after(self.after, PAGE).await?;
             self.after = people.last().map(|profile| profile.id);
             let is_end = people.len() < PAGE as usize;
-            return Ok((people, is_end));
+            return Ok((people.into_iter().map(Arc::new).collect(), is_end));
         };
         let rosters = self.pipeline.rosters();
         let page = match self.after {
@@ -206,14 +206,14 @@ impl Walk {
         Ok((self.store.profiles(&page.members).await?, is_end))
     }
 
-    fn written(&mut self, people: &[Profile], is_end: bool) -> Result<Vec<u8>, WriteError> {
+    fn written(&mut self, people: &[Arc<Profile>], is_end: bool) -> Result<Vec<u8>, WriteError> {
         let suppressed = self.pipeline.suppressed();
-        let consents = |person: &&Profile| {
+        let consents = |person: &&Arc<Profile>| {
             let purpose = self.purpose.as_deref();
             purpose.is_none_or(|purpose| person.consents_to(purpose)) && !suppressed.is_of(person)
         };
         let names = self.names.now();
-        let row = |person: &Profile| -> Row {
+        let row = |person: &Arc<Profile>| -> Row {
             let user = self.sight.user(UserProfile::of(person, &names));
             self.fields.iter().map(|field| field.of(&user)).collect()
         };

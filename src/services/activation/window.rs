@@ -3,6 +3,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::Utc;
@@ -88,7 +89,7 @@ impl Window<'_> {
     }
 
     async fn one(&self, event: &Event, people: &People, fields: &[&'static Field]) -> Fate {
-        let person = people.get(&shown(&event.happening)).and_then(Option::as_ref);
+        let person = people.get(&shown(&event.happening)).and_then(Option::as_deref);
         // That somebody was erased is for everybody who was told of them.
         if matches!(event.happening, Happening::Deleted { .. }) {
             let sent = self.post.event(self.webhook, event, None, Utc::now());
@@ -139,7 +140,7 @@ impl Window<'_> {
     }
 }
 
-type People = BTreeMap<ProfileId, Option<Profile>>;
+type People = BTreeMap<ProfileId, Option<Arc<Profile>>>;
 
 /// Whether events behind have to wait.
 const fn is_stuck(verdict: Verdict) -> bool {

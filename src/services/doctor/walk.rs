@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use ulid::Ulid;
@@ -264,7 +265,7 @@ impl<'a> Walk<'a> {
         let claimed: Vec<_> = wrong.iter().map(|(_, id)| *id).collect();
         let profiles = self.store.profiles(&claimed).await?;
         wrong.retain(|(cohort, id)| {
-            let says_so = |profile: &Profile| {
+            let says_so = |profile: &Arc<Profile>| {
                 profile.id == *id && profile.memberships.iter().any(|one| one.cohort == *cohort)
             };
             !profiles.iter().any(says_so)

@@ -264,7 +264,7 @@ impl Events {
         let mut records = Vec::new();
         for (cookie, profile) in &known.others {
             seen.insert(cookie.clone(), email.clone());
-            if !has(profile.as_ref(), &email) {
+            if !has(profile.as_deref(), &email) {
                 records.push(segment::link(cookie, &email, &fields));
             }
         }
@@ -286,9 +286,9 @@ type Seen = BTreeMap<String, String>;
 
 /// What is known of the identifiers that an event names.
 struct Known {
-    own: Option<Profile>,
+    own: Option<Arc<Profile>>,
     /// The other cookies, each as what it turned out to be.
-    others: Vec<(String, Option<Profile>)>,
+    others: Vec<(String, Option<Arc<Profile>>)>,
 }
 
 impl Known {
@@ -319,7 +319,7 @@ impl Known {
             .iter()
             .chain(others.filter_map(|(_, profile)| profile.as_ref()));
         let known = profiles
-            .filter_map(survivorship::primary_email)
+            .filter_map(|profile| survivorship::primary_email(profile))
             .map(ToString::to_string);
         let mut all = (ties.email.iter().cloned())
             .chain(named)
@@ -329,7 +329,7 @@ impl Known {
     }
 
     fn of_own_has(&self, email: &str) -> bool {
-        has(self.own.as_ref(), email)
+        has(self.own.as_deref(), email)
     }
 }
 
@@ -339,7 +339,7 @@ fn has(profile: Option<&Profile>, email: &str) -> bool {
 }
 
 /// Who a cookie leads to; nobody where it is none, which validation finds.
-async fn profile(store: &Store, cookie: &str) -> Result<Option<Profile>, Error> {
+async fn profile(store: &Store, cookie: &str) -> Result<Option<Arc<Profile>>, Error> {
     match Cookie::parse(cookie) {
         Ok(cookie) => Ok(store.profile_by_cookie(&cookie).await?),
         Err(_) => Ok(None),

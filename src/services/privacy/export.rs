@@ -130,7 +130,7 @@ struct Writer {
     store: Store,
     names: NameBook,
     deliveries_kept: u64,
-    profile: Profile,
+    profile: Arc<Profile>,
     whole: Whole,
     needles: Needles,
     sender: mpsc::Sender<Result<Vec<u8>, Error>>,

@@ -137,7 +137,8 @@ impl Indexer {
             .filter(|id| !found.contains(id))
             .collect();
         let differs = |profile: &Profile| walk.known.get(&profile.id) != Some(&profile.rev);
-        let changed: Vec<Profile> = stretch.profiles.into_iter().filter(differs).collect();
+        let changed = stretch.profiles.into_iter().filter(differs);
+        let changed: Vec<Arc<Profile>> = changed.map(Arc::new).collect();
         let differing = changed.len() + gone.len();
         if differing > 0 {
             self.replace(changed, gone).await?;
@@ -159,7 +160,11 @@ impl Indexer {
         Ok(())
     }
 
-    async fn replace(&mut self, profiles: Vec<Profile>, gone: Vec<ProfileId>) -> Result<(), IndexingError> {
+    async fn replace(
+        &mut self,
+        profiles: Vec<Arc<Profile>>,
+        gone: Vec<ProfileId>,
+    ) -> Result<(), IndexingError> {
         let named = profiles.iter().flat_map(|profile| profile.facet.interests.keys());
         let new: BTreeSet<&InterestKey> = named.filter(|key| !self.interests.contains(*key)).collect();
         let new: Vec<InterestKey> = new.into_iter().cloned().collect();

@@ -1,6 +1,7 @@
 //! Finds people: by what is typed, and like somebody.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use super::likeness::weight;
 use super::{HITS_MAX, Search, checked_text, meanings};
@@ -186,7 +187,7 @@ impl Search {
                 .map_or(0.0, |hit| hit.1)
         };
         let names = self.names.now();
-        let hit = |profile: &Profile| UserHit {
+        let hit = |profile: &Arc<Profile>| UserHit {
             score: score(profile.id),
             user: sight.user(UserProfile::of(profile, &names)),
         };
@@ -195,7 +196,7 @@ impl Search {
 
     /// Whom a whole cookie or address leads to, which the store knows of everybody and at once;
     /// nobody where more is asked, or another page.
-    async fn named(&self, asked: &UserQuestion<'_>) -> Result<Option<Profile>, Error> {
+    async fn named(&self, asked: &UserQuestion<'_>) -> Result<Option<Arc<Profile>>, Error> {
         let is_plain = asked.offset == 0
             && asked.cohort.is_none()
             && asked.city.is_none()
