@@ -60,11 +60,8 @@ impl Decoded {
 
     /// Where what is stored under a key leads; none where nothing is.
     fn next(&self, key: &RecordKey<'_>, stored: Option<Vec<u8>>) -> Result<Option<Next>, StoreError> {
-        let id = match key.id.as_ref() {
-            RecordIdKey::Number(ordinal) if key.tb.as_str() == "profile" => u32::try_from(*ordinal).ok(),
-            _ => None,
-        };
-        let id = id.map(ProfileId);
+        let is_profile = key.tb.as_str() == "profile";
+        let id = profile_id(&key.id).filter(|_| is_profile);
         let known = id.and_then(|id| self.0.get(&id));
         if let Some(known) = known.filter(|known| stored.as_ref() == Some(&known.stored)) {
             return Ok(Some(Next::Found(Arc::clone(&known.profile))));
@@ -211,6 +208,14 @@ fn member(key: &[u8]) -> Result<ProfileId, StoreError> {
     ordinal.map(ProfileId).ok_or_else(members::without_ordinal)
 }
 
+/// The profile of which a key is the record's.
+fn profile_id(key: &RecordIdKey) -> Option<ProfileId> {
+    match key {
+        RecordIdKey::Number(ordinal) => u32::try_from(*ordinal).ok().map(ProfileId),
+        _ => None,
+    }
+}
+
 /// Where a record leads.
 enum Next {
     Found(Arc<Profile>),
@@ -236,10 +241,6 @@ impl Next {
 
 fn whole(key: &RecordIdKey, fields: &Object) -> Result<Box<Profile>, StoreError> {
     let corrupt = || StoreError::Corrupt("a profile is not whole".to_owned());
-    let number = match key {
-        RecordIdKey::Number(number) => u32::try_from(*number).ok(),
-        _ => None,
-    };
     let rev = match fields.get("rev") {
         Some(Value::Number(Number::Int(rev))) => u32::try_from(*rev).ok(),
         _ => None,
@@ -248,8 +249,8 @@ fn whole(key: &RecordIdKey, fields: &Object) -> Result<Box<Profile>, StoreError>
         Some(Value::Datetime(moment)) => Some(moment.0),
         _ => None,
     };
-    let (Some(number), Some(rev), Some(created), Some(updated), Some(Value::String(document))) = (
-        number,
+    let (Some(id), Some(rev), Some(created), Some(updated), Some(Value::String(document))) = (
+        profile_id(key),
         rev,
         moment("created_at"),
         moment("updated_at"),
@@ -257,7 +258,7 @@ fn whole(key: &RecordIdKey, fields: &Object) -> Result<Box<Profile>, StoreError>
     ) else {
         return Err(corrupt());
     };
-    rows::whole_profile(ProfileId(number), rev, (created, updated), document)
+    rows::whole_profile(id, rev, (created, updated), document)
 }
 
 #[cfg(test)]
@@ -291,15 +292,28 @@ mod tests {
         "memberships": []
     }"#;
 
+    /// A store with rows, of which those of people may have [`DOCUMENT`].
+    async fn holding(rows: &'static str) -> Store {
+        let store = Store::in_memory().await;
+        let parameters = bind([("document", DOCUMENT.to_owned().into_value())]);
+        store.run("wrote rows", rows, parameters).await.unwrap();
+        store
+    }
+
+    fn embedded(store: &Store) -> &Embedded {
+        match store.connection.as_ref() {
+            Connection::Embedded(embedded) => embedded,
+            Connection::Remote(_) => panic!("a store in memory is embedded"),
+        }
+    }
+
     fn cookie(text: &str) -> RecordId {
         rows::cookie_id(&Cookie::parse(text).unwrap())
     }
 
     #[tokio::test]
     async fn a_key_leads_where_a_query_does() {
-        let store = Store::in_memory().await;
-        let parameters = bind([("document", DOCUMENT.to_owned().into_value())]);
-        store.run("wrote rows", ROWS, parameters).await.unwrap();
+        let store = holding(ROWS).await;
         for (text, finds) in [("known", Some(3)), ("absorbed", Some(3)), ("unknown", None)] {
             let by_key = store.profile_of(cookie(text)).await.unwrap();
             let asked = store.profile_asked(cookie(text)).await.unwrap();
@@ -322,9 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_profile_is_decoded_once_and_again_when_it_changed() {
-        let store = Store::in_memory().await;
-        let parameters = bind([("document", DOCUMENT.to_owned().into_value())]);
-        store.run("wrote rows", ROWS, parameters).await.unwrap();
+        let store = holding(ROWS).await;
         let read = async || store.profile_by_id(ProfileId(3)).await.unwrap().unwrap();
         let first = read().await;
         assert!(Arc::ptr_eq(&first, &read().await));
@@ -342,9 +354,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(store.profile_by_id(ProfileId(3)).await.unwrap(), None);
-        let Connection::Embedded(embedded) = store.connection.as_ref() else {
-            panic!("a store in memory is embedded");
-        };
+        let embedded = embedded(&store);
         assert!(
             embedded.decoded.0.is_empty(),
             "somebody who is gone stays in memory"
@@ -353,14 +363,10 @@ mod tests {
 
     #[tokio::test]
     async fn profiles_are_kept_decoded_within_bytes() {
-        let store = Store::in_memory().await;
         let rows = "FOR $n IN 0..100 { CREATE type::record('profile', $n) SET rev = 1,
             created_at = time::now(), updated_at = time::now(), document = $document };";
-        let parameters = bind([("document", DOCUMENT.to_owned().into_value())]);
-        store.run("wrote rows", rows, parameters).await.unwrap();
-        let Connection::Embedded(embedded) = store.connection.as_ref() else {
-            panic!("a store in memory is embedded");
-        };
+        let store = holding(rows).await;
+        let embedded = embedded(&store);
         let kept = 20 * (FIXED_BYTES + DOCUMENT.len() as u64 * BYTES_OF_A_BYTE);
         let decoded = Decoded::new(kept);
         let reading = embedded.begin().await.unwrap();
@@ -376,16 +382,13 @@ mod tests {
 
     #[tokio::test]
     async fn members_are_read_by_key_as_by_query_page_by_page() {
-        let store = Store::in_memory().await;
         let rows =
             "FOR $n IN [0, 1, 255, 256, 70000, 4294967295] { CREATE type::record('member', ['chess', $n]) };
             CREATE member:['ches', 1], member:['chess-club', 2], member:['zoo', 3], member:['art', 4];";
-        store.run("wrote rows", rows, bind([])).await.unwrap();
+        let store = holding(rows).await;
         let chess = CohortSlug::of("chess");
         let all = [0, 1, 255, 256, 70_000, u32::MAX].map(ProfileId);
-        let Connection::Embedded(embedded) = store.connection.as_ref() else {
-            panic!("a store in memory is embedded");
-        };
+        let embedded = embedded(&store);
         for (first, limit) in [(0, 9), (0, 6), (0, 2), (1, 9), (2, 2), (257, 1), (u32::MAX, 9)] {
             let first = ProfileId(first);
             let page = embedded.members_from(&chess, first, limit).await.unwrap();

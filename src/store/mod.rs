@@ -1,13 +1,14 @@
 //! The store: SurrealDB, and the only SurrealQL there is. It reads what a decision rests
 //! on and applies plans in one transaction; it never decides.
 //!
-//! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`]
-//! tells a conflict from a failure, [`disk`] says whether there is room, [`compact`] writes its files anew, [`commit`] writes what one chunk changes, [`journal`] says
-//! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where
-//! that is sent, [`spool`] holds payloads that wait, [`graph`] reads the identity
-//! graph, [`survey`] walks all of it, [`repair`] mends it, and the others read one kind of
-//! record each, people [`by_key`] where the engine is in the process. [`erasures`] takes somebody
-//! out, and [`suppressions`] say of whom nothing more is taken in. [`leases`] say which of several servers does what, and [`revisions`] what the others
+//! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`] tells
+//! a conflict from a failure, [`disk`] says whether there is room, [`compact`] writes its files
+//! anew, [`commit`] writes what one chunk changes, [`journal`] says how a batch is carried on,
+//! [`feed`] keeps what commits did to people, and [`webhooks`] where that is sent, [`spool`] holds
+//! payloads that wait, [`graph`] reads the identity graph, [`survey`] walks all of it, [`repair`]
+//! mends it, and the others read one kind of record each, people [`by_key`] where the engine is in
+//! the process. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is
+//! taken in. [`leases`] say which of several servers does what, and [`revisions`] what the others
 //! have to read again. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
