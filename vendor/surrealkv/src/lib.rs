@@ -638,8 +638,12 @@ pub trait FilterPolicy: Send + Sync {
 	/// original set.
 	fn may_contain(&self, filter: &[u8], key: &[u8]) -> bool;
 
-	/// Creates a filter based on given keys
-	fn create_filter(&self, keys: &[Vec<u8>]) -> Vec<u8>;
+	/// All that a filter needs to know of a key, so that no merge has to keep its keys; see
+	/// README.md.
+	fn hash(&self, key: &[u8]) -> u32;
+
+	/// Creates a filter based on the hashes of given keys
+	fn create_filter(&self, hashes: &[u32]) -> Vec<u8>;
 }
 
 use std::ops::Bound;

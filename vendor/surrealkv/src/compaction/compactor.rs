@@ -121,14 +121,15 @@ impl Compactor {
 		let to_merge: Vec<_> =
 			input.tables_to_merge.iter().filter_map(|&id| tables.get(&id).cloned()).collect();
 
-		// Keep tables alive while iterators borrow from them
-		let iterators: Vec<BoxedLSMIterator<'_>> = to_merge
-			.iter()
-			.filter_map(|table| table.iter(None).ok())
-			.map(|iter| Box::new(iter) as BoxedLSMIterator<'_>)
-			.collect();
-
+		// Before anything can fail: the guard takes this lock.
 		drop(levels);
+
+		// Keep tables alive while iterators borrow from them. Past the cache, see README.md; and a
+		// table that can't be read is no reason to go on without it.
+		let iterators = to_merge
+			.iter()
+			.map(|table| Ok(Box::new(table.iter_for_merge()?) as BoxedLSMIterator<'_>))
+			.collect::<Result<Vec<_>>>()?;
 
 		// Create new table
 		let new_table_id = self.options.level_manifest.read().unwrap().next_table_id();

@@ -62,8 +62,13 @@ impl FilterPolicy for LevelDBBloomFilter {
 		"leveldb.BloomFilter"
 	}
 
-	fn create_filter(&self, keys: &[Vec<u8>]) -> Vec<u8> {
-		let n = keys.len();
+	fn hash(&self, key: &[u8]) -> u32 {
+		Self::bloom_hash(key)
+	}
+
+	// Of hashes and not of keys, see README.md.
+	fn create_filter(&self, hashes: &[u32]) -> Vec<u8> {
+		let n = hashes.len();
 		if n == 0 {
 			return vec![];
 		}
@@ -78,10 +83,7 @@ impl FilterPolicy for LevelDBBloomFilter {
 		// Calculate number of hash functions
 		let k = (((self.bits_per_key as f64) * 0.7) as u32).clamp(1, 30);
 
-		for key in keys {
-			// Single hash computation per key
-			let h = Self::bloom_hash(key);
-
+		for &h in hashes {
 			// Bit rotation for generating multiple hash values from single computation
 			let delta = h.rotate_left(15);
 			let mut hash = h;
@@ -153,7 +155,7 @@ mod tests {
 	#[test]
 	fn test_bloom_filter_may_contain() {
 		let filter = LevelDBBloomFilter::new(10);
-		let keys = vec![b"key1".to_vec(), b"key2".to_vec(), b"key3".to_vec()];
+		let keys = ["key1", "key2", "key3"].map(|key| filter.hash(key.as_bytes()));
 		let bloom_filter = filter.create_filter(&keys);
 
 		assert!(filter.may_contain(&bloom_filter, b"key1"));
@@ -172,7 +174,7 @@ mod tests {
 	#[test]
 	fn test_bloom_filter_invalid_num_hashes() {
 		let filter = LevelDBBloomFilter::new(10);
-		let mut bloom_filter = filter.create_filter(&[b"key1".to_vec()]);
+		let mut bloom_filter = filter.create_filter(&[filter.hash(b"key1")]);
 		let bloom_filter_len = bloom_filter.len();
 		bloom_filter[bloom_filter_len - 1] = 31; // invalid num_hashes
 		assert!(filter.may_contain(&bloom_filter, b"key1"));

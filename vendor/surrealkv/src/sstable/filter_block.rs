@@ -12,7 +12,7 @@ const FILTER_META_LENGTH: usize = 5; // 4bytes filter offsets length + 1bytes ba
 // is present in a set of keys.
 pub(crate) struct FilterBlockWriter {
 	policy: Arc<dyn FilterPolicy>, // The filter policy used to generate filters.
-	keys: Vec<Vec<u8>>,            // A collection of keys to be added to the filter.
+	hashes: Vec<u32>,              // Of the keys to be added to the filter.
 	filters: Vec<u8>,              // The generated filters.
 	filter_offsets: Vec<u32>,      // Offsets for each filter in the `filters` vector.
 }
@@ -22,16 +22,16 @@ impl FilterBlockWriter {
 	pub(crate) fn new(policy: Arc<dyn FilterPolicy>) -> Self {
 		Self {
 			policy,
-			keys: vec![],
+			hashes: vec![],
 			filter_offsets: vec![],
 			filters: vec![],
 		}
 	}
 
-	// Adds a key to the list of keys that will be included in the next filter.
+	// Adds a key to those that will be included in the next filter. Of each only four bytes are
+	// kept: there is one filter for a whole table, and a merge writes all its keys into one table.
 	pub(crate) fn add_key(&mut self, key: &[u8]) {
-		let key = Vec::from(key);
-		self.keys.push(key);
+		self.hashes.push(self.policy.hash(key));
 	}
 
 	// Starts a new block at a given offset. This may trigger the generation of a
@@ -50,14 +50,14 @@ impl FilterBlockWriter {
 	// vector.
 	fn generate_filter(&mut self) {
 		self.filter_offsets.push(self.filters.len() as u32); // Record the current filter's offset.
-		if self.keys.is_empty() {
+		if self.hashes.is_empty() {
 			return; // If there are no keys, do not generate a filter.
 		};
 
-		let filter = self.policy.create_filter(&self.keys); // Generate the filter using the policy.
+		let filter = self.policy.create_filter(&self.hashes); // Generate the filter using the policy.
 		self.filters.extend(filter); // Append the generated filter to the filters vector.
 
-		self.keys.clear(); // Clear the keys, as they are now included in a filter.
+		self.hashes.clear(); // Clear them, as they are now included in a filter.
 	}
 
 	// Returns the name of the filter policy.
@@ -68,7 +68,7 @@ impl FilterBlockWriter {
 	// Finalizes the filter block, returning the complete set of filters and their
 	// offsets.
 	pub(crate) fn finish(mut self) -> Vec<u8> {
-		if !self.keys.is_empty() {
+		if !self.hashes.is_empty() {
 			self.generate_filter(); // Generate a final filter for any remaining keys.
 		};
 

@@ -943,6 +943,16 @@ impl Table {
 		Ok(None)
 	}
 
+	/// Reads a data block from disk.
+	fn read_block_once(&self, location: &BlockHandle) -> Result<Arc<Block>> {
+		let b = read_table_block(
+			Arc::clone(&self.opts.internal_comparator),
+			Arc::clone(&self.file),
+			location,
+		)?;
+		Ok(Arc::new(b))
+	}
+
 	/// Reads a data block, using cache if available.
 	pub(crate) fn read_block(&self, location: &BlockHandle) -> Result<Arc<Block>> {
 		// Check cache first
@@ -952,12 +962,7 @@ impl Table {
 		}
 
 		// Cache miss: read from disk
-		let b = read_table_block(
-			Arc::clone(&self.opts.internal_comparator),
-			Arc::clone(&self.file),
-			location,
-		)?;
-		let b = Arc::new(b);
+		let b = self.read_block_once(location)?;
 
 		// Insert into cache
 		self.opts.block_cache.insert_data_block(self.id, location.offset() as u64, Arc::clone(&b));
@@ -1070,6 +1075,14 @@ impl Table {
 	pub(crate) fn iter(&self, range: Option<InternalKeyRange>) -> Result<TableIterator<'_>> {
 		let range = range.unwrap_or((Bound::Unbounded, Bound::Unbounded));
 		TableIterator::new(self, range)
+	}
+
+	/// Creates an iterator over the whole table that leaves the cache of data blocks to those who
+	/// look something up: a merge reads each block once, and then never again. See README.md.
+	pub(crate) fn iter_for_merge(&self) -> Result<TableIterator<'_>> {
+		let mut iter = self.iter(None)?;
+		iter.is_for_merge = true;
+		Ok(iter)
 	}
 
 	/// Creates an iterator over the table with a custom comparator.
@@ -1279,6 +1292,9 @@ pub(crate) struct TableIterator<'a> {
 	/// When set, blocks are read with this comparator instead of the default.
 	/// Used for specialized iteration patterns like history queries.
 	custom_comparator: Option<Arc<dyn Comparator>>,
+
+	/// See [`Table::iter_for_merge`]
+	is_for_merge: bool,
 }
 
 impl<'a> TableIterator<'a> {
@@ -1292,6 +1308,7 @@ impl<'a> TableIterator<'a> {
 			range,
 			exhausted: false,
 			custom_comparator: None,
+			is_for_merge: false,
 		})
 	}
 
@@ -1313,6 +1330,7 @@ impl<'a> TableIterator<'a> {
 			range,
 			exhausted: false,
 			custom_comparator: Some(comparator),
+			is_for_merge: false,
 		})
 	}
 
@@ -1344,6 +1362,8 @@ impl<'a> TableIterator<'a> {
 		let iter = if let Some(ref comparator) = self.custom_comparator {
 			let block = self.table.read_block_with_comparator(&handle, Arc::clone(comparator))?;
 			block.iter()?
+		} else if self.is_for_merge {
+			self.table.read_block_once(&handle)?.iter()?
 		} else {
 			let block = self.table.read_block(&handle)?;
 			block.iter()?
