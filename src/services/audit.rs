@@ -248,7 +248,7 @@ async fn keep(store: Store, mut told: mpsc::Receiver<Told>) {
             }
         }
         if !entries.is_empty() {
-            keep_block(&store, &entries).await;
+            keep_block(&store, &entries.into()).await;
         }
         for kept in waiting {
             let _ = kept.send(());
@@ -257,7 +257,7 @@ async fn keep(store: Store, mut told: mpsc::Receiver<Told>) {
 }
 
 /// Keeps a block, however often it takes. What can't be kept is in the program's log.
-async fn keep_block(store: &Store, entries: &[Entry]) {
+async fn keep_block(store: &Store, entries: &Arc<[Entry]>) {
     for pause in PAUSES {
         match store.keep_audit(Utc::now(), entries).await {
             Ok(()) => {
@@ -269,7 +269,7 @@ async fn keep_block(store: &Store, entries: &[Entry]) {
         sleep(pause).await;
     }
     metrics::counter!("cdp_audit_lost_total").increment(entries.len() as u64);
-    for entry in entries {
+    for entry in entries.iter() {
         tracing::error!(
             audit.caller = entry.caller,
             audit.action = entry.action,

@@ -1,9 +1,12 @@
 //! The audit log: a block for the calls of each moment. One record a moment and not one a call,
 //! so that reading a profile costs no write of its own.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{Bytes, RecordId, SurrealValue};
+use tokio::task::spawn_blocking;
 
 use super::transaction::bind;
 use super::{Store, StoreError};
@@ -53,11 +56,14 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn keep_audit(&self, at: Timestamp, entries: &[Entry]) -> Result<(), StoreError> {
+    pub async fn keep_audit(&self, at: Timestamp, entries: &Arc<[Entry]>) -> Result<(), StoreError> {
+        // Hundreds of entries take half a millisecond, for which no other task is to wait.
+        let packing = Arc::clone(entries);
+        let packed = spawn_blocking(move || pack(&packing)).await;
         let row = AuditRow {
             id: block_id(number_of(at) - i64::from(rand::random::<u32>() >> (u32::BITS - CHANCE_BITS))),
             at,
-            entries: pack(entries)?.into(),
+            entries: packed.map_err(|error| unpackable(&error))??.into(),
         };
         let text = "INSERT INTO audit $row RETURN NONE";
         self.run_again("kept the audit log", text, bind([("row", row.into_value())]))
@@ -128,12 +134,13 @@ fn number_of(at: Timestamp) -> i64 {
 }
 
 fn pack(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
-    let corrupt = |error: &dyn std::error::Error| {
-        StoreError::Corrupt(format!("a block of the audit log can't be packed: {error}"))
-    };
     let docs: Vec<EntryDoc> = entries.iter().map(EntryDoc::from).collect();
-    let text = serde_json::to_vec(&docs).map_err(|error| corrupt(&error))?;
-    zstd::encode_all(text.as_slice(), COMPRESSION_LEVEL).map_err(|error| corrupt(&error))
+    let text = serde_json::to_vec(&docs).map_err(|error| unpackable(&error))?;
+    zstd::encode_all(text.as_slice(), COMPRESSION_LEVEL).map_err(|error| unpackable(&error))
+}
+
+fn unpackable(error: &dyn std::error::Error) -> StoreError {
+    StoreError::Corrupt(format!("a block of the audit log can't be packed: {error}"))
 }
 
 fn unpack(packed: &Bytes) -> Result<Vec<Entry>, StoreError> {
@@ -223,7 +230,7 @@ mod tests {
                 at,
                 ..entry(Door::Rest)
             };
-            store.keep_audit(at, &[one]).await.unwrap();
+            store.keep_audit(at, &Arc::from([one])).await.unwrap();
         }
         while store.drop_audit_before(begin + Duration::hours(4)).await.unwrap() {}
         let all = store
