@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use tantivy::Order;
 use tantivy::collector::sort_key::{SortBySimilarityScore, SortByStaticFastValue};
-use tantivy::collector::{Count as DocumentCount, TopDocs};
+use tantivy::collector::{Collector, Count as DocumentCount, TopDocs};
 use tantivy::query::{AllQuery, BooleanQuery, Occur, Query};
+use tantivy::{DocAddress, Order};
 
 use super::facets::{Count, FacetCounts};
 use super::index::engine;
@@ -74,35 +74,35 @@ impl SearchIndex {
     /// # Errors
     /// When the engine fails.
     pub fn people(&self, asked: &PeopleQuery) -> Result<PeopleFound, SearchError> {
-        let failed = engine("looked for people");
-        let searcher = self.searcher();
-        let exact = query(self.fields, asked, Precision::Exact);
-        let mut total = searcher.search(&exact, &DocumentCount).map_err(failed)?;
-        let mut meant = exact;
-        let is_lenient = total < FEW && !asked.text.trim().is_empty();
-        if is_lenient {
-            meant = query(self.fields, asked, Precision::Lenient);
-            total = searcher.search(&meant, &DocumentCount).map_err(failed)?;
+        let exact = self.walk(asked, Precision::Exact)?;
+        if exact.total >= FEW || asked.text.trim().is_empty() {
+            return Ok(exact);
         }
-        let mut facets = Facets::default();
-        if asked.facets_max > 0 {
-            let counts = |field| FacetCounts {
-                field,
-                limit: asked.facets_max,
-            };
-            let all = (counts(COHORT), counts(CITY), counts(COUNTRY));
-            let (cohorts, cities, countries) = searcher.search(&meant, &all).map_err(failed)?;
-            facets = Facets {
+        self.walk(asked, Precision::Lenient)
+    }
+
+    /// Counts and ranks in one walk over all who are found: there may be very many.
+    fn walk(&self, asked: &PeopleQuery, precision: Precision) -> Result<PeopleFound, SearchError> {
+        let counts = |field| FacetCounts {
+            field,
+            limit: asked.facets_max,
+        };
+        let facets = (asked.facets_max > 0).then(|| (counts(COHORT), counts(CITY), counts(COUNTRY)));
+        let wanted = (DocumentCount, best(asked.limit, asked.offset), facets);
+        let (total, people, facets) = self
+            .searcher()
+            .search(&query(self.fields, asked, precision), &wanted)
+            .map_err(engine("looked for people"))?;
+        let (cohorts, cities, countries) = facets.unwrap_or_default();
+        Ok(PeopleFound {
+            total,
+            people: people.map(identified).unwrap_or_default(),
+            facets: Facets {
                 cohorts,
                 cities,
                 countries,
-            };
-        }
-        Ok(PeopleFound {
-            total,
-            people: self.best(&meant, asked.limit, asked.offset)?,
-            facets,
-            is_lenient,
+            },
+            is_lenient: precision == Precision::Lenient,
         })
     }
 
@@ -129,7 +129,11 @@ impl SearchIndex {
         }
         let own = term(self.fields.key, &document::person_key(somebody));
         ways.push((Occur::MustNot, own));
-        self.best(&BooleanQuery::new(ways), limit, 0)
+        let found = self
+            .searcher()
+            .search(&BooleanQuery::new(ways), &best(limit, 0))
+            .map_err(engine("looked for people"))?;
+        Ok(found.map(identified).unwrap_or_default())
     }
 
     /// In how many people's documents each interest stands, and how many people there are; some
@@ -186,31 +190,26 @@ impl SearchIndex {
         counted.truncate(limit);
         Ok(counted)
     }
+}
 
-    fn best(
-        &self,
-        query: &dyn Query,
-        limit: usize,
-        offset: usize,
-    ) -> Result<Vec<(ProfileId, f32)>, SearchError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let order = (
-            (SortBySimilarityScore, Order::Desc),
-            (SortByStaticFastValue::<u64>::for_field(ORDINAL), Order::Asc),
-        );
-        let top = TopDocs::with_limit(limit).and_offset(offset).order_by(order);
-        let found = self
-            .searcher()
-            .search(query, &top)
-            .map_err(engine("looked for people"))?;
-        let person = |((score, ordinal), _): ((f32, Option<u64>), _)| {
-            let ordinal = u32::try_from(ordinal?).ok()?;
-            Some((ProfileId(ordinal), score))
-        };
-        Ok(found.into_iter().filter_map(person).collect())
-    }
+/// A score, and the number of whoever has it.
+type Ranked = ((f32, Option<u64>), DocAddress);
+
+/// Collects the best, ties by id; nobody where none are wanted.
+fn best(limit: usize, offset: usize) -> Option<impl Collector<Fruit = Vec<Ranked>>> {
+    let order = (
+        (SortBySimilarityScore, Order::Desc),
+        (SortByStaticFastValue::<u64>::for_field(ORDINAL), Order::Asc),
+    );
+    (limit > 0).then(|| TopDocs::with_limit(limit).and_offset(offset).order_by(order))
+}
+
+fn identified(ranked: Vec<Ranked>) -> Vec<(ProfileId, f32)> {
+    let person = |((score, ordinal), _): Ranked| {
+        let ordinal = u32::try_from(ordinal?).ok()?;
+        Some((ProfileId(ordinal), score))
+    };
+    ranked.into_iter().filter_map(person).collect()
 }
 
 fn query(fields: Fields, asked: &PeopleQuery, precision: Precision) -> Box<dyn Query> {
