@@ -1,7 +1,7 @@
 //! `cdp backup` and `cdp restore`: a copy of everything, and a store of one.
 
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -54,29 +54,35 @@ pub fn back_up(args: &BackupArgs) -> Result<ExitCode, CommandError> {
 }
 
 async fn fetch(server: &Server, out: &Path) -> Result<u64, CommandError> {
-    let part = out.with_added_extension("part");
-    let written = server
+    server
         .as_user(async |client, token| {
             let request = client.get(format!("{}/api/backup", server.url));
             let answer = server.send(request.bearer_auth(token)).await?;
-            Ok::<_, ServerError>(write(answer, &part).await)
+            Ok::<_, ServerError>(keep(answer, out).await)
         })
-        .await?;
-    match written {
-        Ok(bytes) => {
-            std::fs::rename(&part, out)?;
-            Ok(bytes)
-        }
-        Err(error) => {
-            std::fs::remove_file(&part)?;
-            Err(error)
-        }
-    }
+        .await?
 }
 
-async fn write(mut answer: reqwest::Response, part: &Path) -> Result<u64, CommandError> {
+async fn keep(answer: reqwest::Response, out: &Path) -> Result<u64, CommandError> {
+    let part = out.with_added_extension("part");
+    let file = File::create_new(&part).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => format!(
+            "`{}` is there already: another backup is being made, or one was cut off and can be deleted",
+            part.display()
+        ),
+        _ => format!("can't make `{}`: {error}", part.display()),
+    })?;
+    let written = write(answer, file).await;
+    if written.is_ok() {
+        std::fs::rename(&part, out)?;
+    } else {
+        std::fs::remove_file(&part)?;
+    }
+    written
+}
+
+async fn write(mut answer: reqwest::Response, mut file: File) -> Result<u64, CommandError> {
     let bar = ProgressBar::new_spinner();
-    let mut file = File::create_new(part)?;
     let mut bytes = 0;
     while let Some(piece) = answer.chunk().await? {
         file.write_all(&piece)?;

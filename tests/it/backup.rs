@@ -132,6 +132,14 @@ async fn who_may_not_back_up_is_logged_out_again() {
     assert!(said.contains("the server answered 403"), "{said}");
     assert!(!file.exists() && !Path::new(&format!("{out}.part")).exists());
 
+    std::fs::write(format!("{out}.part"), "of another").unwrap();
+    let refused = check(
+        &command(&["backup", "--url", &server.url, "--out", out]).await,
+        false,
+    );
+    assert!(refused.contains("another backup"), "{refused}");
+    assert_eq!(std::fs::read(format!("{out}.part")).unwrap(), b"of another");
+
     let client = Client::log_in(&server.url).await;
     let of_user = async |user: &str| {
         let listed = client.asked("/api/auth/sessions", &[("user", user)]).await;
