@@ -105,7 +105,7 @@ bench: model web ## Measure everything and write docs/BENCHMARKS.md, hours; `qui
 bench-serve: model web ## Measure what is served; `parts="reads --sizes 10000,100000"`
 	scripts/postgres-server cargo bench --locked --bench serve -- $(or $(parts),reads)
 
-soak: model web ## Steady load at 70 % of what the server takes, `minutes=20`: are memory and times flat?
+soak: model web ## Steady load at 70 % of what the server sustains, `minutes=20`: are memory and times flat?
 	cargo bench --locked --bench serve -- soak --minutes $(or $(minutes),20) --csv $(CARGO_TARGET_DIR)/bench/soak.csv
 
 bench-ingest: model web ## Measure ingestion beside PostgreSQL; `parts="road growth"` for some of it

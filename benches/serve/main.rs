@@ -24,11 +24,12 @@ mod twin;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cdp::config::{Config, Mode};
 use clap::{Args, Parser, Subcommand};
-use load::{Target, closed};
+use load::{Requests, Target, closed};
 use questions::mix;
 use server::Place;
 use tokio::runtime::Builder;
@@ -36,8 +37,12 @@ use tokio::runtime::Builder;
 /// Where `scripts/postgres-server` says that PostgreSQL is.
 const POSTGRES: &str = "CDP_BENCH_POSTGRES";
 
-/// The share of what a server takes at its most that a soak asks of it.
+/// The share of what a server sustains that a soak asks of it.
 const SOAKED: f64 = 0.7;
+
+/// The number of a soak's first request: those before were asked to find out what is sustained, and
+/// whoever is new by them is known by now.
+const SOAKED_FROM: u64 = 100_000_000;
 
 #[derive(Parser)]
 struct Options {
@@ -75,7 +80,7 @@ enum Part {
         #[command(flatten)]
         common: Common,
     },
-    /// Steady load at 70 % of what the server takes; ends with an error if memory or times rise
+    /// Steady load at 70 % of what the server sustains; ends with an error if memory or times rise
     Soak {
         /// How many people the store has
         #[arg(long, default_value_t = 50_000)]
@@ -86,6 +91,10 @@ enum Part {
         /// Seconds between two samples
         #[arg(long, default_value_t = 10.0)]
         sample: f64,
+        /// Seconds in which it is found out how much the server takes: as long as it takes the engine
+        /// to merge its files several times, or it is more than what can be sustained
+        #[arg(long, default_value_t = 120.0)]
+        sustained: f64,
         /// The engine
         #[arg(long, default_value = engines::ENGINES[0], value_parser = engines::ENGINES)]
         engine: String,
@@ -93,7 +102,7 @@ enum Part {
         #[arg(long)]
         csv: Option<PathBuf>,
         #[command(flatten)]
-        common: Common,
+        clients: Clients,
     },
     /// Copies people into PostgreSQL
     #[command(hide = true)]
@@ -105,13 +114,19 @@ enum Part {
 
 #[derive(Args)]
 struct Common {
-    /// Connections of the clients
-    #[arg(long, default_value_t = 16)]
-    connections: usize,
+    #[command(flatten)]
+    clients: Clients,
     /// How long each question is asked
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// The sentence model
+}
+
+#[derive(Args)]
+struct Clients {
+    /// Their connections
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+    /// The server's sentence model
     #[arg(long, default_value = "minilm")]
     model: String,
 }
@@ -164,11 +179,11 @@ async fn run(part: Part) -> ExitCode {
         } => {
             let plan = engines::Plan {
                 people,
-                connections: common.connections,
+                connections: common.clients.connections,
                 duration: common.duration(),
                 soak: Duration::from_secs_f64(minutes * 60.0),
                 sampled_every: Duration::from_secs_f64(sample),
-                model: common.model,
+                model: common.clients.model,
             };
             engines::measure(&plan).await;
         }
@@ -176,14 +191,15 @@ async fn run(part: Part) -> ExitCode {
             people,
             minutes,
             sample,
+            sustained,
             engine,
             csv,
-            common,
+            clients,
         } => {
             let engine = engines::ENGINES.into_iter().find(|known| *known == engine);
-            let place = Place::new(engine.unwrap_or(engines::ENGINES[0]), &common.model);
-            let durations = [minutes * 60.0, sample].map(Duration::from_secs_f64);
-            if !soaked(people, durations, &place, csv, &common).await {
+            let place = Place::new(engine.unwrap_or(engines::ENGINES[0]), &clients.model);
+            let durations = [sustained, minutes * 60.0, sample].map(Duration::from_secs_f64);
+            if !soaked(people, durations, &place, csv, clients.connections).await {
                 return ExitCode::FAILURE;
             }
         }
@@ -200,38 +216,39 @@ async fn read(sizes: Vec<u32>, turns: u32, common: Common) {
     }
     let plan = reads::Plan {
         sizes,
-        connections: common.connections,
+        connections: common.clients.connections,
         duration: common.duration(),
         turns,
         engine: engines::ENGINES[0],
-        model: common.model,
+        model: common.clients.model,
         postgres,
     };
     reads::measure(&plan).await;
 }
 
-/// Finds out what the server takes at its most, and asks 70 % of it; whether it stays as it is.
+/// Finds out what the server sustains, and asks 70 % of it; whether it stays as it is.
 async fn soaked(
     people: u32,
-    [duration, sampled_every]: [Duration; 2],
+    [sustained, duration, sampled_every]: [Duration; 3],
     place: &Place,
     csv: Option<PathBuf>,
-    common: &Common,
+    connections: usize,
 ) -> bool {
     let (server, _) = place.start(None).await;
     server.import(0, people).await;
     server.settle(people).await;
     let target = Target {
         address: server.address().to_owned(),
-        connections: common.connections,
+        connections,
         is_apart: false,
     };
     let requests = mix(people, &server.analyst, &server.sender);
-    let most = closed(&target, common.duration(), &requests).await;
-    println!("  {most:.0} requests a second at most");
+    let most = closed(&target, sustained, &requests).await;
+    println!("  {most:.0} requests a second are sustained");
+    let requests: Requests = Arc::new(move |number| requests(SOAKED_FROM + number));
     // With connections to spare, so that a request that waits holds back no other.
     let target = Target {
-        connections: common.connections * 4,
+        connections: connections * 4,
         ..target
     };
     let load = soak::Load {
@@ -246,6 +263,9 @@ async fn soaked(
     if let Some(file) = csv {
         soak::write(&file, &samples);
     }
-    let caption = format!("{people} people, {:.0} requests/s of {most:.0}", load.per_second);
+    let caption = format!(
+        "{people} people, {:.0} requests/s of {most:.0} that are sustained",
+        load.per_second
+    );
     soak::judge(&caption, &samples)
 }

@@ -38,6 +38,12 @@ pub fn lookups(people: u32, token: &str) -> Vec<Question> {
     ]
 }
 
+/// What asks nothing of the server but an answer: how long that takes is the machine's share, and the
+/// share of HTTP.
+pub fn nothing() -> Question {
+    reading("nothing (`/healthz`)", "", |_| "/healthz".to_owned())
+}
+
 /// Pages of the cohort in which everybody is: the first, one in the middle, the last.
 pub fn pages(members: u64, token: &str) -> Vec<Question> {
     let last = members.saturating_sub(PAGE);

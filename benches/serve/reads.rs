@@ -10,9 +10,9 @@ use super::http::{Connection, get};
 use super::load::{Target, closed, times_at};
 use super::people::{cookie, email};
 use super::process::Process;
-use super::questions::{Question, lookups, others, pages};
+use super::questions::{Question, lookups, nothing, others, pages};
 use super::server::{Place, Server, disk_mb, mb, told};
-use super::statistics::{exponent, median};
+use super::statistics::{Times, exponent, median};
 use super::{table, twin};
 
 /// How much of what a server takes at its most it is asked when it is asked how long it takes.
@@ -147,6 +147,7 @@ async fn beside(plan: &Plan, asking: &Asking, people: u32, server: &Server, twin
     }
     let mut measured: BTreeMap<(usize, usize), Vec<Answered>> = BTreeMap::new();
     let mut names = Vec::new();
+    let (nothing, mut controls) = (nothing(), Vec::new());
     for _ in 0..plan.turns {
         for (at, (_, (address, token))) in contenders.iter().enumerate() {
             names.clear();
@@ -156,6 +157,10 @@ async fn beside(plan: &Plan, asking: &Asking, people: u32, server: &Server, twin
                 names.push(question.name);
             }
         }
+        let least = measured.values().filter_map(|answered| answered.last());
+        let rate = least.map(|answered| answered[0]).fold(f64::INFINITY, f64::min) * HALF;
+        let times = asking.times(server.address(), rate, &nothing).await;
+        controls.push([rate, times.ms(0.5), times.ms(0.99)]);
     }
     let median_of = |answered: &[Answered]| {
         [0, 1, 2].map(|at| median(&answered.iter().map(|one| one[at]).collect::<Vec<_>>()))
@@ -169,6 +174,11 @@ async fn beside(plan: &Plan, asking: &Asking, people: u32, server: &Server, twin
         let name = format!("{}, {}", names[*number], contenders[*at].0);
         rows.push((name, [figures.as_slice(), &[first[0] / figures[0]]].concat()));
     }
+    let [rate, p50, p99] = median_of(&controls);
+    rows.push((
+        format!("{}, {rate:.0}/s", nothing.name),
+        vec![f64::NAN, p50, p99, f64::NAN],
+    ));
     let caption = format!("Lookups among {people} people, medians of {} turns", plan.turns);
     let headings = [
         "",
@@ -213,15 +223,29 @@ struct Asking {
 impl Asking {
     /// How many answers a second there are at most, and how long they take at half of that.
     async fn ask(&self, address: &str, question: &Question) -> Answered {
-        let target = Target {
+        let most = closed(&self.target(address), self.duration, &question.requests).await;
+        let times = self.times(address, most * HALF, question).await;
+        println!("  {}: {most:.0}/s, {:.2} ms", question.name, times.ms(0.5));
+        [most, times.ms(0.5), times.ms(0.99)]
+    }
+
+    /// How long answers take at so many a second.
+    async fn times(&self, address: &str, per_second: f64, question: &Question) -> Times {
+        times_at(
+            &self.target(address),
+            per_second,
+            self.duration,
+            &question.requests,
+        )
+        .await
+    }
+
+    fn target(&self, address: &str) -> Target {
+        Target {
             address: address.to_owned(),
             connections: self.connections,
             is_apart: self.is_apart,
-        };
-        let most = closed(&target, self.duration, &question.requests).await;
-        let times = times_at(&target, most * HALF, self.duration, &question.requests).await;
-        println!("  {}: {most:.0}/s, {:.2} ms", question.name, times.ms(0.5));
-        [most, times.ms(0.5), times.ms(0.99)]
+        }
     }
 }
 
