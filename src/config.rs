@@ -36,6 +36,9 @@ const SECRETS: [(&str, &str); 5] = [
     ("privacy", "pseudonym_key"),
 ];
 
+/// The settings that stand in no section.
+const OUTSIDE_SECTIONS: [&str; 2] = ["mode", "threads"];
+
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,9 +114,10 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        // One underscore is part of a name, two lead into a section. Names without a
+        // One underscore is part of a name, two lead into a section. Other names without a
         // section are the command line's own, such as CDP_CONFIG.
-        let environment = Env::prefixed("CDP_").filter(|key| key.as_str().contains("__") || key == "mode");
+        let environment = Env::prefixed("CDP_")
+            .filter(|key| key.as_str().contains("__") || OUTSIDE_SECTIONS.iter().any(|name| key == name));
         let figment = with_secrets(figment.merge(environment.split("__")))?;
         figment
             .extract()

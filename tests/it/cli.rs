@@ -420,15 +420,20 @@ async fn a_setting_that_cannot_be_is_one_clear_error() {
         "there is no settings file at `/nowhere.toml`",
     )
     .await;
-    let mut misspelt = serve(&["--demo"]);
-    misspelt.env("CDP_API__LISSTEN", "127.0.0.1:0");
-    let output = run(&mut misspelt).await;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.starts_with("error: a setting can't be used\n") && said.contains("lissten"),
-        "{said}"
-    );
+    let wrong = [
+        ("CDP_API__LISSTEN", "127.0.0.1:0", "lissten"),
+        ("CDP_MODE", "production-like", "mode"),
+        ("CDP_THREADS", "0", "threads"),
+    ];
+    for (setting, value, named) in wrong {
+        let output = run(serve(&["--demo"]).env(setting, value)).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.starts_with("error: a setting can't be used\n") && said.contains(named),
+            "{setting}: {said}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
