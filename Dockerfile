@@ -34,7 +34,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --home-dir /data --create-home cdp
 COPY --from=binary /cdp /usr/local/bin/cdp
 COPY --from=model /models /models
-ENV CDP_MODEL_DIR=/models
+ENV CDP_MODEL_DIR=/models CDP_API__LISTEN=0.0.0.0:8080
 USER cdp
 WORKDIR /data
 VOLUME /data
@@ -43,4 +43,4 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD \
     ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200'"]
 ENTRYPOINT ["cdp"]
-CMD ["serve", "--listen", "0.0.0.0:8080"]
+CMD ["serve"]
