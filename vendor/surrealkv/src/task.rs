@@ -24,6 +24,33 @@ where
 		.unwrap_or_else(|e| Err(Error::Other(format!("background work ended early: {e}"))))
 }
 
+/// How much a merge yields to whatever else wants a processor, as `nice` counts it.
+#[cfg(target_os = "linux")]
+const MERGE_NICENESS: libc::c_int = 10;
+
+/// The same on a thread that gives way to others. A merge takes a processor for many seconds, and
+/// nobody waits for it before there are far too many tables; whoever looks something up waits now.
+async fn in_the_background<F>(work: F) -> Result<()>
+where
+	F: FnOnce() -> Result<()> + Send + 'static,
+{
+	let (done, ended) = tokio::sync::oneshot::channel();
+	let runtime = tokio::runtime::Handle::current();
+	let merge = move || {
+		let _entered = runtime.enter();
+		#[cfg(target_os = "linux")]
+		// SAFETY: no memory is handed over; 0 is the calling thread. It may be refused, and then
+		// the merge is as before.
+		unsafe {
+			libc::setpriority(libc::PRIO_PROCESS, 0, MERGE_NICENESS);
+		}
+		let _ = done.send(work());
+	};
+	let started = std::thread::Builder::new().name("surrealkv-merge".to_owned()).spawn(merge);
+	started.map_err(|e| Error::Other(format!("no thread for a merge: {e}")))?;
+	ended.await.unwrap_or_else(|_| Err(Error::Other("a merge ended early".to_owned())))
+}
+
 /// Manages background tasks for the LSM tree
 pub(crate) struct TaskManager {
 	/// Flag to signal tasks to stop
@@ -152,7 +179,7 @@ impl TaskManager {
 					let strategy: Arc<dyn CompactionStrategy> =
 						Arc::new(Strategy::from_options(Arc::clone(&opts)));
 					let compacting = Arc::clone(&core);
-					let compacted = off_the_runtime(move || compacting.compact(strategy)).await;
+					let compacted = in_the_background(move || compacting.compact(strategy)).await;
 					if let Err(e) = compacted {
 						log::error!("Level compaction task error: {e:?}");
 						core.error_handler().set_error(e, BackgroundErrorReason::Compaction);
