@@ -16,6 +16,10 @@ pub const EVENT_BYTES_MAX: usize = 32 * 1024;
 /// The most events of one batch: what Segment allows.
 pub const EVENTS_MAX: usize = 2_500;
 
+/// What an envelope says of all its events is copied into each; so many bytes of it in all. Far more
+/// than programs send, and far less than 500 KiB for each of 2,500 events.
+pub(super) const SHARED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
@@ -80,6 +84,11 @@ pub enum ReadError {
     /// Too many events at once.
     #[error("a batch has at most {EVENTS_MAX} events; send it in parts")]
     TooMany,
+    /// What the envelope says of all events is too long for so many.
+    #[error(
+        "`context` and `sentAt` of a batch, times its events, have at most {SHARED_BYTES_MAX} bytes; send it in parts"
+    )]
+    SharesTooMuch,
 }
 
 /// A body that was read.
@@ -154,16 +163,43 @@ struct Envelope<'a> {
     write_key: Value,
     #[serde(default)]
     anonymous_id: Value,
-    #[serde(default)]
+    #[serde(borrow, default)]
+    sent_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    context: Option<&'a RawValue>,
+}
+
+/// What an envelope says of all its events.
+#[derive(Default)]
+struct Shared {
     sent_at: Value,
-    #[serde(default)]
-    context: Value,
+    context: Map<String, Value>,
+}
+
+impl Shared {
+    fn of(envelope: &Envelope<'_>, events: usize) -> Result<Self, ReadError> {
+        let texts = [envelope.sent_at, envelope.context];
+        let bytes: usize = texts.iter().flatten().map(|text| text.get().len()).sum();
+        if bytes.saturating_mul(events) > SHARED_BYTES_MAX {
+            return Err(ReadError::SharesTooMuch);
+        }
+        let [sent_at, context] =
+            texts.map(|text| text.map_or(Ok(Value::Null), |text| serde_json::from_str(text.get())));
+        Ok(Self {
+            sent_at: sent_at?,
+            context: match context? {
+                Value::Object(context) => context,
+                _ => Map::new(),
+            },
+        })
+    }
 }
 
 /// Reads a body. What is wrong with one event is a finding of that event.
 ///
 /// # Errors
-/// When it is no JSON object, or a batch without events, or with too many.
+/// When it is no JSON object, or a batch without events, or with too many, or one that says too much
+/// of all of them.
 pub fn read(text: &str, call: Call) -> Result<Body, ReadError> {
     let envelope: Envelope = serde_json::from_str(text)?;
     // A list would be read as one too.
@@ -181,8 +217,12 @@ pub fn read(text: &str, call: Call) -> Result<Body, ReadError> {
     if texts.len() > EVENTS_MAX {
         return Err(ReadError::TooMany);
     }
+    let shared = match call {
+        Call::Batch => Shared::of(&envelope, texts.len())?,
+        _ => Shared::default(),
+    };
     let sent = |text: &str| Sent {
-        event: event(text, call, &envelope),
+        event: event(text, call, &shared),
         verbatim: text[..text.floor_char_boundary(ROW_BYTES_MAX)].to_owned(),
     };
     Ok(Body {
@@ -192,7 +232,7 @@ pub fn read(text: &str, call: Call) -> Result<Body, ReadError> {
     })
 }
 
-fn event(text: &str, call: Call, envelope: &Envelope<'_>) -> Result<Event, Finding> {
+fn event(text: &str, call: Call, shared: &Shared) -> Result<Event, Finding> {
     if text.len() > EVENT_BYTES_MAX {
         return Err(whole(
             "too_long",
@@ -204,7 +244,7 @@ fn event(text: &str, call: Call, envelope: &Envelope<'_>) -> Result<Event, Findi
         return Err(whole("wrong_type", "an event is an object".to_owned()));
     };
     if call == Call::Batch {
-        share(&mut event, envelope);
+        share(&mut event, shared);
     } else {
         event.insert("type".to_owned(), Value::String(call.name().to_owned()));
     }
@@ -212,18 +252,19 @@ fn event(text: &str, call: Call, envelope: &Envelope<'_>) -> Result<Event, Findi
 }
 
 /// Gives an event what its envelope says of all events, where it says nothing itself.
-fn share(event: &mut Map<String, Value>, envelope: &Envelope<'_>) {
-    if !envelope.sent_at.is_null() {
-        event.entry("sentAt").or_insert_with(|| envelope.sent_at.clone());
+fn share(event: &mut Map<String, Value>, shared: &Shared) {
+    if !shared.sent_at.is_null() {
+        event.entry("sentAt").or_insert_with(|| shared.sent_at.clone());
     }
-    if let Value::Object(shared) = &envelope.context {
-        let own = event
-            .entry("context")
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(own) = own {
-            for (name, value) in shared {
-                own.entry(name.clone()).or_insert_with(|| value.clone());
-            }
+    if shared.context.is_empty() {
+        return;
+    }
+    let own = event
+        .entry("context")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(own) = own {
+        for (name, value) in &shared.context {
+            own.entry(name.clone()).or_insert_with(|| value.clone());
         }
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::envelope::SHARED_BYTES_MAX;
 use super::*;
 use crate::domain::Timestamp;
 use crate::domain::placeholder::Placeholders;
@@ -315,6 +316,18 @@ fn what_is_no_body_is_told_and_a_long_event_is_its_own_fault() {
     }
     let many = format!(r#"{{"batch":[{}{{}}]}}"#, "{},".repeat(EVENTS_MAX));
     assert!(matches!(read(&many, Call::Batch), Err(ReadError::TooMany)));
+    for name in ["context", "sentAt"] {
+        let shared = "c".repeat(SHARED_BYTES_MAX / 100);
+        let in_all = |events: usize| {
+            let events = vec!["{}"; events].join(",");
+            format!(r#"{{"{name}":{{"campaign":"{shared}"}},"batch":[{events}]}}"#)
+        };
+        assert!(read(&in_all(99), Call::Batch).is_ok());
+        assert!(matches!(
+            read(&in_all(100), Call::Batch),
+            Err(ReadError::SharesTooMuch)
+        ));
+    }
     let long = format!(
         r#"{{"batch":[{{"x":"{}"}},{{}}]}}"#,
         "é".repeat(EVENT_BYTES_MAX / 2)

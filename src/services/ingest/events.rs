@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use futures_util::future::join_all;
 use quick_cache::sync::Cache;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::{Instrument as _, Span};
 use ulid::Ulid;
@@ -62,12 +63,14 @@ impl Received {
     ///
     /// # Errors
     /// Unparseable when it is no JSON object, or a batch without events; payload too large when
-    /// it is a batch with too many.
+    /// it is a batch with too many, or one that says too much of all of them.
     pub fn read(bytes: &[u8], call: Call) -> Result<Self, Error> {
         let unparseable = |message: String| Error::new(ErrorCode::Unparseable, message);
         let text = std::str::from_utf8(bytes).map_err(|_| unparseable("the body is not UTF-8".to_owned()))?;
         let body = segment::read(text, call).map_err(|error| match error {
-            segment::ReadError::TooMany => Error::new(ErrorCode::PayloadTooLarge, error.to_string()),
+            segment::ReadError::TooMany | segment::ReadError::SharesTooMuch => {
+                Error::new(ErrorCode::PayloadTooLarge, error.to_string())
+            }
             error => unparseable(error.to_string()),
         })?;
         Ok(Self {
@@ -150,7 +153,7 @@ pub struct Events {
     /// How much room there is in all.
     units: usize,
     /// Identifiers that are one person's already, and when that was seen.
-    tied: Cache<String, Instant>,
+    tied: Cache<[u8; 32], Instant>,
 }
 
 impl Events {
@@ -248,7 +251,8 @@ impl Events {
         if let Some(email) = &ties.email {
             seen.insert(ties.cookie.clone(), email.clone());
         }
-        let key = format!("{ties:?}");
+        // Ids may be long, and anybody may send them: what is kept of them is not.
+        let key = <[u8; 32]>::from(Sha256::digest(format!("{ties:?}")));
         let is_tied = || self.tied.get(&key).is_some_and(|at| at.elapsed() < TIED_FOR);
         if ties.are_none() || is_tied() {
             return Ok(vec![fields]);
