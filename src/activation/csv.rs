@@ -58,12 +58,26 @@ fn write_row(writer: &mut Writer<Vec<u8>>, row: &Row) -> Result<(), WriteError> 
 }
 
 /// The text, as a spreadsheet takes it for one.
-fn guarded(text: &str) -> String {
-    if text.starts_with(FORMULA_STARTS) {
+#[must_use]
+pub fn guarded(text: &str) -> String {
+    if may_be_formula(text) {
         format!("'{text}")
     } else {
         text.to_owned()
     }
+}
+
+/// The text that was [`guarded`], or as it is if it was not.
+#[must_use]
+pub fn unguarded(text: &str) -> &str {
+    text.strip_prefix('\'')
+        .filter(|rest| may_be_formula(rest))
+        .unwrap_or(text)
+}
+
+/// With apostrophes before it as well, so that each text is read back as it was.
+fn may_be_formula(text: &str) -> bool {
+    text.trim_start_matches('\'').starts_with(FORMULA_STARTS)
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> WriteError {
@@ -99,7 +113,7 @@ mod tests {
         for name in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
             assert_eq!(guarded(name), format!("'{name}"));
         }
-        for name in ["", "Ada", "a=1", "'=1", " =1"] {
+        for name in ["", "Ada", "a=1", "'a", " =1"] {
             assert_eq!(guarded(name), name);
         }
     }
@@ -112,5 +126,18 @@ mod tests {
              '=A1,\"[\"\"a \\\"\"b\\\"\"\"\",\"\"c\"\"]\"\r\n"
         );
         assert_eq!(written(Vec::new()), "name,interests\r\n");
+    }
+
+    #[test]
+    fn what_is_guarded_is_read_back_as_it_was() {
+        for text in [
+            "", "Ann", "=1+1", "'=1+1", "''=1+1", "'quoted'", "-5", "'", "@ann",
+        ] {
+            let guarded = guarded(text);
+            assert!(!guarded.starts_with(FORMULA_STARTS), "{guarded}");
+            assert_eq!(unguarded(&guarded), text);
+        }
+        assert_eq!(guarded("+1555"), "'+1555");
+        assert_eq!(unguarded("'quoted'"), "'quoted'");
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Ingest;
 use super::report::stored_errors;
+use crate::activation::csv::guarded;
 use crate::domain::error::Error;
 use crate::domain::fact::Attribute;
 use crate::ingest::fields::{self, Fields};
@@ -194,7 +195,8 @@ fn cells(reject: &StoredReject) -> Vec<String> {
         Value::Object(rest).to_string()
     });
     cells.push(reject.row.verbatim.clone());
-    cells
+    // Anybody may have sent it, and somebody opens it in a spreadsheet.
+    cells.iter().map(|cell| guarded(cell)).collect()
 }
 
 /// The fields of a reject; none if it could not be decoded.

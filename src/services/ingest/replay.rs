@@ -20,6 +20,7 @@ use super::claims::{Claim, Held};
 use super::rejects::{ERRORS, LINE, REST, ROW, VERBATIM, fields_of};
 use super::report::{ERRORS_LISTED_MAX, Report, RowError, Status};
 use super::{Format, Ingest};
+use crate::activation::csv::unguarded;
 use crate::domain::error::Error;
 use crate::domain::record::{Finding, Origin, RawRow};
 use crate::ingest::decode::Row;
@@ -330,6 +331,7 @@ fn named_row(fields: Fields) -> Result<(u64, Fields), Finding> {
             (ROW, value) => number = row_number(&value),
             (LINE | ERRORS | VERBATIM, _) => {}
             (REST, value) => mended.extend(rest(value)?),
+            (_, Value::String(text)) => mended.push((name, unguarded(&text).into())),
             (_, value) => mended.push((name, value)),
         }
     }
@@ -345,7 +347,7 @@ fn row_number(value: &Value) -> Option<u64> {
 fn rest(value: Value) -> Result<Fields, Finding> {
     let value = match value {
         Value::String(text) if text.trim().is_empty() => return Ok(Fields::new()),
-        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        Value::String(text) => serde_json::from_str(unguarded(&text)).unwrap_or(Value::String(text)),
         Value::Null => return Ok(Fields::new()),
         value => value,
     };
@@ -368,12 +370,17 @@ mod tests {
             ("line".to_owned(), json!("8")),
             ("errors".to_owned(), json!("email invalid: …")),
             ("cookie".to_owned(), json!("c1")),
+            ("phone_number".to_owned(), json!("'+1555")),
             ("rest".to_owned(), json!("{\"plan\":\"gold\"}")),
             ("verbatim".to_owned(), json!("x")),
         ];
         let (number, fields) = named_row(row).unwrap();
         assert_eq!(number, 7);
-        let expected = [("cookie", json!("c1")), ("plan", json!("gold"))];
+        let expected = [
+            ("cookie", json!("c1")),
+            ("phone_number", json!("+1555")),
+            ("plan", json!("gold")),
+        ];
         assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value)));
     }
 
