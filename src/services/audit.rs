@@ -16,6 +16,7 @@ use crate::auth::Pseudonyms;
 use crate::domain::Timestamp;
 use crate::domain::audit::{Entry, Question};
 use crate::domain::error::Error;
+use crate::store::audit::BLOCK_SPAN;
 use crate::store::{Store, StoreError};
 
 /// The most entries of a page, and how many it has unless it is told.
@@ -248,7 +249,9 @@ async fn keep(store: Store, mut told: mpsc::Receiver<Told>) {
             }
         }
         if !entries.is_empty() {
-            keep_block(&store, &entries.into()).await;
+            for block in blocks(entries) {
+                keep_block(&store, &block).await;
+            }
         }
         for kept in waiting {
             let _ = kept.send(());
@@ -256,17 +259,31 @@ async fn keep(store: Store, mut told: mpsc::Receiver<Told>) {
     }
 }
 
+/// Parts entries that had to wait long for the store.
+fn blocks(entries: Vec<Entry>) -> Vec<Arc<[Entry]>> {
+    let mut blocks: Vec<Vec<Entry>> = Vec::new();
+    for entry in entries {
+        match blocks.last_mut() {
+            Some(block) if entry.at - block[0].at < BLOCK_SPAN => block.push(entry),
+            _ => blocks.push(vec![entry]),
+        }
+    }
+    blocks.into_iter().map(Arc::from).collect()
+}
+
 /// Keeps a block, however often it takes. What can't be kept is in the program's log.
 async fn keep_block(store: &Store, entries: &Arc<[Entry]>) {
-    for pause in PAUSES {
-        match store.keep_audit(Utc::now(), entries).await {
+    for pause in PAUSES.into_iter().map(Some).chain([None]) {
+        match store.keep_audit(entries).await {
             Ok(()) => {
                 metrics::counter!("cdp_audit_entries_total").increment(entries.len() as u64);
                 return;
             }
             Err(error) => tracing::warn!(%error, "the audit log has to wait"),
         }
-        sleep(pause).await;
+        if let Some(pause) = pause {
+            sleep(pause).await;
+        }
     }
     metrics::counter!("cdp_audit_lost_total").increment(entries.len() as u64);
     for entry in entries.iter() {
@@ -314,6 +331,14 @@ mod tests {
             request_id: String::new(),
             address: String::new(),
         }
+    }
+
+    #[test]
+    fn a_block_is_of_a_short_time() {
+        let seconds = [0, 1, 4, 5, 6, 30, 31];
+        let entries = seconds.map(|second| entry(second, "a")).to_vec();
+        let lengths: Vec<usize> = blocks(entries).iter().map(|block| block.len()).collect();
+        assert_eq!(lengths, [3, 2, 2]);
     }
 
     #[test]

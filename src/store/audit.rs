@@ -19,8 +19,12 @@ const COMPRESSION_LEVEL: i32 = 1;
 /// How many bits of a block's number tell blocks of one millisecond apart.
 const CHANCE_BITS: u32 = 20;
 
-/// How long after the first of its calls a block may be written: gathering, and tries that failed.
-const WRITTEN_WITHIN: Duration = Duration::seconds(10);
+/// Calls of so long a time may be in one block, which is numbered by the first of them.
+pub const BLOCK_SPAN: Duration = Duration::seconds(5);
+
+/// How far from its number the calls of a block may lie, either way: blocks from before were numbered
+/// by when they were written.
+const BESIDE_NUMBER_MAX: Duration = Duration::seconds(10);
 
 /// The longest span whose blocks are dropped at once.
 const DROPPED_AT_ONCE: Duration = Duration::hours(1);
@@ -52,11 +56,14 @@ struct EntryDoc {
 }
 
 impl Store {
-    /// Keeps entries as one block.
+    /// Keeps entries, of [`BLOCK_SPAN`] at most, as one block.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn keep_audit(&self, at: Timestamp, entries: &Arc<[Entry]>) -> Result<(), StoreError> {
+    pub async fn keep_audit(&self, entries: &Arc<[Entry]>) -> Result<(), StoreError> {
+        let Some(at) = entries.iter().map(|entry| entry.at).min() else {
+            return Ok(());
+        };
         // Hundreds of entries take half a millisecond, for which no other task is to wait.
         let packing = Arc::clone(entries);
         let packed = spawn_blocking(move || pack(&packing)).await;
@@ -76,8 +83,8 @@ impl Store {
     /// When the store fails, or holds what it should not.
     pub async fn audit_between(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Entry>, StoreError> {
         let parameters = bind([
-            ("newest", number_of(until + WRITTEN_WITHIN).into_value()),
-            ("oldest", number_of(from).into_value()),
+            ("newest", number_of(until + BESIDE_NUMBER_MAX).into_value()),
+            ("oldest", number_of(from - BESIDE_NUMBER_MAX).into_value()),
         ]);
         let text = "SELECT * FROM type::record('audit', $newest..=$oldest)";
         let found: Vec<AuditRow> = self.select("read the audit log", text, parameters).await?;
@@ -230,7 +237,7 @@ mod tests {
                 at,
                 ..entry(Door::Rest)
             };
-            store.keep_audit(at, &Arc::from([one])).await.unwrap();
+            store.keep_audit(&Arc::from([one])).await.unwrap();
         }
         while store.drop_audit_before(begin + Duration::hours(4)).await.unwrap() {}
         let all = store

@@ -12,7 +12,7 @@
 //! have to read again. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
-mod audit;
+pub mod audit;
 pub mod backup;
 pub mod batches;
 mod by_key;
