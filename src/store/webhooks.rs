@@ -269,6 +269,23 @@ impl Store {
         found.into_iter().map(DeliveryRow::into_domain).collect()
     }
 
+    /// The number of the first delivery of a webhook before a number; none where there is none. The
+    /// engine walks over all that there are, so ask where few should be.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn first_delivery_before(&self, id: Ulid, number: u64) -> Result<Option<u64>, StoreError> {
+        let parameters = bind([
+            ("webhook", id.to_string().into_value()),
+            ("to", number.into_value()),
+        ]);
+        let text = "SELECT VALUE id FROM delivery:[$webhook, 0]..[$webhook, $to] LIMIT 1";
+        let found: Vec<RecordId> = self
+            .select("looked for the first delivery", text, parameters)
+            .await?;
+        found.first().map(number_of).transpose()
+    }
+
     /// Says of these people, in some deliveries of a webhook from before a moment, no more than
     /// that they were erased; in how many.
     ///
@@ -321,6 +338,16 @@ fn webhook_id(id: Ulid) -> RecordId {
 fn delivery_id(webhook: Ulid, number: u64) -> RecordId {
     let key: Array = vec![webhook.to_string().into_value(), number.into_value()].into();
     RecordId::new("delivery", key)
+}
+
+fn number_of(id: &RecordId) -> Result<u64, StoreError> {
+    let number = match &id.key {
+        RecordIdKey::Array(parts) => parts.get(1).cloned(),
+        _ => None,
+    };
+    number
+        .and_then(|number| u64::from_value(number).ok())
+        .ok_or_else(|| StoreError::Corrupt("a delivery has no number".to_owned()))
 }
 
 impl From<&SigningSecret> for SecretRow {
@@ -429,17 +456,11 @@ impl DeliveryRow {
     }
 
     fn into_domain(self) -> Result<Delivery, StoreError> {
-        let corrupt = |what: &str| StoreError::Corrupt(format!("a delivery has no {what}"));
-        let number = match &self.id.key {
-            RecordIdKey::Array(parts) => parts.get(1).cloned(),
-            _ => None,
-        };
+        let corrupt = || StoreError::Corrupt("a delivery has no cursor".to_owned());
         Ok(Delivery {
-            number: number
-                .and_then(|number| u64::from_value(number).ok())
-                .ok_or_else(|| corrupt("number"))?,
+            number: number_of(&self.id)?,
             event: Event {
-                cursor: self.cursor.parse().map_err(|_| corrupt("cursor"))?,
+                cursor: self.cursor.parse().map_err(|_| corrupt())?,
                 at: self.happened_at,
                 happening: read_happening(&self.happening)?,
             },

@@ -191,7 +191,7 @@ async fn pages_of_any_size_meet_each_change_once_and_filters_leave_out_the_rest(
 }
 
 /// Starts again over a store whose server before lets go of it in the background.
-async fn start_again(settings: &Config) -> TestApp {
+pub async fn start_again(settings: &Config) -> TestApp {
     let classifier = std::sync::Arc::clone(&build(&config()).await.classifier);
     let until_free = async {
         loop {
@@ -534,6 +534,44 @@ async fn what_fails_is_tried_again_and_what_is_refused_is_a_dead_letter() {
     send(&app, Method::POST, &replay, json!({}))
         .await
         .error(400, "bad_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_dead_letter_is_sent_again_once_although_others_fail_again() {
+    static IS_MENDED: AtomicUsize = AtomicUsize::new(0);
+    let app = TestApp::with(&hasty()).await;
+    let receiver = Receiver::start(|letter| {
+        if IS_MENDED.load(Ordering::SeqCst) == 0 {
+            return 422;
+        }
+        match letter.json()["data"]["profile_id"].as_str() {
+            Some(profile) if profile.ends_with('0') => 503,
+            _ => 200,
+        }
+    })
+    .await;
+    // More than one window holds, and one in ten of them fails again.
+    let people = (0..100).map(|number| json!({ "cookie": format!("c{number}") }));
+    app.ingest(people.collect()).await;
+    let (id, _) = webhook(&app, &receiver, json!({ "kinds": ["profile.changed"] })).await;
+    until_state(&app, &id, |webhook| webhook["dead"] == 100 && webhook["lag"] == 0).await;
+    let before = receiver.letters().len();
+    assert_eq!(before, 100);
+
+    IS_MENDED.store(1, Ordering::SeqCst);
+    let replay = format!("/api/webhooks/{id}/replay");
+    send(&app, Method::POST, &replay, json!({ "dead_letters": true }))
+        .await
+        .ok();
+    receiver.until(before + 100).await;
+    let webhook = until_state(&app, &id, |webhook| webhook["delivered"] == 90).await;
+    assert_eq!(
+        (&webhook["dead"], &webhook["state"]),
+        (&json!(10), &json!("active"))
+    );
+    let letters = receiver.letters();
+    let again: BTreeSet<&str> = letters[before..].iter().map(Letter::id).collect();
+    assert_eq!((again.len(), letters.len()), (100, before + 100));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,10 +11,12 @@ use std::time::Duration;
 use cdp::domain::role::Role;
 use poem::http::StatusCode;
 use serde_json::{Value, json};
+use surrealdb::engine::any;
 use surrealkv::{LSMIterator as _, Mode, TreeBuilder};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
+use crate::activation::start_again;
 use crate::support::app::TestApp;
 use crate::support::server::{program, run, store_url, token};
 
@@ -522,6 +524,63 @@ async fn what_is_older_than_it_may_be_is_swept() {
     assert!(is_known(&app, "cookie=long-gone").await);
     let (_, swept) = ask(&app, Role::Admin, "POST", "/api/retention/sweep", Value::Null).await;
     assert_eq!(swept["rejects"], 0, "{swept}");
+}
+
+/// A row that can't be read lets only those wait whose it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_fails_holds_up_none_of_those_behind_it() {
+    let place = tempfile::tempdir().unwrap();
+    let mut config = crate::support::app::config();
+    config.store.url = store_url(place.path());
+    let mut rows = Vec::new();
+    {
+        let app = TestApp::with(&config).await;
+        for cookie in ["torn-1", "sound-1"] {
+            let record =
+                json!([{ "cookie": cookie, "first_name": "Ann", "timestamp": "2020-01-01T00:00:00Z" }]);
+            app.ingest(record).await;
+            let user = app.user_by_cookie(cookie).await;
+            rows.push(user["provenance"][0]["raw"].as_str().unwrap().to_owned());
+        }
+    }
+    let (block, _) = rows[0].split_once('-').unwrap();
+    tear(&config.store.url, block).await;
+    // Not before: whoever sweeps sleeps with the store in hand.
+    config.privacy.retention.profiles_idle_days = Some(30);
+    let app = start_again(&config).await;
+    // Whoever is swept is erased, and of them nothing is looked for but what is known to be theirs.
+    let (status, swept) = ask(&app, Role::Admin, "POST", "/api/retention/sweep", Value::Null).await;
+    assert_eq!(
+        (status, &swept["profiles"]),
+        (StatusCode::OK, &json!(2)),
+        "{swept}"
+    );
+    let query = json!({ "query": format!("{{ rawRow(id: \"{}\") {{ verbatim }} }}", rows[1]) });
+    for _ in 0..600 {
+        let (_, answer) = ask(&app, Role::Admin, "POST", "/graphql", query.clone()).await;
+        if answer["data"]["rawRow"]["verbatim"] == "" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the erasure behind one that fails is not carried on");
+}
+
+/// Makes a block of rows one that can't be read, once nobody has the store open.
+async fn tear(store: &str, block: &str) {
+    let opening = async {
+        loop {
+            match any::connect(store).await {
+                Ok(client) => return client,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    };
+    let opening = tokio::time::timeout(Duration::from_secs(30), opening);
+    let client = opening.await.expect("the store is let go of");
+    client.use_ns("cdp").use_db("cdp").await.unwrap();
+    let text = format!("UPDATE raw:⟨{block}⟩ SET rows = <bytes>'torn'");
+    client.query(text.as_str()).await.unwrap().check().unwrap();
 }
 
 /// A server of its own, which is told to stop, and whose log is kept.

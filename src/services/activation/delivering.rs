@@ -61,6 +61,24 @@ pub(super) struct Delivering {
     lease: Option<Lease>,
     /// The webhook, as far as it is known.
     held: Option<Held>,
+    /// None until this process has measured it.
+    lag: Option<Lag>,
+}
+
+/// How far a webhook is behind. Once this is dropped the webhook rests, is gone, or is another
+/// server's: what was told last would be told for ever, and so the last is that there is none.
+struct Lag(Ulid);
+
+impl Lag {
+    fn tell(&self, blocks: u64) {
+        metrics::gauge!("cdp_webhook_lag_commits", "webhook" => self.0.to_string()).set(blocks as f64);
+    }
+}
+
+impl Drop for Lag {
+    fn drop(&mut self) {
+        self.tell(0);
+    }
 }
 
 struct Held {
@@ -68,6 +86,9 @@ struct Held {
     /// What was dealt with behind the cursor, where something before it has to be tried again.
     /// Lost with the process, and then sent once more.
     done: BTreeSet<Cursor>,
+    /// Numbers of dead letters that were sent again before one in front of them was. Lost with the
+    /// process, and then sent once more.
+    tried: BTreeSet<u64>,
     noted_at: Instant,
     /// Whether there is something to note.
     is_dirty: bool,
@@ -99,6 +120,7 @@ impl Delivering {
             closing,
             lease: None,
             held: None,
+            lag: None,
         }
     }
 
@@ -162,7 +184,9 @@ impl Delivering {
         if !held.webhook.is_active() {
             return Ok(Next::End);
         }
-        let next = held.step(&self.tools, lease, &self.closing).await?;
+        let id = self.id;
+        let lag = self.lag.get_or_insert_with(|| Lag(id));
+        let next = held.step(&self.tools, lease, lag, &self.closing).await?;
         if next.is_none() {
             self.held = None;
         }
@@ -175,6 +199,7 @@ impl Held {
         Self {
             webhook,
             done: BTreeSet::new(),
+            tried: BTreeSet::new(),
             noted_at: Instant::now(),
             is_dirty: false,
         }
@@ -185,6 +210,7 @@ impl Held {
         &mut self,
         tools: &Tools,
         lease: &Lease,
+        lag: &Lag,
         closing: &watch::Receiver<bool>,
     ) -> Result<Option<Next>, StoreError> {
         if self.is_due() && !self.note(tools, lease, &[], &[]).await? {
@@ -206,8 +232,7 @@ impl Held {
             Err(FeedError::Ahead) => return Ok(Some(Next::Wait(Utc::now() + NOTE_EVERY))),
             Err(FeedError::Store(error)) => return Err(error),
         };
-        metrics::gauge!("cdp_webhook_lag_commits", "webhook" => self.webhook.id.to_string())
-            .set(tools.feed.blocks_behind(standing.cursor) as f64);
+        lag.tell(tools.feed.blocks_behind(standing.cursor));
         let (filter, done) = (&self.webhook.definition.filter, &self.done);
         let picked = stretch.pick(most, |event| {
             filter.asks_for(event) && !done.contains(&event.cursor)
@@ -394,7 +419,8 @@ impl Held {
         standing.last_error.clone_from(&failed.error);
     }
 
-    /// Tries the dead letters behind a number of the log once more.
+    /// Tries the dead letters behind a number of the log once more, each of them once: one that
+    /// fails again stays dead, and the others follow.
     async fn redeliver(
         &mut self,
         tools: &Tools,
@@ -406,11 +432,27 @@ impl Held {
         let from = (after + 1).max(end.saturating_sub(tools.kept_max));
         let to = end.min(from + DEAD_AT_ONCE);
         let found = tools.store.deliveries(self.webhook.id, from, to).await?;
-        let dead: Vec<Delivery> = found.into_iter().filter(|one| one.is_dead).take(WINDOW).collect();
+        let is_next = |one: &Delivery| one.is_dead && !self.tried.contains(&one.number);
+        let dead: Vec<Delivery> = found.into_iter().filter(is_next).take(WINDOW).collect();
         let is_full = dead.len() == WINDOW;
         let last = dead.last().filter(|_| is_full).map_or(to - 1, |one| one.number);
         let events: Vec<Event> = dead.iter().map(|one| one.event.clone()).collect();
         let fates = self.window(tools, closing).send(&events).await?;
+        let is_tried = |one: &&Delivery| fates.contains_key(&one.event.cursor);
+        self.tried
+            .extend(dead.iter().filter(is_tried).map(|one| one.number));
+        // A window stops soon after one that fails, and when the server does.
+        let missed = dead.iter().find(|one| !is_tried(one)).map(|one| one.number);
+        let last = missed.map_or(last, |missed| missed - 1);
+        self.tried = self.tried.split_off(&(last + 1));
+        let gone = fates.values().find_map(|fate| match fate {
+            Fate::Sent(sent) if sent.verdict == Verdict::Gone => Some(sent),
+            _ => None,
+        });
+        // Else each of them would be sent to somebody who wants none.
+        if let Some(sent) = gone {
+            self.disable(sent);
+        }
         let redelivered: Vec<Delivery> = dead
             .into_iter()
             .filter_map(|one| self.tried_again(one, &fates))

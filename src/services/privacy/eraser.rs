@@ -114,7 +114,8 @@ impl Eraser {
         }
     }
 
-    /// Carries all searches on, unless another server does.
+    /// Carries all searches on, unless another server does. One that fails is passed over until the
+    /// next time.
     async fn work(&mut self) -> Result<Found, SearchError> {
         if self.turn.mine().await?.is_none() {
             return Ok(Found::Others);
@@ -126,7 +127,15 @@ impl Eraser {
                 Ok(Progress::Done) => tracing::debug!(erasure.id = %id, "nothing is left of somebody"),
                 Ok(Progress::Waits) => waiting.push(id),
                 Err(SearchError::Store(StoreError::Lost)) => return Ok(Found::Others),
-                Err(error) => return Err(error),
+                // The disk takes nothing: those behind would fail alike.
+                Err(error @ SearchError::Store(StoreError::Unwritable(_) | StoreError::CutOff)) => {
+                    return Err(error);
+                }
+                // Whatever is wrong may be wrong with this one alone: nobody else waits for it.
+                Err(error) => {
+                    tracing::warn!(%error, erasure.id = %id, "what is left of somebody is looked for later");
+                    waiting.push(id);
+                }
             }
         }
         Ok(if waiting.is_empty() {
