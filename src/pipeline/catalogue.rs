@@ -88,6 +88,15 @@ impl Catalogue {
         self.definitions.values()
     }
 
+    /// The one of a slug or a name, in any case: it may have been renamed since its slug was made.
+    #[must_use]
+    pub fn find(&self, name_or_slug: &str) -> Option<&Definition> {
+        let wanted = name_or_slug.trim().to_lowercase();
+        let is_named = |one: &&Definition| one.name().to_lowercase() == wanted;
+        self.get(&CohortSlug::of(name_or_slug))
+            .or_else(|| self.all().find(is_named))
+    }
+
     /// One of them.
     #[must_use]
     pub fn get(&self, slug: &CohortSlug) -> Option<&Definition> {

@@ -213,7 +213,8 @@ impl Analytics {
     ) -> Result<Vec<Point>, Error> {
         let subject = self.subject(of, name)?;
         let end = span.1.unwrap_or_else(Utc::now);
-        let begin = span.0.unwrap_or(end - TimeDelta::days(7));
+        let week_before = || end.checked_sub_signed(TimeDelta::days(7)).unwrap_or(end);
+        let begin = span.0.unwrap_or_else(week_before);
         let (from, to) = (hour_of(begin) / step.hours(), hour_of(end) / step.hours() + 1);
         if begin > end || (to - from) as usize > POINTS_MAX {
             let message = format!("lies before `to`, with at most {POINTS_MAX} points between");

@@ -58,14 +58,8 @@ impl Names {
     /// # Errors
     /// Not found, naming the cohorts there are.
     pub fn find(&self, name_or_slug: &str) -> Result<CohortSlug, Error> {
-        let slug = CohortSlug::of(name_or_slug);
-        if self.0.get(&slug).is_some() {
-            return Ok(slug);
-        }
-        // A cohort may have been renamed since its slug was made.
-        let wanted = name_or_slug.trim().to_lowercase();
-        if let Some(named) = self.0.all().find(|one| one.name().to_lowercase() == wanted) {
-            return Ok(named.slug().clone());
+        if let Some(found) = self.0.find(name_or_slug) {
+            return Ok(found.slug().clone());
         }
         let known = self.0.all().map(Definition::name).collect::<Vec<_>>().join(", ");
         Err(Error::not_found(format!("there is no such cohort; there are: {known}")).with_field("cohort"))

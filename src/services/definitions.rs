@@ -42,7 +42,7 @@ pub const SAMPLE_MAX: u32 = 50;
 pub const OVERLAP_MAX: usize = 40;
 
 /// The least score of a member where nobody says another.
-const THRESHOLD_DEFAULT: f32 = 0.5;
+pub(super) const THRESHOLD_DEFAULT: f32 = 0.5;
 /// A preview looks at people for so long, and says how many it saw.
 const PREVIEW_MAX: Duration = Duration::from_secs(2);
 /// It looks at so many at once.
@@ -201,7 +201,9 @@ impl Definitions {
                     format!("there are {COHORTS_MAX} cohorts already"),
                 ));
             }
-            Ok(Some(definition(&draft, &slug, next, catalogue)?))
+            let new = definition(&draft, &slug, next, catalogue)?;
+            check_name(&new, catalogue)?;
+            Ok(Some(new))
         })
         .await
     }
@@ -215,12 +217,7 @@ impl Definitions {
         let slug = self.names.now().find(cohort)?;
         self.change(&slug, by, |catalogue, next| {
             let new = definition(&draft, &slug, next, catalogue)?;
-            let is_taken =
-                |one: &Definition| *one.slug() != slug && one.name().eq_ignore_ascii_case(new.name());
-            if catalogue.all().any(is_taken) {
-                let message = format!("there is another cohort named `{}`", new.name());
-                return Err(Error::new(ErrorCode::Conflict, message).with_field("name"));
-            }
+            check_name(&new, catalogue)?;
             Ok(Some(new))
         })
         .await
@@ -251,7 +248,7 @@ impl Definitions {
     /// dropped comes back.
     ///
     /// # Errors
-    /// Not found if there is no such version.
+    /// Not found if there is no such version; conflict where another has its name by now.
     pub async fn roll_back(&self, cohort: &str, version: u32, by: &str) -> Result<Defined, Error> {
         let slug = self
             .names
@@ -265,8 +262,10 @@ impl Definitions {
         let old = found.ok_or_else(|| {
             Error::not_found("there is no such version of the cohort").with_field("version")
         })?;
-        self.change(&slug, by, |_, next| {
-            Ok(Some(old.definition.clone().in_version(next)))
+        self.change(&slug, by, |catalogue, next| {
+            let new = old.definition.clone().in_version(next);
+            check_name(&new, catalogue)?;
+            Ok(Some(new))
         })
         .await
     }
@@ -450,7 +449,7 @@ impl Definitions {
         combination(parts, |name| names.find(name))
     }
 
-    /// How many people each two of some cohorts share; of all by interest where none are named.
+    /// How many people each two of some cohorts share; of the first [`OVERLAP_MAX`] where none are named.
     ///
     /// # Errors
     /// Not found for an unknown cohort; bad request for too many.
@@ -590,6 +589,17 @@ fn expression_of(combination: &Combination) -> String {
     parts.join(" && ")
 }
 
+/// No other cohort may have the name: people find cohorts by it.
+fn check_name(new: &Definition, catalogue: &Catalogue) -> Result<(), Error> {
+    let wanted = new.name().to_lowercase();
+    let is_taken = |one: &Definition| one.slug() != new.slug() && one.name().to_lowercase() == wanted;
+    if catalogue.all().any(is_taken) {
+        let message = format!("there is another cohort named `{}`", new.name());
+        return Err(Error::new(ErrorCode::Conflict, message).with_field("name"));
+    }
+    Ok(())
+}
+
 /// The definition that a draft means.
 fn definition(
     draft: &Draft,
@@ -627,11 +637,11 @@ fn definition(
         (Some(expression), None) => Some(expression.trim().to_owned()),
         (None, Some(parts)) => {
             let find = |name: &str| {
-                let found = catalogue.all().find(|one| {
-                    *one.slug() == CohortSlug::of(name) || one.name().eq_ignore_ascii_case(name.trim())
-                });
                 let missing = || Error::not_found(format!("there is no cohort `{name}`")).with_field("all");
-                found.map(|one| one.slug().clone()).ok_or_else(missing)
+                catalogue
+                    .find(name)
+                    .map(|one| one.slug().clone())
+                    .ok_or_else(missing)
             };
             Some(expression_of(&combination(parts, find)?))
         }

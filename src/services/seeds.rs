@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::definitions::Draft;
+use super::definitions::{Draft, THRESHOLD_DEFAULT};
 
 use crate::domain::cohort::{Cohort, CohortSlug};
 
@@ -20,9 +20,6 @@ pub struct Settings {
     /// A file of rules, each added where there is no cohort of its name.
     pub rules: Option<PathBuf>,
 }
-
-/// The least score of a member where a seed names none.
-const THRESHOLD_DEFAULT: f32 = 0.5;
 
 /// Seeds that can't be used.
 #[derive(Debug, thiserror::Error)]

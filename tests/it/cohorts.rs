@@ -162,6 +162,14 @@ async fn a_cohort_is_changed_rolled_back_dropped_and_brought_back() {
     finished(&app, &defined).await;
     assert_eq!(size_of(&app, "Grown%20Up").await, 3);
     assert_eq!(cohorts_of(&app, "cid").await, json!(["Music", "Grown Up"]));
+    // Its slug is not that of its name by now, and yet there is none beside it of that name.
+    let twin = json!({ "name": "GROWN UP", "expression": "true" });
+    let (status, answer) = send(&app, Method::POST, "/api/cohorts", twin).await;
+    assert_eq!(
+        (status, &answer["error"]["field"]),
+        (StatusCode::CONFLICT, &json!("name")),
+        "{answer}"
+    );
 
     let (status, defined) = send(
         &app,

@@ -23,7 +23,7 @@ use crate::auth::token::{Peeked, TokenError, Verifier};
 use crate::domain::role::Caller;
 
 /// How long keys are taken without asking: a key that an issuer withdraws is good no longer here.
-const FRESH: Duration = Duration::from_mins(10);
+pub(super) const FRESH: Duration = Duration::from_mins(10);
 
 /// Fetches a minute of one issuer, and at once, however many tokens name keys that nobody has.
 const FETCHES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(5);

@@ -13,7 +13,7 @@ pub mod users;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use quick_cache::sync::Cache;
@@ -34,7 +34,7 @@ use crate::domain::role::{Caller, Role, Scopes};
 use crate::domain::session::Session;
 use crate::store::accounts::Account;
 use crate::store::{Store, StoreError};
-use issuers::Issuers;
+use issuers::{FRESH, Issuers};
 use keys::Keys;
 use revocations::Revocations;
 
@@ -121,7 +121,7 @@ pub struct Accounts {
     issuers: Issuers,
     revocations: Revocations,
     /// Whom well signed tokens speak for. What else may be wrong with one is asked each time.
-    remembered: Cache<String, Caller>,
+    remembered: Cache<String, (Caller, Instant)>,
     times: Times,
     is_demo: bool,
 }
@@ -335,11 +335,14 @@ impl Accounts {
 
     async fn known_caller(&self, token: &str) -> Result<Caller, TokenError> {
         let now = Utc::now();
-        let caller = if let Some(caller) = self.remembered.get(token) {
+        // Whoever another issuer vouches for is vouched for by keys that it may have withdrawn since.
+        let is_good = |(caller, at): &(Caller, Instant)| caller.session.is_some() || at.elapsed() < FRESH;
+        let caller = if let Some((caller, _)) = self.remembered.get(token).filter(is_good) {
             caller
         } else {
             let caller = self.proven_caller(token, now).await?;
-            self.remembered.insert(token.to_owned(), caller.clone());
+            self.remembered
+                .insert(token.to_owned(), (caller.clone(), Instant::now()));
             caller
         };
         if after(caller.expires_at, Duration::from_secs(LEEWAY_S)) < now {

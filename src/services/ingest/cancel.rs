@@ -70,8 +70,7 @@ impl Ingest {
             0 => "cancelled before any row was stored".to_owned(),
             stored => format!("cancelled; the {stored} rows before that are stored"),
         });
-        let queue = self.store.queue().await?;
-        let queued = queue.into_iter().find(|queued| queued.batch == origin.batch);
+        let queued = self.store.queued(origin.batch).await?;
         let now = stored(Utc::now());
         let cancelled = self
             .store
