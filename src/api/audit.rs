@@ -60,9 +60,9 @@ pub struct Field {
 }
 
 impl Note {
-    /// Who calls; whether that was not known yet.
-    pub fn caller(&self, caller: &Caller) -> bool {
-        self.with(|noted| noted.caller.replace(caller.clone()).is_none())
+    /// Who calls.
+    pub fn caller(&self, caller: &Caller) {
+        self.with(|noted| noted.caller = Some(caller.clone()));
     }
 
     /// What they need to be permitted.
@@ -107,8 +107,7 @@ impl Note {
 }
 
 /// What is known of a call before it is worked off.
-#[derive(Default)]
-struct Asked {
+pub struct Asked {
     method: Method,
     path: String,
     subjects: Vec<Subject>,
@@ -117,7 +116,8 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(request: &Request, services: &Services) -> Self {
+    /// What a request says of itself.
+    pub fn of(request: &Request, services: &Services) -> Self {
         let arguments: Vec<(String, String)> = request.params().unwrap_or_default();
         let subjects = arguments
             .iter()
@@ -236,11 +236,14 @@ impl Drop for Call {
     }
 }
 
-/// Tells of a subscription as it begins: its connection has no answer of its own.
-pub fn tell_subscription(services: &Arc<Services>, note: &Note) {
-    let noted = note.take();
+/// Tells of a subscription as it begins, with the request that opened its connection, which has no
+/// answer of its own. Who calls is said each time: the fields of one subscription may be noted one
+/// after the other, and each note is used up.
+pub fn tell_subscription(services: &Arc<Services>, asked: &Asked, caller: Option<&Caller>, note: &Note) {
+    let mut noted = note.take();
     if noted.is_told() {
-        tell_soon(services, noted.into_entries(&Asked::default(), None, SUBSCRIBED));
+        noted.caller = caller.cloned();
+        tell_soon(services, noted.into_entries(asked, None, SUBSCRIBED));
     }
 }
 

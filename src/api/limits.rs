@@ -1,9 +1,10 @@
 //! What a request may cost.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use poem::http::header;
 use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use serde::Deserialize;
@@ -29,6 +30,11 @@ const STRANGERS_BYTES_MAX: u64 = 16 * 1024;
 
 /// How long a body may pause before it is taken to have broken off: it holds a place.
 const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a body may take in all whose sender is not known: a byte now and then is no pause. The
+/// events of a sender, whose key may be in them, are many more bytes, perhaps over a poor line.
+const STRANGERS_BODY_MAX: Duration = Duration::from_secs(30);
+const SENDERS_BODY_MAX: Duration = Duration::from_mins(2);
 
 /// What a streamed body counts as: as what it says, a packed one as several times that, at most
 /// as the chunks that are under way at once; and as one chunk where it says nothing.
@@ -96,9 +102,15 @@ pub async fn bound<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> poem:
     let mut room = load.room();
     if reading.is_streamed {
         room.reach(held_of_stream(&request, said))?;
-        request.set_body(body);
+        let is_empty = body.is_empty();
+        // One without a byte must stay known as such.
+        request.set_body(if is_empty {
+            body
+        } else {
+            without_pauses(body, BODY_PAUSE_MAX)
+        });
     } else {
-        let read = read(body, reading.bytes_max, &mut room).await?;
+        let read = read(body, &reading, &mut room).await?;
         request.set_body(read);
     }
     let answer = endpoint.call(request).await;
@@ -118,8 +130,34 @@ fn held_of_stream(request: &Request, said: Option<u64>) -> usize {
     usize::try_from(held.min(STREAM_HELD_BYTES_MAX)).unwrap_or(usize::MAX)
 }
 
+/// The same body, which breaks off where it pauses for too long. What counts is how long it lets
+/// its reader wait, and not how long its reader leaves it alone.
+fn without_pauses(body: Body, most: Duration) -> Body {
+    let pieces = Box::pin(body.into_bytes_stream());
+    let pieces = stream::unfold(Some(pieces), move |pieces| async move {
+        let mut pieces = pieces?;
+        let piece = timeout(most, pieces.next()).await;
+        match piece {
+            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(pieces))),
+            Ok(Some(Err(broken))) => Some((Err(broken), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(io::Error::from(io::ErrorKind::TimedOut)), None)),
+        }
+    });
+    Body::from_bytes_stream(pieces)
+}
+
+/// Reads a body to its end, in as much time as it may take.
+async fn read(body: Body, reading: &Reading, room: &mut Room) -> poem::Result<Vec<u8>> {
+    let read = read_pieces(body, reading.bytes_max, room);
+    match reading.time_max {
+        Some(most) => timeout(most, read).await.unwrap_or_else(|_| Err(broken_off())),
+        None => read.await,
+    }
+}
+
 /// Reads a body to its end, taking room as it comes: what a request says of its length takes none.
-async fn read(body: Body, most: u64, room: &mut Room) -> poem::Result<Vec<u8>> {
+async fn read_pieces(body: Body, most: u64, room: &mut Room) -> poem::Result<Vec<u8>> {
     let mut pieces = Box::pin(body.into_bytes_stream());
     let mut read = Vec::new();
     loop {
@@ -141,6 +179,8 @@ async fn read(body: Body, most: u64, room: &mut Room) -> poem::Result<Vec<u8>> {
 struct Reading {
     /// The most bytes of it.
     bytes_max: u64,
+    /// The longest that all of it may take to come, where that is bounded.
+    time_max: Option<Duration>,
     /// Whether the endpoint reads it itself.
     is_streamed: bool,
     /// Whether it is read only for someone who is known.
@@ -154,15 +194,16 @@ impl Reading {
         let is_streamed = path == STREAMED || (path.starts_with(before) && path.ends_with(behind));
         let needs_caller =
             !FOR_STRANGERS.contains(&path) && (path.starts_with("/api/") || path == "/graphql");
-        let bytes_max = match (is_streamed, needs_caller) {
+        let (bytes_max, time_max) = match (is_streamed, needs_caller) {
             // Their keys may be in the body.
-            _ if senders::is_for_senders(path) => BATCH_BYTES_MAX as u64,
-            (true, _) => limits.ingest_bytes_max,
-            (false, true) => body_bytes_max,
-            (false, false) => body_bytes_max.min(STRANGERS_BYTES_MAX),
+            _ if senders::is_for_senders(path) => (BATCH_BYTES_MAX as u64, Some(SENDERS_BODY_MAX)),
+            (true, _) => (limits.ingest_bytes_max, None),
+            (false, true) => (body_bytes_max, None),
+            (false, false) => (body_bytes_max.min(STRANGERS_BYTES_MAX), Some(STRANGERS_BODY_MAX)),
         };
         Self {
             bytes_max,
+            time_max,
             is_streamed,
             needs_caller,
         }
@@ -197,4 +238,61 @@ fn broken_off() -> poem::Error {
 fn too_large(most: u64) -> poem::Error {
     let message = format!("the body is larger than {most} bytes; send it in parts");
     ApiError::from(Error::new(ErrorCode::PayloadTooLarge, message)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// A body of so many bytes, each of which comes after a pause.
+    fn trickle(bytes: u32, pause: Duration) -> Body {
+        let bytes = stream::unfold(bytes, move |left| async move {
+            let left = left.checked_sub(1)?;
+            sleep(pause).await;
+            Some((Ok::<_, io::Error>(vec![b'x']), left))
+        });
+        Body::from_bytes_stream(bytes)
+    }
+
+    #[tokio::test]
+    async fn a_streamed_body_that_pauses_is_given_up() {
+        let (moment, long) = (Duration::from_millis(1), Duration::from_mins(1));
+        let steady = without_pauses(trickle(5, moment), long);
+        assert_eq!(steady.into_vec().await.unwrap(), b"xxxxx");
+        let paused = without_pauses(trickle(5, long), Duration::from_millis(20));
+        assert!(paused.into_vec().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_strangers_body_has_an_end_however_it_trickles() {
+        let load = Arc::new(Load::new(&Limits::default()));
+        let reading = |time_max| Reading {
+            bytes_max: 1_000_000,
+            time_max,
+            is_streamed: false,
+            needs_caller: false,
+        };
+        let moment = Duration::from_millis(5);
+        let strangers = reading(Some(Duration::from_millis(50)));
+        let endless = read(trickle(10_000, moment), &strangers, &mut load.room()).await;
+        assert!(endless.is_err());
+        let known = read(trickle(20, moment), &reading(None), &mut load.room()).await;
+        assert_eq!(known.unwrap(), b"x".repeat(20));
+    }
+
+    #[test]
+    fn the_bodies_of_those_who_are_not_known_yet_have_a_time() {
+        for (path, is_bounded) in [
+            ("/api/auth/token", true),
+            ("/healthz", true),
+            ("/v1/track", true),
+            ("/graphql", false),
+            ("/api/ingest", false),
+        ] {
+            let reading = Reading::of(path, Limits::default());
+            assert_eq!(reading.time_max.is_some(), is_bounded, "{path}");
+        }
+    }
 }

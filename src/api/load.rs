@@ -1,8 +1,10 @@
-//! How much is in flight at once: requests, and the bytes of their bodies. What would be too much
+//! How much is in flight at once: requests, the bytes of their bodies, and connections whose clients
+//! have not said yet who they are. What would be too much
 //! is refused with 503 and `Retry-After` before it takes memory, so that a server that is asked
 //! too much answers what it can, instead of dying of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use poem::{Endpoint, IntoResponse as _, Request, Response};
@@ -17,6 +19,11 @@ const UNBOUNDED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Bytes that one permit stands for.
 const UNIT_BYTES: usize = 1024;
 
+/// The most connections whose clients have not said yet who they are: in all, and of one address, so
+/// that no stranger keeps everybody else out.
+const INTRODUCTIONS_MAX: usize = 64;
+const INTRODUCTIONS_OF_ADDRESS_MAX: usize = 16;
+
 /// After how many seconds there may be room again.
 const RETRY_AFTER_S: u64 = 1;
 
@@ -27,6 +34,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 pub struct Load {
     requests: Option<Arc<Semaphore>>,
     bytes: Option<Arc<Semaphore>>,
+    /// How many connections wait to hear who is there, by their addresses.
+    introductions: Mutex<HashMap<String, usize>>,
     told: Mutex<Option<Instant>>,
 }
 
@@ -40,6 +49,7 @@ impl Load {
         Self {
             requests: places(limits.requests_in_flight_max),
             bytes: places(bytes.div_ceil(UNIT_BYTES)),
+            introductions: Mutex::default(),
             told: Mutex::new(None),
         }
     }
@@ -66,6 +76,34 @@ impl Load {
         }
     }
 
+    /// A place for a connection from an address until its client has said who it is.
+    ///
+    /// # Errors
+    /// Unavailable when there is none.
+    pub fn introduction(self: &Arc<Self>, address: String) -> Result<Introduction, ApiError> {
+        let has_place = {
+            let mut waiting = self.introductions();
+            let of_address = waiting.get(&address).copied().unwrap_or_default();
+            let in_all: usize = waiting.values().sum();
+            let has_place = of_address < INTRODUCTIONS_OF_ADDRESS_MAX && in_all < INTRODUCTIONS_MAX;
+            if has_place {
+                waiting.insert(address.clone(), of_address + 1);
+            }
+            has_place
+        };
+        if !has_place {
+            return Err(self.refuse("introductions"));
+        }
+        Ok(Introduction {
+            load: Arc::clone(self),
+            address,
+        })
+    }
+
+    fn introductions(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.introductions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refuse(&self, reason: &'static str) -> ApiError {
         metrics::counter!("cdp_http_shed_total", "reason" => reason).increment(1);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,6 +113,7 @@ impl Load {
         }
         let message = match reason {
             "bytes" => "too many bytes are being received; try again in a moment",
+            "introductions" => "too many connections have not said who they are; try again in a moment",
             _ => "too many requests are under way; try again in a moment",
         };
         ApiError::overloaded(message, RETRY_AFTER_S)
@@ -116,6 +155,27 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         metrics::gauge!("cdp_http_body_bytes_in_flight").decrement((self.units * UNIT_BYTES) as f64);
+    }
+}
+
+/// The place of a connection whose client has not said yet who it is, free again when this is
+/// dropped.
+pub struct Introduction {
+    load: Arc<Load>,
+    address: String,
+}
+
+impl Drop for Introduction {
+    fn drop(&mut self) {
+        let mut waiting = self.load.introductions();
+        let left = waiting
+            .get(&self.address)
+            .map_or(0, |held| held.saturating_sub(1));
+        if left == 0 {
+            waiting.remove(&self.address);
+        } else {
+            waiting.insert(self.address.clone(), left);
+        }
     }
 }
 
@@ -166,6 +226,25 @@ mod tests {
         assert!(second.reach(4 * 1024 + 1).is_err());
         drop(first);
         second.reach(10 * 1024).unwrap();
+    }
+
+    #[test]
+    fn those_who_have_not_said_who_they_are_have_few_places_and_no_address_has_all() {
+        let load = load(0, 0);
+        let from = |address: &str| load.introduction(address.to_owned());
+        let of_one = INTRODUCTIONS_OF_ADDRESS_MAX;
+        let mut held: Vec<Introduction> = (0..of_one).filter_map(|_| from("one").ok()).collect();
+        assert_eq!(held.len(), of_one);
+        assert!(matches!(
+            from("one"),
+            Err(ApiError::Unavailable(_, RETRY_AFTER_S))
+        ));
+        held.extend((of_one..INTRODUCTIONS_MAX).filter_map(|number| from(&number.to_string()).ok()));
+        assert_eq!(held.len(), INTRODUCTIONS_MAX);
+        assert!(from("another").is_err());
+        drop(held);
+        assert!(load.introductions().is_empty());
+        assert!(from("one").is_ok());
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod collect;
 pub mod cors;
 pub mod deprecation;
 pub mod error;
+pub mod finish;
 pub mod graphql;
 pub mod guard;
 pub mod headers;
@@ -220,10 +221,13 @@ where
     let limits = settings.limits;
     let routes = routes
         .around(limits::bound)
+        // Within what is under way: a token of another issuer may have to wait for that one's keys.
+        .around(rate::limit)
         .around(load::shed)
         .around(senders::answer)
         .around(audit::tell)
-        .around(rate::limit)
+        .boxed()
+        .around(finish::finish)
         .data(Arc::new(Rates::new(&limits)))
         .data(Arc::new(Load::new(&limits)))
         .data(services)

@@ -1,15 +1,15 @@
 //! How often one client may ask: each caller by their name, and whoever is not known by the
-//! address that they come from.
+//! address that they come from. Programs with a server's write key have bounds of their own, those
+//! of what waits.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use poem::http::{StatusCode, header};
 use poem::{Endpoint, IntoResponse as _, Request, Response};
 
-use super::client;
 use super::error::ApiError;
 use super::limits::Limits;
+use super::{client, guard, senders};
 use crate::domain::error::Error;
 use crate::domain::role::Caller;
 use crate::services::limiter::Limiter;
@@ -33,6 +33,17 @@ impl Rates {
         }
     }
 
+    /// Counts a request.
+    async fn count(&self, request: &Request) -> Result<(), Error> {
+        if let Some(caller) = guard::peek(request).await {
+            return self.count_caller(&caller);
+        }
+        if senders::is_program(request) {
+            return Ok(());
+        }
+        self.count_stranger(&client::address(request))
+    }
+
     /// Counts a request of somebody known.
     ///
     /// # Errors
@@ -49,27 +60,17 @@ impl Rates {
     }
 }
 
-/// Refuses a stranger's request when they ask too often; whoever brings a token that proves
-/// nothing is a stranger too.
+/// Refuses the request of somebody who asks too often. Whether they are known is asked here, and
+/// not left to the routes: many of those look at no token, and one that proves nothing would be
+/// answered there without being counted.
 ///
 /// # Errors
 /// Rate limited, and whatever the endpoint fails with.
 pub async fn limit<E: Endpoint>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
-    let rates = request.data::<Arc<Rates>>().cloned();
     let is_probe = PROBES.contains(&request.uri().path());
-    let Some(rates) = rates.filter(|_| !is_probe) else {
-        return Ok(endpoint.call(request).await?.into_response());
-    };
-    let says_who = request.headers().contains_key(header::AUTHORIZATION);
-    let address = client::address(&request);
-    if !says_who {
-        rates.count_stranger(&address).map_err(ApiError::from)?;
+    let rates = request.data::<Arc<Rates>>().filter(|_| !is_probe).cloned();
+    if let Some(rates) = rates {
+        rates.count(&request).await.map_err(ApiError::from)?;
     }
-    let answer = endpoint.call(request).await;
-    let answer = answer.map(poem::IntoResponse::into_response);
-    let status = answer.as_ref().map_or_else(poem::Error::status, Response::status);
-    if says_who && status == StatusCode::UNAUTHORIZED {
-        rates.count_stranger(&address).map_err(ApiError::from)?;
-    }
-    answer
+    Ok(endpoint.call(request).await?.into_response())
 }

@@ -76,6 +76,17 @@ pub fn is_for_senders(path: &str) -> bool {
     COLLECTOR.contains(&path) || path.starts_with(SEGMENT)
 }
 
+/// Whether a request to a sender's route brings a server's key that is good. A public one makes
+/// nobody known: it stands in websites for all to read.
+pub fn is_program(request: &Request) -> bool {
+    let services = request.data::<Arc<Services>>();
+    let basic = request.headers().typed_get::<Authorization<Basic>>();
+    let is_good = services
+        .zip(basic)
+        .is_some_and(|(services, basic)| services.write_keys.is_server(basic.0.username()));
+    is_good && is_for_senders(request.uri().path())
+}
+
 /// The key of a request, by its user name or by its body, if it is good for it.
 ///
 /// # Errors

@@ -123,6 +123,12 @@ impl WriteKeys {
         self.find(text).is_some_and(|key| key.kind == KeyKind::Public)
     }
 
+    /// Whether a text is a server's key that is good.
+    #[must_use]
+    pub fn is_server(&self, text: &str) -> bool {
+        self.find(text).is_some_and(|key| key.kind == KeyKind::Server)
+    }
+
     /// Whether any key is good from an origin: all that can be said to a browser that asks before
     /// it shows its key.
     #[must_use]

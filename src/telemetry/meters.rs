@@ -165,7 +165,7 @@ pub const METERS: &[Meter] = &[
     ),
     counter(
         "cdp_http_shed_total",
-        &[("reason", &["requests", "bytes"])],
+        &[("reason", &["requests", "bytes", "introductions"])],
         "Requests that were refused with 503, since too many or too large ones were in flight",
     ),
     counter(

@@ -299,7 +299,10 @@ async fn a_socket_has_the_same_limits() {
     socket.say(&hello).await;
     socket.hear_of("connection_ack").await;
     for (id, query) in [
-        ("aliases", format!("{{ {} }}", aliases(900, "__typename"))),
+        (
+            "aliases",
+            format!("subscription {{ {} }}", aliases(900, "__typename")),
+        ),
         (
             "roots",
             format!(
@@ -307,7 +310,10 @@ async fn a_socket_has_the_same_limits() {
                 aliases(40, "profileChanged { profileId }")
             ),
         ),
-        ("circle", "{ ...a } fragment a on Query { ...a }".to_owned()),
+        (
+            "circle",
+            "subscription { ...a } fragment a on Subscription { ...a }".to_owned(),
+        ),
     ] {
         let message = json!({ "type": "subscribe", "id": id, "payload": { "query": query } });
         socket.say(&message).await;
@@ -327,7 +333,10 @@ async fn a_socket_has_the_same_limits() {
             break next;
         }
     };
-    assert!(next["payload"]["data"]["cohorts"].is_array(), "{next}");
+    let refused = &next["payload"]["errors"][0];
+    assert_eq!(refused["extensions"]["code"], "bad_request", "{next}");
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("subscriptions only"), "{next}");
 
     // Who subscribes without having said who they are is not served.
     let mut silent = Socket::open(&app.url).await.unwrap();

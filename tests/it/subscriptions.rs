@@ -1,7 +1,11 @@
 //! GraphQL subscriptions over a real socket: who may, what comes, and when it ends.
 
+use std::time::Duration;
+
 use cdp::domain::role::Role;
+use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::support::app::{TestApp, config};
 use crate::support::server::{Client, token};
@@ -103,6 +107,124 @@ async fn a_batch_is_watched_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_a_socket_nothing_is_run_but_subscriptions() {
+    let app = TestApp::serve().await;
+    let client = Client::log_in(&app.url).await;
+    client.ingest(&json!([{ "cookie": "kept" }])).await.unwrap();
+    let mut socket = log_in(&app.url, Role::Admin).await;
+    let erase = "mutation { eraseUser(cookie: \"kept\") { id } }";
+    for query in ["{ cohorts { slug } }", erase] {
+        subscribe(&mut socket, "1", query).await;
+        let refused = socket.hear_of("next").await;
+        let error = &refused["payload"]["errors"][0];
+        assert_eq!(error["extensions"]["code"], "bad_request", "{refused}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("subscriptions only"), "{refused}");
+        assert!(refused["payload"]["data"].is_null(), "{refused}");
+        socket.hear_of("complete").await;
+    }
+    assert_eq!(client.status("/api/user?cookie=kept").await, 200);
+
+    // Of several operations it is the one that is asked for which counts.
+    let several =
+        "query A { cohorts { slug } } subscription B { profileChanged(after: \"0\") { profileId } }";
+    for (name, is_run) in [("A", false), ("B", true)] {
+        let payload = json!({ "query": several, "operationName": name });
+        socket
+            .say(&json!({ "type": "subscribe", "id": name, "payload": payload }))
+            .await;
+        let next = socket.hear_of("next").await;
+        assert_eq!(next["id"], name);
+        assert_eq!(next["payload"]["errors"].is_null(), is_run, "{next}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_subscribes_is_told_by_name() {
+    let app = TestApp::serve().await;
+    let client = Client::log_in(&app.url).await;
+    client.ingest(&json!([{ "cookie": "a" }])).await.unwrap();
+    let mut socket = log_in(&app.url, Role::Viewer).await;
+    let query = "subscription { profileChanged(after: \"0\") { profileId } }";
+    subscribe(&mut socket, "1", query).await;
+    socket.hear_of("next").await;
+    let path = "/api/audit?action=Subscription.profileChanged";
+    let mut told = Value::Null;
+    for _ in 0..100 {
+        told = client.ok(Method::GET, path, &Value::Null).await["entries"][0].clone();
+        if !told.is_null() {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    for (name, expected) in [
+        ("caller", "viewer"),
+        ("role", "viewer"),
+        ("door", "graphql"),
+        ("address", "127.0.0.1"),
+    ] {
+        assert_eq!(told[name], expected, "{name}: {told}");
+    }
+    assert_eq!(told["status"], 101, "{told}");
+    assert_ne!(told["request_id"], "", "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_counts_as_a_request_of_its_caller() {
+    let mut settings = config();
+    settings.api.limits.caller_per_second = 1;
+    let app = TestApp::serve_with(settings).await;
+    let mut socket = log_in(&app.url, Role::Viewer).await;
+    let mut refused = Value::Null;
+    for number in 0..8 {
+        let id = number.to_string();
+        // Answered at once, since there is no such cohort.
+        let query = "subscription { cohortChanged(cohort: \"nowhere\") { entered } }";
+        subscribe(&mut socket, &id, query).await;
+        let next = socket.hear_of("next").await;
+        refused = next["payload"]["errors"][0]["extensions"].clone();
+        if refused["code"] == "rate_limited" {
+            break;
+        }
+    }
+    assert_eq!(refused["code"], "rate_limited", "{refused}");
+    assert!(refused["retryAfter"].as_u64().unwrap() >= 1, "{refused}");
+}
+
+/// How many connections of one address may be open before who is there is said.
+const SILENT_MAX: usize = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_hold_no_place_of_those_who_are_known() {
+    let mut settings = config();
+    settings.activation.streams_max = 2;
+    let app = TestApp::serve_with(settings).await;
+    let mut silent = Vec::new();
+    for _ in 0..SILENT_MAX {
+        silent.push(Socket::open(&app.url).await.unwrap());
+    }
+    assert_eq!(Socket::open(&app.url).await.err(), Some(503));
+    silent.pop();
+    let mut opened = Err(503);
+    for _ in 0..100 {
+        opened = Socket::open(&app.url).await;
+        if opened.is_ok() {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    let mut socket = opened.unwrap();
+    let token = token(&reqwest::Client::new(), &app.url, Role::Viewer).await;
+    socket
+        .say(&json!({ "type": "connection_init", "payload": { "token": token } }))
+        .await;
+    socket.hear_of("connection_ack").await;
+    // Who is known leaves the place to the next one.
+    let mut next = connect(&app.url, json!({ "token": token })).await;
+    next.hear_of("connection_ack").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_known_hears_nothing_and_a_token_ends_the_connection_with_it() {
     let app = TestApp::serve().await;
     for payload in [
@@ -138,7 +260,9 @@ async fn so_many_connections_and_subscriptions_and_no_more() {
         refused["payload"]["errors"][0]["extensions"]["code"], "rate_limited",
         "{refused}"
     );
-    assert_eq!(Socket::open(&app.url).await.err(), Some(429));
+    let token = token(&reqwest::Client::new(), &app.url, Role::Viewer).await;
+    let mut late = connect(&app.url, json!({ "token": token })).await;
+    assert_eq!(late.hear().await, Heard::Closed(1013));
 }
 
 #[tokio::test(flavor = "multi_thread")]

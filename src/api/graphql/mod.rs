@@ -38,6 +38,7 @@ use loader::People;
 use mutation::Mutation;
 use persisted::Persisted;
 use query::Query;
+use socket::SubscriptionsOnly;
 pub use socket::socket as subscriptions;
 use subscription::SubscriptionRoot;
 
@@ -90,6 +91,7 @@ fn bounded(persisted_only: bool) -> SchemaBuilder<Query, Mutation, SubscriptionR
         .disable_suggestions()
         .extension(Persisted::new(persisted_only))
         .extension(Limits::default())
+        .extension(SubscriptionsOnly)
 }
 
 /// How much of people the caller may see.
