@@ -28,11 +28,6 @@ impl Divided {
         bind(id(), "0");
     }
 
-    /// How many cores the servers have.
-    pub const fn servers(&self) -> usize {
-        self.last
-    }
-
     fn others(&self) -> String {
         format!("1-{}", self.last)
     }

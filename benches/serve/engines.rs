@@ -61,7 +61,7 @@ pub async fn measure(plan: &Plan) {
     for engine in built_in() {
         println!("{engine}");
         let place = Place::new(engine, &plan.model);
-        let (server, _) = place.start(None).await;
+        let (server, _) = place.start().await;
         figures.push(alone(plan, &server, &place).await);
         server.stop();
         beds.push((engine, place));
@@ -71,7 +71,7 @@ pub async fn measure(plan: &Plan) {
         .map(|figures| figures[7])
         .fold(f64::INFINITY, f64::min);
     for ((engine, place), figures) in beds.iter().zip(&mut figures) {
-        let (server, _) = place.start(None).await;
+        let (server, _) = place.start().await;
         let load = soak::Load {
             target: target(plan, &server),
             per_second: least * SHARE,

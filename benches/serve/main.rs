@@ -234,7 +234,7 @@ async fn soaked(
     csv: Option<PathBuf>,
     connections: usize,
 ) -> bool {
-    let (server, _) = place.start(None).await;
+    let (server, _) = place.start().await;
     server.import(0, people).await;
     server.settle(people).await;
     let target = Target {

@@ -86,7 +86,7 @@ pub async fn measure(plan: &Plan) {
     let mut before = 0;
     for people in plan.sizes.iter().copied() {
         println!("{people} people");
-        let (server, _) = place.start(None).await;
+        let (server, _) = place.start().await;
         let took = server.import(before, people).await;
         let each = took.as_secs_f64() * 1e6 / f64::from(people - before);
         growth.note("import, µs a record", people, each);
@@ -95,10 +95,10 @@ pub async fn measure(plan: &Plan) {
         server.stop();
         let divided = Divided::begin();
         let twin = match &plan.postgres {
-            Some(postgres) => Some(Twin::of(&place, plan, postgres, divided.as_ref()).await),
+            Some(postgres) => Some(Twin::of(&place, plan, postgres).await),
             None => None,
         };
-        let (server, ready) = place.start(divided.as_ref()).await;
+        let (server, ready) = place.start().await;
         if let Some(divided) = &divided {
             divided.take_first(twin.as_ref().map_or(&[], |twin| &twin.backends));
         }
@@ -260,12 +260,12 @@ struct Twin {
 
 impl Twin {
     /// Copies the people out of a store that nobody has open, and serves them.
-    async fn of(place: &Place, plan: &Plan, postgres: &str, divided: Option<&Divided>) -> Self {
+    async fn of(place: &Place, plan: &Plan, postgres: &str) -> Self {
         let itself = std::env::current_exe();
         let itself = itself.unwrap_or_else(|error| panic!("no program: {error}"));
         let mut filling = Command::new(&itself);
         filling.args(["fill", "--store", &place.url(), "--postgres", postgres]);
-        let filled = told(&mut filling, &plan.model, divided).status();
+        let filled = told(&mut filling, &plan.model).status();
         assert!(
             filled.is_ok_and(|status| status.success()),
             "can't copy the people"
@@ -274,7 +274,6 @@ impl Twin {
         let process = Process::start(told(
             Command::new(itself).args(["twin", "--store", &own.url(), "--postgres", postgres]),
             &plan.model,
-            divided,
         ));
         Self {
             server: Server::of(process).await,

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::cores::Divided;
 use super::http::{Answer, Connection, get, post};
 use super::people::{COHORT, visit};
 use super::process::{Process, disk_bytes, memory_now, peak_memory};
@@ -68,7 +67,7 @@ impl Place {
     }
 
     /// Starts a server there, and returns when it is ready, with how long that took.
-    pub async fn start(&self, divided: Option<&Divided>) -> (Server, Duration) {
+    pub async fn start(&self) -> (Server, Duration) {
         let started = Instant::now();
         let mut command = Command::new(CDP);
         let store = self.url();
@@ -76,7 +75,7 @@ impl Place {
         if let Some(cache) = self.cache_mib {
             command.env("CDP_STORE__CACHE_MIB", cache.to_string());
         }
-        let process = Process::start(told(&mut command, &self.model, divided));
+        let process = Process::start(told(&mut command, &self.model));
         let mut connection = Connection::open(&process.address).await;
         while connection.ask(&get("/readyz", "")).await.status != 200 {
             sleep(LOOK_EVERY).await;
@@ -87,11 +86,7 @@ impl Place {
 }
 
 /// What every server here is told.
-pub fn told<'a>(command: &'a mut Command, model: &str, divided: Option<&Divided>) -> &'a mut Command {
-    if let Some(divided) = divided {
-        // By itself it would have two threads on a single core.
-        command.env("CDP_THREADS", divided.servers().to_string());
-    }
+pub fn told<'a>(command: &'a mut Command, model: &str) -> &'a mut Command {
     command
         .env("CDP_TELEMETRY__FILTER", "error")
         .env("CDP_CLASSIFY__MODEL", model)
