@@ -422,8 +422,8 @@ async fn a_setting_that_cannot_be_is_one_clear_error() {
     .await;
     let wrong = [
         ("CDP_API__LISSTEN", "127.0.0.1:0", "lissten"),
-        ("CDP_MODE", "production-like", "mode"),
-        ("CDP_THREADS", "0", "threads"),
+        ("CDP_MODE", "production-like", "MODE"),
+        ("CDP_THREADS", "0", "THREADS"),
     ];
     for (setting, value, named) in wrong {
         let output = run(serve(&["--demo"]).env(setting, value)).await;
