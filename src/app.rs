@@ -23,6 +23,7 @@ use crate::config::{Config, Mode};
 use crate::domain::error::Error;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::services::accounts::{self, Accounts};
+use crate::services::background::Background;
 use crate::services::seeds::{self, SeedError, parse_seeds};
 use crate::services::{self, Services, interests, privacy, search, transforms};
 use crate::store::{self, Store, StoreError};
@@ -175,12 +176,7 @@ impl App {
         config: &Config,
         classifier: Option<Arc<Classifier>>,
     ) -> Result<Self, StartError> {
-        auth::install_crypto();
-        // Before anything is made on disk.
-        secret(config)?;
-        make_folder(&config.store)?;
-        let store = Store::connect(&config.store).await?;
-        Self::build_over(config, store, classifier).await
+        Self::build_over(config, open_store(config).await?, classifier).await
     }
 
     /// The same, over a store that is open already.
@@ -191,6 +187,23 @@ impl App {
         config: &Config,
         store: Store,
         classifier: Option<Arc<Classifier>>,
+    ) -> Result<Self, StartError> {
+        Self::assemble(config, store, classifier, &Background::here()).await
+    }
+
+    /// The same, with threads for what nobody waits for.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_beside(config: &Config, background: &Background) -> Result<Self, StartError> {
+        Self::assemble(config, open_store(config).await?, None, background).await
+    }
+
+    async fn assemble(
+        config: &Config,
+        store: Store,
+        classifier: Option<Arc<Classifier>>,
+        background: &Background,
     ) -> Result<Self, StartError> {
         auth::install_crypto();
         let secret = secret(config)?;
@@ -214,13 +227,14 @@ impl App {
         let hasher = PasswordHasher::new(config.auth.password_cost, config.auth.password_checks_max)?;
         let is_demo = config.mode == Mode::Demo;
         let accounts = Accounts::start(&store, &secret, &config.auth, &config.login, hasher, is_demo).await?;
-        let index = open_index(config).await?;
+        let index = open_index(config, background).await?;
         let activation = activation_settings(config);
         let settings = services::Settings {
             ingest: &config.ingest,
             activation: &activation,
             audit: &config.audit,
             privacy: &config.privacy,
+            background,
         };
         let services = Services::new(&store, &pipeline, accounts, pseudonyms, &settings, index)?;
         set_up_users(config, &services).await?;
@@ -308,6 +322,14 @@ impl App {
     }
 }
 
+async fn open_store(config: &Config) -> Result<Store, StartError> {
+    auth::install_crypto();
+    // Before anything is made on disk.
+    secret(config)?;
+    make_folder(&config.store)?;
+    Ok(Store::connect(&config.store).await?)
+}
+
 /// The secret that seals the keys.
 fn secret(config: &Config) -> Result<SecretString, StartError> {
     match (&config.auth.jwt_secret, config.mode) {
@@ -355,9 +377,10 @@ async fn start_classifier(config: &Config, store: &Store) -> Result<Classifier, 
     Ok(starting.await??)
 }
 
-async fn open_index(config: &Config) -> Result<search::OpenIndex, StartError> {
+async fn open_index(config: &Config, background: &Background) -> Result<search::OpenIndex, StartError> {
     let (settings, store) = (config.search.clone(), config.store.clone());
-    let opening = tokio::task::spawn_blocking(move || search::open(&settings, &store));
+    // The threads that it starts are as its own is.
+    let opening = background.spawn_blocking(move || search::open(&settings, &store));
     Ok(opening.await??)
 }
 

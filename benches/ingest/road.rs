@@ -14,6 +14,7 @@ use cdp::config::Config;
 use cdp::domain::interest::{ClassifiedInterest, InterestKey};
 use cdp::pipeline::Pipeline;
 use cdp::services::accounts::Accounts;
+use cdp::services::background::Background;
 use cdp::services::ingest::{Format, Payload, Renames};
 use cdp::services::interests::start_classifier;
 use cdp::services::seeds::parse_seeds;
@@ -112,6 +113,7 @@ impl Road {
             activation: &config.activation,
             audit: &config.audit,
             privacy: &config.privacy,
+            background: &Background::here(),
         };
         let services = Services::new(&store, &pipeline, accounts, pseudonyms, &settings, index)?;
         Ok(Self { store, services })

@@ -19,6 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The load of the soak, by what the slower of them takes.
 const SHARE: f64 = 0.5;
 
+/// The number of the load's first visit; those before were sent to find out how much is taken.
+pub const LOADED_FROM: u32 = 10_000_000;
+
 /// What to measure, and for how long.
 pub struct Plan {
     /// Records of the import, each of a person of its own.
@@ -77,7 +80,7 @@ pub async fn measure(plan: &Plan) {
             per_second: least * SHARE,
             duration: plan.soak,
             sampled_every: plan.sampled_every,
-            requests: mix(plan.people, &server.analyst, &server.sender),
+            requests: mix(plan.people, LOADED_FROM, &server.analyst, &server.sender),
         };
         println!("{engine}: {:.0} requests a second", load.per_second);
         let samples = soak::run(&load, &server, place).await;
@@ -138,8 +141,8 @@ async fn alone(plan: &Plan, server: &Server, place: &Place) -> Vec<f64> {
         let times = times_at(&target, most / 2.0, plan.duration, &by_cookie.requests).await;
         figures.extend([most, times.ms(0.5), times.ms(0.99)]);
     }
-    let mixed = mix(plan.people, &server.analyst, &server.sender);
-    figures.push(closed(&target, plan.duration, &mixed).await);
+    let mixed = mix(plan.people, 0, &server.analyst, &server.sender);
+    figures.push(closed(&target, plan.duration, &mixed.in_turn()).await);
     println!("  {:.0} lookups/s, {:.0} mixed/s", figures[4], figures[7]);
     figures
 }

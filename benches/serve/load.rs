@@ -35,6 +35,34 @@ pub struct Request {
 /// Makes the request of a number.
 pub type Requests = Arc<dyn Fn(u64) -> Request + Send + Sync>;
 
+/// Requests of two kinds, and how many of all write.
+#[derive(Clone)]
+pub struct Mix {
+    pub reads: Requests,
+    pub writes: Requests,
+    /// One of so many.
+    pub one_writes_of: u64,
+}
+
+impl Mix {
+    /// All in turn, as one connection asks them.
+    pub fn in_turn(&self) -> Requests {
+        let Self {
+            reads,
+            writes,
+            one_writes_of,
+        } = self.clone();
+        Arc::new(move |number| {
+            let round = number / one_writes_of;
+            if number % one_writes_of == one_writes_of - 1 {
+                writes(round)
+            } else {
+                reads(number - round)
+            }
+        })
+    }
+}
+
 /// Where load goes, and over how many connections.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -50,7 +78,6 @@ pub struct Gathered {
     reads: Mutex<Vec<Duration>>,
     writes: Mutex<Vec<Duration>>,
     failed: AtomicU64,
-    next: AtomicU64,
 }
 
 impl Gathered {
@@ -61,10 +88,6 @@ impl Gathered {
         };
         times.lock().unwrap_or_else(PoisonError::into_inner).push(time);
         self.failed.fetch_add(u64::from(!is_good), Ordering::Relaxed);
-    }
-
-    fn next(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes what was gathered of a kind.
@@ -85,18 +108,19 @@ impl Gathered {
 
 /// Asks as fast as answers come, for so long; how many were answered a second.
 pub async fn closed(target: &Target, duration: Duration, requests: &Requests) -> f64 {
-    let gathered = Gathered::default();
+    let (gathered, next) = (Gathered::default(), AtomicU64::new(0));
     let started = Instant::now();
     let until = started + duration;
     let asking = (0..target.connections).map(async |_| {
         let mut connection = Connection::open(&target.address).await;
         while Instant::now() < until {
-            one(&mut connection, requests, &gathered, Instant::now()).await;
+            let request = requests(next.fetch_add(1, Ordering::Relaxed));
+            one(&mut connection, &request, &gathered, Instant::now()).await;
         }
     });
     join_all(asking).await;
     expect_answers(&gathered);
-    gathered.next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
+    next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
 }
 
 /// Asks so many times a second, for so long, and gathers what came of it.
@@ -109,6 +133,7 @@ pub async fn open(
 ) {
     // Each connection has every so manieth request; all together they are evenly spread.
     let step = Duration::from_secs_f64(1.0 / per_second.max(1.0));
+    let next = AtomicU64::new(0);
     let started = Instant::now() + step;
     let asking = (0..target.connections).map(async |at| {
         let mut connection = Connection::open(&target.address).await;
@@ -122,11 +147,22 @@ pub async fn open(
             } else {
                 due
             };
-            one(&mut connection, requests, gathered, since).await;
+            let request = requests(next.fetch_add(1, Ordering::Relaxed));
+            one(&mut connection, &request, gathered, since).await;
             due += each;
         }
     });
     join_all(asking).await;
+}
+
+/// The same of a mix, whose reads and writes go over connections of their own, as those of websites
+/// and of collectors do: a read that waited behind a write on its connection would take as long as one.
+pub async fn open_mix(target: &Target, per_second: f64, duration: Duration, mix: &Mix, gathered: &Gathered) {
+    let writes = per_second / mix.one_writes_of as f64;
+    tokio::join!(
+        open(target, per_second - writes, duration, &mix.reads, gathered),
+        open(target, writes, duration, &mix.writes, gathered),
+    );
 }
 
 async fn wait_until(due: Instant, is_apart: bool) {
@@ -149,8 +185,7 @@ pub async fn times_at(target: &Target, per_second: f64, duration: Duration, requ
     gathered.take(Kind::Read)
 }
 
-async fn one(connection: &mut Connection, requests: &Requests, gathered: &Gathered, since: Instant) {
-    let request = requests(gathered.next());
+async fn one(connection: &mut Connection, request: &Request, gathered: &Gathered, since: Instant) {
     let answer = connection.ask(&request.bytes).await;
     gathered.note(request.kind, since.elapsed(), (200..300).contains(&answer.status));
 }

@@ -24,12 +24,12 @@ mod twin;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cdp::config::{Config, Mode};
 use clap::{Args, Parser, Subcommand};
-use load::{Requests, Target, closed};
+use engines::LOADED_FROM;
+use load::{Target, closed};
 use questions::mix;
 use server::Place;
 use tokio::runtime::Builder;
@@ -39,10 +39,6 @@ const POSTGRES: &str = "CDP_BENCH_POSTGRES";
 
 /// The share of what a server sustains that a soak asks of it.
 const SOAKED: f64 = 0.7;
-
-/// The number of a soak's first request: those before were asked to find out what is sustained, and
-/// whoever is new by them is known by now.
-const SOAKED_FROM: u64 = 100_000_000;
 
 #[derive(Parser)]
 struct Options {
@@ -237,20 +233,17 @@ async fn soaked(
     let (server, _) = place.start().await;
     server.import(0, people).await;
     server.settle(people).await;
+    // With connections to spare, so that it is the server that says how much it takes, and not how many
+    // callers wait for their writes.
     let target = Target {
         address: server.address().to_owned(),
-        connections,
+        connections: connections * 4,
         is_apart: false,
     };
-    let requests = mix(people, &server.analyst, &server.sender);
-    let most = closed(&target, sustained, &requests).await;
+    let asked = |first| mix(people, first, &server.analyst, &server.sender);
+    let most = closed(&target, sustained, &asked(0).in_turn()).await;
     println!("  {most:.0} requests a second are sustained");
-    let requests: Requests = Arc::new(move |number| requests(SOAKED_FROM + number));
-    // With connections to spare, so that a request that waits holds back no other.
-    let target = Target {
-        connections: connections * 4,
-        ..target
-    };
+    let requests = asked(LOADED_FROM);
     let load = soak::Load {
         target,
         per_second: most * SOAKED,

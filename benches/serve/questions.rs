@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::http::{escaped, get, post};
-use super::load::{Kind, Request, Requests};
+use super::load::{Kind, Mix, Request, Requests};
 use super::people::{COHORT, anybody, cookie, email, name, visit};
 
 /// Members of a page.
@@ -87,35 +87,37 @@ pub fn others(people: u32, token: &str) -> Vec<Question> {
 }
 
 /// What a platform does all day: nine of ten requests read, of these most who somebody is; one
-/// writes, and most of these of somebody known.
-pub fn mix(people: u32, reader: &str, sender: &str) -> Requests {
+/// writes, and most of these of somebody known: the visit of a number from `first` on.
+pub fn mix(people: u32, first: u32, reader: &str, sender: &str) -> Mix {
     let mut reads = lookups(people, reader);
     reads.extend(pages(u64::from(people), reader).into_iter().skip(1).take(1));
     reads.extend(others(people, reader).into_iter().take(2));
     // By cookie, by address, a page, GraphQL, a search.
     let turns = [0, 0, 1, 0, 3, 0, 1, 2, 4];
     let sender = sender.to_owned();
-    Arc::new(move |number| {
-        let round = number / ONE_WRITES_OF;
-        let turn = usize::try_from(number % ONE_WRITES_OF).unwrap_or_default();
-        if let Some(read) = turns.get(turn) {
-            return (reads[*read].requests)(number);
-        }
-        let round_number = u32::try_from(round).unwrap_or_default();
-        let is_new = round.is_multiple_of(ONE_IS_NEW_OF);
-        let person = if is_new {
-            people + round_number
+    let read = move |number: u64| {
+        let turn = usize::try_from(number % turns.len() as u64).unwrap_or_default();
+        (reads[turns[turn]].requests)(number)
+    };
+    let write = move |number: u64| {
+        let round = first + u32::try_from(number).unwrap_or_default();
+        let person = if number.is_multiple_of(ONE_IS_NEW_OF) {
+            people + round
         } else {
             anybody(number, people)
         };
-        let record = visit(person, round_number);
         writing(post(
             "/api/ingest?source=bench",
             &sender,
             "application/json",
-            &record,
+            &visit(person, round),
         ))
-    })
+    };
+    Mix {
+        reads: Arc::new(read),
+        writes: Arc::new(write),
+        one_writes_of: ONE_WRITES_OF,
+    }
 }
 
 fn writing(bytes: Vec<u8>) -> Request {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::load::{Gathered, Kind, Requests, Target, open};
+use super::load::{Gathered, Kind, Mix, Target, open_mix};
 use super::server::{Place, Server, disk_mb, mb};
 use super::statistics::{Times, Trend, shown};
 use super::table;
@@ -29,7 +29,7 @@ pub struct Load {
     pub per_second: f64,
     pub duration: Duration,
     pub sampled_every: Duration,
-    pub requests: Requests,
+    pub requests: Mix,
 }
 
 /// What a sample has, and what it is judged by, if it is.
@@ -52,7 +52,7 @@ pub type Sample = [f64; COLUMNS.len()];
 pub async fn run(load: &Load, server: &Server, place: &Place) -> Vec<Sample> {
     let gathered = Arc::new(Gathered::default());
     let mut samples = Vec::new();
-    let loading = open(
+    let loading = open_mix(
         &load.target,
         load.per_second,
         load.duration,

@@ -18,7 +18,7 @@ pub struct Settings {
     pub retry_first_ms: u64,
     /// The longest pause.
     pub retry_max_s: u64,
-    /// How many deliveries of a webhook are kept in its log.
+    /// How many deliveries of a webhook are kept in its log; see [`Settings::deliveries_kept`].
     pub deliveries_kept_max: u64,
     /// Whether webhooks may be sent without TLS, and to addresses that are not public; unset, a
     /// demo's may, and no other.
@@ -50,5 +50,11 @@ impl Settings {
     #[must_use]
     pub fn feed_keep(&self) -> Duration {
         Duration::from_hours(24 * u64::from(self.feed_keep_days))
+    }
+
+    /// How many deliveries of a webhook are kept: the last one always, which may be under way.
+    #[must_use]
+    pub fn deliveries_kept(&self) -> u64 {
+        self.deliveries_kept_max.max(1)
     }
 }

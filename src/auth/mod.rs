@@ -47,6 +47,9 @@ pub struct Settings {
     /// How many passwords are hashed at the same time, each holding
     /// [`password::Cost::memory_kib`]; the others wait.
     pub password_checks_max: usize,
+    /// Seconds for which the keys of other issuers are taken without asking: one that is withdrawn
+    /// is good no longer.
+    pub issuer_keys_s: u64,
     /// Other issuers whose tokens are taken.
     pub issuers: Vec<issuers::IssuerSettings>,
 }
@@ -77,6 +80,7 @@ impl Default for Settings {
             jwt_secret: None,
             signing_key_pem: None,
             token_ttl_s: 900,
+            issuer_keys_s: 600,
             refresh_ttl_s: 7 * 86_400,
             session_ttl_s: 30 * 86_400,
             password_cost: password::Cost::default(),

@@ -9,13 +9,14 @@ use chrono::Utc;
 use tokio::signal::unix::{SignalKind, signal};
 use ulid::Ulid;
 
-use super::threads::runtime;
+use super::threads::Threads;
 use super::{CommandError, demo};
 use crate::app::{App, Ended, say};
 use crate::config::{Config, Mode};
 use crate::domain::role::Role;
 use crate::services::Services;
 use crate::services::accounts::users::demo_password;
+use crate::services::background::Background;
 use crate::services::ingest::{Format, Payload, Renames, Report};
 use crate::services::seeds::{DEMO_RULES, parse_rules};
 use crate::services::write_keys::DEMO_KEYS;
@@ -73,9 +74,11 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.store.url = args.store.unwrap_or(config.store.url);
     let exporting = telemetry::init(&config.telemetry)?;
-    let ended = runtime(config.threads)?.block_on(async {
+    let threads = Threads::start(config.threads)?;
+    let background = Background::on(threads.background.handle().clone());
+    let ended = threads.serving.block_on(async {
         let exporting = exporting.map(Exporting::start);
-        let served = serve(&config, args.demo_people).await;
+        let served = serve(&config, args.demo_people, &background).await;
         if let Some(exporting) = exporting {
             exporting.finish().await;
         }
@@ -97,10 +100,10 @@ fn start_anew() -> std::io::Error {
     }
 }
 
-async fn serve(config: &Config, demo_people: u32) -> Result<Ended, CommandError> {
+async fn serve(config: &Config, demo_people: u32, background: &Background) -> Result<Ended, CommandError> {
     // A file that grew too long is an error of writing it, and no end of the process.
     let _file_limit = signal(SignalKind::from_raw(FILE_TOO_LONG));
-    let app = App::build(config).await?;
+    let app = App::build_beside(config, background).await?;
     if config.mode == Mode::Demo && demo_people > 0 {
         seed_demo(&app.services, demo_people).await?;
     }

@@ -171,14 +171,16 @@ impl Analytics {
 
     async fn cohorts(&self, now: u32) -> Result<Vec<CohortFigures>, Error> {
         let catalogue = self.pipeline.catalogue();
+        let slugs = catalogue.all().map(|cohort| cohort.slug().to_string());
+        let from = now.saturating_sub(7 * HOURS_A_DAY - 1);
+        let mut tallies = self
+            .store
+            .tallies("cohort", slugs.collect(), from, now + 1)
+            .await?;
         let mut cohorts = Vec::new();
         for cohort in catalogue.all() {
             let slug = cohort.slug().clone();
-            let from = now.saturating_sub(7 * HOURS_A_DAY - 1);
-            let hours = self
-                .store
-                .tally(&Subject::Cohort(slug.clone()), from, now + 1)
-                .await?;
+            let hours = tallies.remove(slug.as_str()).unwrap_or_default();
             let since = |first: u32| {
                 let counts = hours
                     .iter()
@@ -223,10 +225,12 @@ impl Analytics {
         // Sizes are told backwards from today's.
         let now = hour_of(Utc::now()) + 1;
         let first = from * step.hours();
-        let hours = self
+        let names = vec![subject.name().to_owned()];
+        let mut tallies = self
             .store
-            .tally(&subject, first, now.max(to * step.hours()))
+            .tallies(subject.kind(), names, first, now.max(to * step.hours()))
             .await?;
+        let hours = tallies.remove(subject.name()).unwrap_or_default();
         let mut size = self.size_now(&subject).await?;
         let mut points = Vec::with_capacity((to - from) as usize);
         let mut rest = hours.as_slice();

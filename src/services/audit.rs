@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::background::Background;
 use super::checked_limit;
 use super::privacy::pseudonym_of;
 use crate::auth::Pseudonyms;
@@ -109,14 +110,19 @@ pub struct Page {
 }
 
 impl Audit {
-    pub(super) fn start(store: &Store, pseudonyms: Arc<Pseudonyms>, settings: &Settings) -> Self {
+    pub(super) fn start(
+        store: &Store,
+        pseudonyms: Arc<Pseudonyms>,
+        settings: &Settings,
+        background: &Background,
+    ) -> Self {
         let (waiting, told) = mpsc::channel(WAITING_MAX);
         Self {
             store: store.clone(),
             pseudonyms,
             waiting,
-            keeper: Mutex::new(Some(tokio::spawn(keep(store.clone(), told)))),
-            sweeper: tokio::spawn(sweep(store.clone(), settings.keep_days)),
+            keeper: Mutex::new(Some(background.spawn(keep(store.clone(), told)))),
+            sweeper: background.spawn(sweep(store.clone(), settings.keep_days)),
         }
     }
 
@@ -363,7 +369,7 @@ mod tests {
         let store = Store::in_memory().await;
         let key = SecretString::from("k".repeat(32));
         let pseudonyms = Arc::new(Pseudonyms::new(&key).unwrap());
-        let audit = Audit::start(&store, pseudonyms, &Settings::default());
+        let audit = Audit::start(&store, pseudonyms, &Settings::default(), &Background::here());
         for second in 0..7 {
             let at = Utc::now() + chrono::Duration::milliseconds(second);
             let caller = if second == 3 { "rare" } else { "ann" };

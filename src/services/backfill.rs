@@ -8,6 +8,7 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+use super::background::Background;
 use super::corrections::KnownCorrections;
 use super::definitions::Definitions;
 use super::leases::{ASK_EVERY, Leases, Turn};
@@ -88,28 +89,13 @@ pub struct Backfills {
 
 impl Backfills {
     /// Starts the worker, which ends when this is dropped, and looks for work when it is woken.
-    pub(super) fn start(
-        store: &Store,
-        pipeline: &Pipeline,
-        definitions: &Arc<Definitions>,
-        known: &Arc<KnownCorrections>,
-        leases: &Leases,
-        wake: Arc<Notify>,
-    ) -> Arc<Self> {
+    pub(super) fn start(mut worker: Worker, wake: Arc<Notify>, background: &Background) -> Arc<Self> {
         let backfills = Arc::new(Self {
-            store: store.clone(),
+            store: worker.store.clone(),
             wake: Arc::clone(&wake),
         });
-        let mut worker = Worker {
-            store: store.clone(),
-            pipeline: pipeline.clone(),
-            definitions: Arc::clone(definitions),
-            corrections: Arc::clone(known),
-            turn: Turn::new(leases, Job::Backfill),
-            has_seen_the_model: false,
-        };
         let is_wanted = Arc::downgrade(&backfills);
-        tokio::spawn(async move {
+        background.spawn(async move {
             while is_wanted.strong_count() > 0 {
                 let pause = match worker.work().await {
                     Ok(true) => LOOK_EVERY,
@@ -157,7 +143,8 @@ impl Drop for Backfills {
     }
 }
 
-struct Worker {
+/// Works on backfills.
+pub(super) struct Worker {
     store: Store,
     pipeline: Pipeline,
     definitions: Arc<Definitions>,
@@ -170,6 +157,23 @@ struct Worker {
 }
 
 impl Worker {
+    pub(super) fn new(
+        store: &Store,
+        pipeline: &Pipeline,
+        definitions: &Arc<Definitions>,
+        known: &Arc<KnownCorrections>,
+        leases: &Leases,
+    ) -> Self {
+        Self {
+            store: store.clone(),
+            pipeline: pipeline.clone(),
+            definitions: Arc::clone(definitions),
+            corrections: Arc::clone(known),
+            turn: Turn::new(leases, Job::Backfill),
+            has_seen_the_model: false,
+        }
+    }
+
     /// Works off all backfills that there are. False where another server does.
     async fn work(&mut self) -> Result<bool, PipelineError> {
         if self.turn.mine().await?.is_none() {

@@ -17,6 +17,7 @@ pub mod analytics;
 mod attempts;
 pub mod audit;
 pub mod backfill;
+pub mod background;
 pub mod backup;
 pub mod classification;
 pub mod cohorts;
@@ -58,6 +59,7 @@ use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
 pub use crate::store::inherited;
 use crate::store::{Store, StoreError};
+use background::Background;
 
 /// What is said to whoever asks while the server stops.
 const STOPPING: &str = "the server is stopping; try another";
@@ -75,6 +77,8 @@ pub struct Settings<'a> {
     pub audit: &'a audit::Settings,
     /// What people may ask, and who may see what of them.
     pub privacy: &'a privacy::Settings,
+    /// Where that runs for which nobody waits.
+    pub background: &'a Background,
 }
 
 /// All services, as the skins hold them.
@@ -144,20 +148,23 @@ impl Services {
         index: search::OpenIndex,
     ) -> Result<Arc<Self>, SenderError> {
         let names = cohorts::NameBook::of(pipeline);
+        let background = settings.background;
         let leases = leases::Leases::start(store);
         let wake = Arc::new(Notify::new());
         let definitions = definitions::Definitions::new(store.clone(), pipeline.clone(), Arc::clone(&wake));
         let definitions = Arc::new(definitions);
         let known = corrections::KnownCorrections::new(store, pipeline);
-        let backfills = backfill::Backfills::start(store, pipeline, &definitions, &known, &leases, wake);
+        let worker = backfill::Worker::new(store, pipeline, &definitions, &known, &leases);
+        let backfills = backfill::Backfills::start(worker, wake, background);
         let activation =
-            activation::Activation::start(store, pipeline, &leases, &names, settings.activation)?;
+            activation::Activation::start(store, pipeline, &leases, &names, settings.activation, background)?;
         let ingest = ingest::Ingest::new(store.clone(), pipeline.clone(), &leases, settings.ingest);
-        let search = search::Search::new(store.clone(), pipeline, names.clone(), index);
-        let kept = settings.activation.deliveries_kept_max;
+        let search = search::Search::new(store.clone(), pipeline, names.clone(), index, background);
+        let kept = settings.activation.deliveries_kept();
         let keep = (kept, &settings.privacy.retention);
-        let privacy = privacy::Privacy::start(store, pipeline, &leases, &names, search.purger(), keep);
-        let schedule = schedule::Schedule::start(store, pipeline, &leases);
+        let index = search.purger();
+        let privacy = privacy::Privacy::start(store, pipeline, &leases, &names, index, keep, background);
+        let schedule = schedule::Schedule::start(store, pipeline, &leases, background);
         let services = Arc::new(Self {
             events: ingest::events::Events::start(&ingest, &settings.ingest.segment),
             ingest,
@@ -177,7 +184,7 @@ impl Services {
             backfills,
             definitions,
             backups: backup::Backups::new(store.clone()),
-            audit: audit::Audit::start(store, Arc::clone(&pseudonyms), settings.audit),
+            audit: audit::Audit::start(store, Arc::clone(&pseudonyms), settings.audit, background),
             privacy,
             sights: sight::Sights::new(&settings.privacy.mask),
             pseudonyms,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio::sync::Notify;
 
+use super::background::Background;
 use super::leases::{Leases, Turn};
 use crate::domain::Timestamp;
 use crate::domain::lease::Job;
@@ -30,11 +31,16 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn start(store: &Store, pipeline: &Pipeline, leases: &Leases) -> Self {
+    pub(super) fn start(
+        store: &Store,
+        pipeline: &Pipeline,
+        leases: &Leases,
+        background: &Background,
+    ) -> Self {
         let ended = Arc::new(Notify::new());
         let (store, pipeline, end) = (store.clone(), pipeline.clone(), Arc::clone(&ended));
         let mut turn = Turn::new(leases, Job::Schedule);
-        tokio::spawn(async move {
+        background.spawn(async move {
             loop {
                 if let Err(error) = look_in_turn(&mut turn, &store, &pipeline).await {
                     tracing::warn!(%error, "the schedule has to wait");

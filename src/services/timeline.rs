@@ -1,5 +1,6 @@
 //! All that ever arrived of a person, and all that was decided about them, latest first.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
@@ -154,6 +155,9 @@ enum Known {
     Decision(StoredDecision),
 }
 
+/// Records of somebody that are still to be read.
+pub(super) struct Unread(VecDeque<(Place, Known)>);
+
 /// Tells people's histories.
 pub struct Timeline {
     store: Store,
@@ -182,13 +186,7 @@ impl Timeline {
         let limit = super::checked_limit(limit, PAGE_MAX)?;
         let before: Option<Place> = before.map(str::parse).transpose()?;
         let profile = services.lookup.profile_by_id(id).await?;
-        let cookies = self.cookies(&profile).await?;
-        let mut known = self.records(&profile, &cookies, before).await?;
-        known.extend(self.judged(&profile).await?);
-        known.retain(|(place, _)| before.is_none_or(|before| *place < before));
-        known.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
-        // A row whose link was refused and then allowed speaks of both its ends.
-        known.dedup_by_key(|(place, _)| *place);
+        let mut known = self.known(&profile, before).await?;
         let has_more = known.len() > limit;
         known.truncate(limit);
         let last = known.last().map(|(place, _)| place.to_string());
@@ -200,6 +198,54 @@ impl Timeline {
             entries: shown.collect(),
             next_cursor: last.filter(|_| has_more),
         })
+    }
+
+    /// Every record of a person, latest first, to be read a page after the other: where they lie
+    /// is asked once.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub(super) async fn all_records(&self, profile: &Profile) -> Result<Unread, StoreError> {
+        let mut known = self.known(profile, None).await?;
+        known.retain(|(_, known)| matches!(known, Known::Record(_)));
+        Ok(Unread(known.into()))
+    }
+
+    /// The next of them, at most so many; none at the end.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub(super) async fn next_records(
+        &self,
+        unread: &mut Unread,
+        limit: usize,
+    ) -> Result<Option<Vec<RecordView>>, StoreError> {
+        let next: Vec<_> = unread.0.drain(..limit.min(unread.0.len())).collect();
+        if next.is_empty() {
+            return Ok(None);
+        }
+        let entries = self.read(next).await?.into_iter();
+        let records = entries.filter_map(|entry| match entry.event {
+            Event::Record(record) => Some(record),
+            Event::Merge(_) | Event::Decision(_) => None,
+        });
+        Ok(Some(records.collect()))
+    }
+
+    /// Where all lies that happened to a person before an entry, the latest first.
+    async fn known(
+        &self,
+        profile: &Profile,
+        before: Option<Place>,
+    ) -> Result<Vec<(Place, Known)>, StoreError> {
+        let cookies = self.cookies(profile).await?;
+        let mut known = self.records(profile, &cookies, before).await?;
+        known.extend(self.judged(profile).await?);
+        known.retain(|(place, _)| before.is_none_or(|before| *place < before));
+        known.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
+        // A row whose link was refused and then allowed speaks of both its ends.
+        known.dedup_by_key(|(place, _)| *place);
+        Ok(known)
     }
 
     async fn cookies(&self, profile: &Profile) -> Result<Vec<Cookie>, StoreError> {

@@ -1,5 +1,7 @@
 //! What is counted as it happens: an hour's counts of each subject, and their sums.
 
+use std::collections::BTreeMap;
+
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 
 use super::transaction::bind;
@@ -20,6 +22,12 @@ pub(super) const ADD: &str = "
                 RETURN NONE
         }
     };
+";
+
+/// Each subject's hours are a range of keys; one range for each, in one question.
+const HOURS: &str = "
+    RETURN array::flatten($names.map(|$name|
+        (SELECT * FROM tally:[$kind, $name, $from]..[$kind, $name, $to])));
 ";
 
 /// What one commit adds.
@@ -83,35 +91,34 @@ impl TallyRow {
 }
 
 impl Store {
-    /// What was counted of a subject in each hour since 1970 from one to before another; hours
-    /// in which nothing was are left out.
+    /// What was counted of subjects of one kind in each hour since 1970 from one to before another,
+    /// by their names; hours in which nothing was are left out, and so is who has no other.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn tally(
+    pub async fn tallies(
         &self,
-        subject: &Subject,
+        kind: &'static str,
+        names: Vec<String>,
         from: u32,
         to: u32,
-    ) -> Result<Vec<(u32, Counts)>, StoreError> {
+    ) -> Result<BTreeMap<String, Vec<(u32, Counts)>>, StoreError> {
         let parameters = bind([
-            ("kind", subject.kind().to_owned().into_value()),
-            ("name", subject.name().to_owned().into_value()),
+            ("kind", kind.to_owned().into_value()),
+            ("names", names.into_value()),
             ("from", i64::from(from).into_value()),
             ("to", i64::from(to).into_value()),
         ]);
-        let text = "SELECT * FROM tally:[$kind, $name, $from]..[$kind, $name, $to]";
-        let found: Vec<CountsRow> = self.select("read a tally", text, parameters).await?;
-        found
-            .into_iter()
-            .map(|row| {
-                let hour = part(&row.id, 2).and_then(|value| i64::from_value(value).ok());
-                let hour = hour
-                    .and_then(|hour| u32::try_from(hour).ok())
-                    .ok_or_else(corrupt)?;
-                Ok((hour, row.into()))
-            })
-            .collect()
+        let found: Vec<CountsRow> = self.select("read tallies", HOURS, parameters).await?;
+        let mut tallies: BTreeMap<String, Vec<(u32, Counts)>> = BTreeMap::new();
+        for row in found {
+            let name = part(&row.id, 1).and_then(|value| String::from_value(value).ok());
+            let hour = part(&row.id, 2).and_then(|value| i64::from_value(value).ok());
+            let hour = hour.and_then(|hour| u32::try_from(hour).ok());
+            let (name, hour) = name.zip(hour).ok_or_else(corrupt)?;
+            tallies.entry(name).or_default().push((hour, row.into()));
+        }
+        Ok(tallies)
     }
 
     /// All that was ever counted of each subject of a kind, by name.

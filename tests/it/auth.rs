@@ -617,6 +617,22 @@ async fn an_issuers_new_key_is_found_and_its_last_ones_go_on_while_it_is_away() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_withdrawn_key_proved_is_proved_no_longer_once_its_time_is_over() {
+    let issuer = TestIssuer::start().await;
+    let mut config = config();
+    config.auth.issuers = vec![issuer.settings()];
+    config.auth.issuer_keys_s = 1;
+    let app = TestApp::with(&config).await;
+    let old = json!({ "access_token": issuer.sign(&TestIssuer::claims("ann", "reader")) });
+    me(&app, &old).await.ok();
+    issuer.rotate();
+    // Nobody comes with a token of the new key: it is time alone that ends the old one.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    me(&app, &old).await.error(401, "unauthorized");
+    assert!(issuer.fetches() > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_without_tls_are_for_demos_only() {
     let issuer = TestIssuer::start().await;
     let mut config = config();

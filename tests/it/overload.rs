@@ -225,3 +225,49 @@ async fn a_large_payload_counts_while_it_streams() {
     assert_eq!(send(512 * 1024).await.unwrap(), 200);
     server.stop().await;
 }
+
+/// Name and niceness of each thread of a process.
+#[cfg(target_os = "linux")]
+fn threads(process: &str) -> Vec<(String, i32)> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let read = tasks.filter_map(|task| {
+        let task = task.unwrap().path();
+        // It may have ended since.
+        let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+        let (head, tail) = stat.rsplit_once(')')?;
+        let name = head.split_once('(')?.1.to_owned();
+        // The nineteenth field, of which the third stands behind the name.
+        Some((name, tail.split_whitespace().nth(16)?.parse().ok()?))
+    });
+    read.collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_nobody_waits_for_gives_way_to_those_who_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let threads = threads(&server.id());
+    let niceness = |wanted: &str| {
+        let of_name = threads.iter().filter(|(name, _)| name.contains(wanted));
+        of_name.map(|(_, niceness)| *niceness).collect::<Vec<_>>()
+    };
+    let (background, serving) = (niceness("background"), niceness("tokio"));
+    assert!(background.len() >= 2 && serving.len() >= 2, "{threads:?}");
+    // Whatever the tests themselves have.
+    let own = serving[0];
+    assert!(serving.iter().all(|niceness| *niceness == own), "{threads:?}");
+    assert!(
+        background
+            .iter()
+            .all(|niceness| *niceness > own || *niceness == 19),
+        "{threads:?}"
+    );
+    // The index's own threads are as those that open it.
+    let indexing = niceness("tantivy");
+    assert!(
+        !indexing.is_empty() && indexing.iter().all(|niceness| *niceness == background[0]),
+        "{threads:?}"
+    );
+    server.stop().await;
+}

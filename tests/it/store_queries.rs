@@ -98,6 +98,22 @@ async fn a_list_costs_as_many_queries_however_long_it_is() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn how_the_platform_fares_costs_as_many_queries_however_many_cohorts_there_are() {
+    let app = TestApp::start().await;
+    app.ingest(json!([{ "cookie": "ann", "interests": ["cricket", "sushi"] }]))
+        .await;
+    let (summary, queries) = asked(&app, "/api/analytics/summary").await;
+    assert!(rows(&summary, "/cohorts") > 5, "{summary}");
+    let entered = |summary: &Value| {
+        let cohorts = summary["cohorts"].as_array().unwrap();
+        let of = |cohort: &Value| cohort["entered_day"].as_i64().unwrap();
+        cohorts.iter().map(of).sum::<i64>()
+    };
+    assert!(entered(&summary) >= 2, "{summary}");
+    assert!(queries <= 4, "{queries}");
+}
+
 /// Merges lie by their time, and the engine reads a range of them to its end. So they are looked
 /// for in windows, wider and wider and then narrower, and how many these are depends on when
 /// merges happened: at most twenty back to 1970, and twice that to find the edge of many.

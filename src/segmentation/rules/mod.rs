@@ -80,10 +80,13 @@ impl Known {
         Self(names.into_iter().collect())
     }
 
-    fn find(&self, name: &str) -> Option<(&CohortSlug, &str)> {
-        self.0
-            .get_key_value(&CohortSlug::of(name))
-            .map(|(slug, name)| (slug, name.as_str()))
+    /// The one of a slug or a name, in any case: it may have been renamed since its slug was made.
+    fn find(&self, name_or_slug: &str) -> Option<(&CohortSlug, &str)> {
+        let wanted = name_or_slug.to_lowercase();
+        let is_named = |(_, name): &(&CohortSlug, &String)| name.to_lowercase() == wanted;
+        let of_slug = self.0.get_key_value(&CohortSlug::of(name_or_slug));
+        let found = of_slug.or_else(|| self.0.iter().find(is_named));
+        found.map(|(slug, name)| (slug, name.as_str()))
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

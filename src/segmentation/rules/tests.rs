@@ -28,6 +28,7 @@ fn known() -> Known {
         ("food-drink", "Food & Drink"),
         ("music", "Music"),
         ("vips", "VIPs"),
+        ("runners", "Joggers"),
     ];
     Known::new(names.map(|(slug, name)| (CohortSlug::of(slug), name.to_owned())))
 }
@@ -250,6 +251,22 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     wrong("profile.age >", "line 1, column ");
     wrong(&"true && ".repeat(400), "a rule has at most 2000 bytes");
+}
+
+#[test]
+fn a_cohort_that_was_renamed_is_named_by_its_name_of_today_or_its_slug() {
+    for name in ["Joggers", "runners"] {
+        let rule = format!(r#""{name}" in cohorts"#);
+        let named = Expression::compile(&rule, &known()).unwrap();
+        assert!(
+            named.cohorts().iter().any(|slug| slug.as_str() == "runners"),
+            "{name}"
+        );
+    }
+    wrong(
+        r#""joggers" in cohorts"#,
+        "line 1, column 1: there is no cohort `joggers`; it is written `Joggers`",
+    );
 }
 
 #[test]

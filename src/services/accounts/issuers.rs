@@ -18,12 +18,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::StartError;
-use crate::auth::issuers::{Issuer, IssuerError, IssuerSettings, keys};
+use crate::auth::Settings;
+use crate::auth::issuers::{Issuer, IssuerError, keys};
 use crate::auth::token::{Peeked, TokenError, Verifier};
 use crate::domain::role::Caller;
-
-/// How long keys are taken without asking: a key that an issuer withdraws is good no longer here.
-pub(super) const FRESH: Duration = Duration::from_mins(10);
 
 /// Fetches a minute of one issuer, and at once, however many tokens name keys that nobody has.
 const FETCHES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(5);
@@ -39,6 +37,8 @@ const BYTES_MAX: usize = 256 * 1024;
 pub(super) struct Issuers {
     known: HashMap<String, Known>,
     client: Client,
+    /// How long keys are taken without asking.
+    fresh: Duration,
 }
 
 struct Known {
@@ -56,8 +56,8 @@ struct Kept {
 }
 
 impl Kept {
-    fn is_fresh(&self) -> bool {
-        self.at.is_some_and(|at| at.elapsed() < FRESH)
+    fn is_fresh(&self, fresh: Duration) -> bool {
+        self.at.is_some_and(|at| at.elapsed() < fresh)
     }
 }
 
@@ -75,9 +75,9 @@ enum FetchError {
 }
 
 impl Issuers {
-    pub(super) fn new(settings: &[IssuerSettings], is_demo: bool) -> Result<Self, StartError> {
+    pub(super) fn new(settings: &Settings, is_demo: bool) -> Result<Self, StartError> {
         let mut known = HashMap::new();
-        for settings in settings {
+        for settings in &settings.issuers {
             let issuer = Issuer::new(settings)?;
             if !is_safe(issuer.jwks_url(), is_demo) {
                 return Err(IssuerError::NoTls(issuer.name().to_owned()).into());
@@ -100,7 +100,16 @@ impl Issuers {
             .https_only(!is_demo)
             .build()
             .map_err(StartError::Client)?;
-        Ok(Self { known, client })
+        Ok(Self {
+            known,
+            client,
+            fresh: Duration::from_secs(settings.issuer_keys_s),
+        })
+    }
+
+    /// How long what an issuer's key has proved is proved: a key that is withdrawn is good no longer.
+    pub(super) const fn fresh(&self) -> Duration {
+        self.fresh
     }
 
     /// Whom a token of one of the issuers speaks for, and whether keys were fetched for that.
@@ -109,8 +118,8 @@ impl Issuers {
         let kid = peeked.kid.as_deref().ok_or(TokenError::UnknownKey)?;
         let mut kept = known.kept();
         let mut was_fetched = false;
-        if !kept.is_fresh() || !kept.keys.contains_key(kid) {
-            was_fetched = known.fetch(&self.client, kid).await;
+        if !kept.is_fresh(self.fresh) || !kept.keys.contains_key(kid) {
+            was_fetched = known.fetch(&self.client, self.fresh, kid).await;
             kept = known.kept();
         }
         let key = kept.keys.get(kid).ok_or(TokenError::UnknownKey)?;
@@ -126,7 +135,7 @@ impl Known {
 
     /// Fetches the keys, unless that was done often of late. Who needs one that is there waits for
     /// nobody else's fetch.
-    async fn fetch(&self, client: &Client, kid: &str) -> bool {
+    async fn fetch(&self, client: &Client, fresh: Duration, kid: &str) -> bool {
         let _fetching = if self.kept().keys.contains_key(kid) {
             match self.fetching.try_lock() {
                 Ok(fetching) => fetching,
@@ -136,7 +145,7 @@ impl Known {
             self.fetching.lock().await
         };
         let kept = self.kept();
-        let is_there = kept.is_fresh() && kept.keys.contains_key(kid);
+        let is_there = kept.is_fresh(fresh) && kept.keys.contains_key(kid);
         if is_there || self.budget.check().is_err() {
             return false;
         }

@@ -34,7 +34,7 @@ use crate::domain::role::{Caller, Role, Scopes};
 use crate::domain::session::Session;
 use crate::store::accounts::Account;
 use crate::store::{Store, StoreError};
-use issuers::{FRESH, Issuers};
+use issuers::Issuers;
 use keys::Keys;
 use revocations::Revocations;
 
@@ -148,7 +148,7 @@ impl Accounts {
         };
         let accounts = Arc::new(Self {
             keys: Keys::start(store, secret, auth).await?,
-            issuers: Issuers::new(&auth.issuers, is_demo)?,
+            issuers: Issuers::new(auth, is_demo)?,
             revocations: Revocations::default(),
             store: store.clone(),
             hasher,
@@ -336,7 +336,8 @@ impl Accounts {
     async fn known_caller(&self, token: &str) -> Result<Caller, TokenError> {
         let now = Utc::now();
         // Whoever another issuer vouches for is vouched for by keys that it may have withdrawn since.
-        let is_good = |(caller, at): &(Caller, Instant)| caller.session.is_some() || at.elapsed() < FRESH;
+        let fresh = self.issuers.fresh();
+        let is_good = |(caller, at): &(Caller, Instant)| caller.session.is_some() || at.elapsed() < fresh;
         let caller = if let Some((caller, _)) = self.remembered.get(token).filter(is_good) {
             caller
         } else {

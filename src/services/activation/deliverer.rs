@@ -15,6 +15,7 @@ use super::streams::end;
 use crate::activation::Settings;
 use crate::activation::backoff::Backoff;
 use crate::pipeline::Pipeline;
+use crate::services::background::Background;
 use crate::services::leases::Leases;
 use crate::store::Store;
 
@@ -39,6 +40,7 @@ impl Deliverer {
         leases: &Leases,
         post: &Arc<Post>,
         settings: &Settings,
+        background: &Background,
     ) -> Self {
         let (changes, closing) = (watch::channel(0).0, watch::channel(false).0);
         let tools = Arc::new(Tools {
@@ -52,7 +54,7 @@ impl Deliverer {
                 most: Duration::from_secs(settings.retry_max_s.max(1)),
             },
             attempts_max: settings.attempts_max.max(1),
-            kept_max: settings.deliveries_kept_max.max(1),
+            kept_max: settings.deliveries_kept(),
         });
         let supervisor = Supervisor {
             tools,
@@ -63,7 +65,7 @@ impl Deliverer {
         Self {
             changes,
             closing,
-            supervisor: Mutex::new(Some(tokio::spawn(supervisor.run()))),
+            supervisor: Mutex::new(Some(background.spawn(supervisor.run()))),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::domain::cohort::CohortSlug;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::Pipeline;
+use crate::services::background::Background;
 use crate::services::cohorts::NameBook;
 use crate::services::jobs::Running;
 use crate::services::sight::Sight;
@@ -83,15 +84,23 @@ pub struct Exports {
     pipeline: Pipeline,
     names: NameBook,
     places: Arc<Semaphore>,
+    background: Background,
 }
 
 impl Exports {
-    pub(super) fn new(store: &Store, pipeline: &Pipeline, names: &NameBook, settings: &Settings) -> Self {
+    pub(super) fn new(
+        store: &Store,
+        pipeline: &Pipeline,
+        names: &NameBook,
+        settings: &Settings,
+        background: &Background,
+    ) -> Self {
         Self {
             store: store.clone(),
             pipeline: pipeline.clone(),
             names: names.clone(),
             places: Arc::new(Semaphore::new(settings.exports_max.min(Semaphore::MAX_PERMITS))),
+            background: background.clone(),
         }
     }
 
@@ -132,7 +141,7 @@ impl Exports {
             writer: TableWriter::new(format, columns),
             _place: place,
         };
-        tokio::spawn(walk.run(sender));
+        self.background.spawn(walk.run(sender));
         Ok(Export { format, name, pieces })
     }
 }

@@ -12,6 +12,7 @@ use super::streams::{Streams, end, is_over};
 use crate::activation::Settings;
 use crate::domain::lease::Job;
 use crate::domain::webhook::Webhook;
+use crate::services::background::Background;
 use crate::services::leases::{Leases, Turn};
 use crate::store::{Store, StoreError};
 
@@ -35,16 +36,22 @@ struct Keeper {
 }
 
 /// Starts it; it ends with the streams.
-pub(super) fn start(store: &Store, leases: &Leases, streams: &Arc<Streams>, settings: &Settings) {
+pub(super) fn start(
+    store: &Store,
+    leases: &Leases,
+    streams: &Arc<Streams>,
+    settings: &Settings,
+    background: &Background,
+) {
     let keeper = Keeper {
         store: store.clone(),
         keep: settings.feed_keep(),
         // As many as whoever delivers keeps.
-        kept_max: settings.deliveries_kept_max.max(1),
+        kept_max: settings.deliveries_kept(),
     };
     let mut closing = streams.closing();
     let mut turn = Turn::new(leases, Job::Upkeep);
-    tokio::spawn(async move {
+    background.spawn(async move {
         loop {
             if let Err(error) = keeper.look_in_turn(&mut turn, &closing).await {
                 tracing::warn!(%error, "old changes could not be dropped; it is tried again");

@@ -21,6 +21,7 @@ mod window;
 
 use std::sync::Arc;
 
+use super::background::Background;
 use super::cohorts::NameBook;
 use super::leases::Leases;
 use crate::activation::Settings;
@@ -57,14 +58,15 @@ impl Activation {
         leases: &Leases,
         names: &NameBook,
         settings: &Settings,
+        background: &Background,
     ) -> Result<Self, SenderError> {
         let streams = Arc::new(Streams::new(settings.streams_max));
         let changes = Changes::new(Arc::clone(pipeline.feed()), names.clone(), Arc::clone(&streams));
-        keeper::start(store, leases, &streams, settings);
+        keeper::start(store, leases, &streams, settings, background);
         Ok(Self {
             changes,
-            webhooks: Webhooks::start(store, pipeline, leases, names, settings)?,
-            exports: Exports::new(store, pipeline, names, settings),
+            webhooks: Webhooks::start(store, pipeline, leases, names, settings, background)?,
+            exports: Exports::new(store, pipeline, names, settings, background),
             streams,
         })
     }

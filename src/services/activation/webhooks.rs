@@ -25,6 +25,7 @@ use crate::domain::webhook::{Definition, Delivery, SigningSecret, Standing, Webh
 use crate::ingest::normalise::stored;
 use crate::pipeline::Pipeline;
 use crate::pipeline::feed::Feed;
+use crate::services::background::Background;
 use crate::services::checked_limit;
 use crate::services::cohorts::{NameBook, Names};
 use crate::services::leases::Leases;
@@ -173,19 +174,20 @@ impl Webhooks {
         leases: &Leases,
         names: &NameBook,
         settings: &Settings,
+        background: &Background,
     ) -> Result<Arc<Self>, SenderError> {
         let answer_max = Duration::from_secs(settings.attempt_timeout_s.max(1));
         let allow_private = settings.allow_private_addresses.unwrap_or_default();
         let sender = Sender::new(answer_max, allow_private)?;
         let post = Arc::new(Post::new(sender, names.clone()));
-        let deliverer = Deliverer::start(store, pipeline, leases, &post, settings);
+        let deliverer = Deliverer::start(store, pipeline, leases, &post, settings, background);
         Ok(Arc::new(Self {
             store: store.clone(),
             feed: Arc::clone(pipeline.feed()),
             names: names.clone(),
             post,
             deliverer,
-            kept_max: settings.deliveries_kept_max,
+            kept_max: settings.deliveries_kept(),
         }))
     }
 

@@ -29,7 +29,7 @@ use crate::services::cohorts::NameBook;
 use crate::services::explain::IdentityGraph;
 use crate::services::history::{DecisionView, LinkView, MergeView};
 use crate::services::sight::Sight;
-use crate::services::timeline::{Event, RecordView};
+use crate::services::timeline::RecordView;
 use crate::services::view::UserProfile;
 use crate::store::Store;
 
@@ -42,8 +42,8 @@ const AT_ONCE: usize = 2;
 /// After how long whoever finds all places taken may try again, in seconds.
 const RETRY_AFTER_S: u64 = 5;
 
-/// Entries of the timeline that are read at once.
-const PAGE: u32 = 100;
+/// Records that are read at once.
+const PAGE: usize = 100;
 
 /// Refused rows that are held at once: in memory with all that came in them.
 const REJECTS_MAX: usize = 256;
@@ -108,7 +108,7 @@ impl Privacy {
             is_first: true,
             _place: place,
         };
-        tokio::spawn(writer.run());
+        self.background.spawn(writer.run());
         Ok(Document { pieces })
     }
 }
@@ -161,7 +161,7 @@ impl Writer {
         self.send(head.trim_end_matches('}').to_owned()).await?;
         let family = self.family().await?;
         self.begin("records").await?;
-        self.records(&id).await?;
+        self.records().await?;
         self.others_records().await?;
         self.begin_next("refused").await?;
         self.refused().await?;
@@ -315,27 +315,15 @@ impl Writer {
     }
 
     /// The rows that are known to be theirs, latest first.
-    async fn records(&mut self, id: &str) -> Result<(), Broken> {
-        let mut before: Option<String> = None;
-        loop {
-            let page = self
-                .services
-                .timeline
-                .page(&self.services, id, before.as_deref(), PAGE, Sight::FULL)
-                .await?;
-            let mut rows = Vec::new();
-            for entry in &page.entries {
-                if let Event::Record(view) = &entry.event {
-                    self.met.extend(view.raw.parse::<RawId>().ok());
-                    rows.push(record(view));
-                }
-            }
-            self.add(rows).await?;
-            before = page.next_cursor;
-            if before.is_none() {
-                return Ok(());
-            }
+    async fn records(&mut self) -> Result<(), Broken> {
+        let timeline = &self.services.timeline;
+        let mut unread = timeline.all_records(&self.profile).await?;
+        while let Some(page) = self.services.timeline.next_records(&mut unread, PAGE).await? {
+            self.met
+                .extend(page.iter().filter_map(|view| view.raw.parse::<RawId>().ok()));
+            self.add(page.iter().map(record)).await?;
         }
+        Ok(())
     }
 
     /// Rows that name them and are not known to be theirs.

@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::{Notify, Semaphore};
 
+use super::background::Background;
 use super::cohorts::NameBook;
 use super::leases::Leases;
 use super::lookup::{parse_cookie, parse_email};
@@ -113,6 +114,7 @@ pub struct Privacy {
     wake: Arc<Notify>,
     /// Places for those who write a person's export.
     places: Arc<Semaphore>,
+    background: Background,
     /// Sweeps what is too old.
     pub retention: Arc<Retention>,
 }
@@ -126,6 +128,7 @@ impl Privacy {
         names: &NameBook,
         index: Purger,
         (deliveries_kept, retention): (u64, &retention::Settings),
+        background: &Background,
     ) -> Arc<Self> {
         let privacy = Arc::new(Self {
             store: store.clone(),
@@ -134,17 +137,18 @@ impl Privacy {
             deliveries_kept,
             wake: Arc::new(Notify::new()),
             places: export::places(),
-            retention: Retention::start(store, pipeline, leases, retention),
+            background: background.clone(),
+            retention: Retention::start(store, pipeline, leases, retention, background),
         });
         if store.is_shared() {
-            tokio::spawn(purge_others(
+            background.spawn(purge_others(
                 pipeline.clone(),
                 index.clone(),
                 Arc::downgrade(&privacy),
             ));
         }
         let eraser = Eraser::new(store, pipeline, leases, index, deliveries_kept);
-        tokio::spawn(eraser.run(Arc::downgrade(&privacy), Arc::clone(&privacy.wake)));
+        background.spawn(eraser.run(Arc::downgrade(&privacy), Arc::clone(&privacy.wake)));
         privacy
     }
 

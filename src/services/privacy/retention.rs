@@ -18,6 +18,7 @@ use crate::domain::lease::Job;
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::erase::Order;
 use crate::pipeline::{Pipeline, PipelineError};
+use crate::services::background::Background;
 use crate::services::jobs::Running;
 use crate::services::leases::{ASK_EVERY, Leases, Turn};
 use crate::store::{Store, StoreError};
@@ -85,6 +86,7 @@ impl Retention {
         pipeline: &Pipeline,
         leases: &Leases,
         settings: &Settings,
+        background: &Background,
     ) -> Arc<Self> {
         let retention = Arc::new(Self {
             store: store.clone(),
@@ -93,7 +95,7 @@ impl Retention {
             leases: leases.clone(),
         });
         if *settings != Settings::default() {
-            tokio::spawn(look(
+            background.spawn(look(
                 Arc::downgrade(&retention),
                 Turn::new(leases, Job::Retention),
             ));

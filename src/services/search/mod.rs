@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::background::Background;
 use super::cohorts::NameBook;
 use crate::domain::error::Error;
 use crate::domain::interest::{ClassifiedInterest, InterestKey};
@@ -79,7 +80,13 @@ pub struct Search {
 
 impl Search {
     /// Lets the index follow the store, until the writer ends.
-    pub(super) fn new(store: Store, pipeline: &Pipeline, names: NameBook, opened: OpenIndex) -> Self {
+    pub(super) fn new(
+        store: Store,
+        pipeline: &Pipeline,
+        names: NameBook,
+        opened: OpenIndex,
+        background: &Background,
+    ) -> Self {
         let index = Arc::new(opened.index);
         let standing = Arc::new(Standing::default());
         let scores = Arc::clone(pipeline.scores());
@@ -90,7 +97,7 @@ impl Search {
             index: Arc::clone(&index),
             standing: Arc::clone(&standing),
         };
-        let following = tokio::spawn(follower::follow(parts, opened.found));
+        let following = background.spawn(follower::follow(parts, opened.found));
         Self {
             store,
             scores,
