@@ -188,7 +188,7 @@ impl App {
         store: Store,
         classifier: Option<Arc<Classifier>>,
     ) -> Result<Self, StartError> {
-        Self::assemble(config, store, classifier, &Background::here()).await
+        Box::pin(Self::assemble(config, store, classifier, &Background::here())).await
     }
 
     /// The same, with threads for what nobody waits for.
@@ -196,7 +196,8 @@ impl App {
     /// # Errors
     /// As [`App::build`].
     pub async fn build_beside(config: &Config, background: &Background) -> Result<Self, StartError> {
-        Self::assemble(config, open_store(config).await?, None, background).await
+        let store = open_store(config).await?;
+        Box::pin(Self::assemble(config, store, None, background)).await
     }
 
     async fn assemble(
