@@ -176,7 +176,8 @@ impl App {
         config: &Config,
         classifier: Option<Arc<Classifier>>,
     ) -> Result<Self, StartError> {
-        Self::build_over(config, open_store(config).await?, classifier).await
+        let store = Box::pin(open_store(config)).await?;
+        Self::build_over(config, store, classifier).await
     }
 
     /// The same, over a store that is open already.
@@ -196,7 +197,7 @@ impl App {
     /// # Errors
     /// As [`App::build`].
     pub async fn build_beside(config: &Config, background: &Background) -> Result<Self, StartError> {
-        let store = open_store(config).await?;
+        let store = Box::pin(open_store(config)).await?;
         Box::pin(Self::assemble(config, store, None, background)).await
     }
 
