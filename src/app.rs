@@ -192,7 +192,7 @@ impl App {
         Box::pin(Self::assemble(config, store, classifier, &Background::here())).await
     }
 
-    /// The same, with threads for what nobody waits for.
+    /// The same, with threads for what can wait.
     ///
     /// # Errors
     /// As [`App::build`].
@@ -381,7 +381,7 @@ async fn start_classifier(config: &Config, store: &Store) -> Result<Classifier, 
 
 async fn open_index(config: &Config, background: &Background) -> Result<search::OpenIndex, StartError> {
     let (settings, store) = (config.search.clone(), config.store.clone());
-    // The threads that it starts are as its own is.
+    // Its own threads inherit the niceness of the one that opens it.
     let opening = background.spawn_blocking(move || search::open(&settings, &store));
     Ok(opening.await??)
 }

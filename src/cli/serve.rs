@@ -84,6 +84,8 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
         }
         served
     })?;
+    // Whoever starts anew lets what still runs come to its end first.
+    drop(threads);
     match ended {
         Ended::Stopped => Ok(ExitCode::SUCCESS),
         Ended::ToStartAnew => Err(start_anew().into()),

@@ -12,16 +12,20 @@ const STACK_BYTES: usize = 10 * 1024 * 1024;
 /// The fewest threads, unless a setting says so: the engine holds one up while it reads the disk.
 const THREADS_MIN: usize = 2;
 
-/// How much what nobody waits for yields to callers, as `nice` counts it: it gets a third of what one
-/// of them gets, so that it is slowed down and never stands still.
+/// How much the background yields to callers, as `nice` counts it: where both want a core it gets a
+/// third of what they get, so that it is slowed down and never stands still.
 const BACKGROUND_NICENESS: i32 = 5;
 
-/// A server's threads.
+/// The most that there is.
+const NICENESS_MAX: i32 = 19;
+
+/// A server's threads. The background ends first: its work needs the engine, whose own tasks run on
+/// the threads that serve.
 pub struct Threads {
+    /// Those for what can wait; see [`crate::services::background`].
+    pub background: Runtime,
     /// Those that answer, and store what is sent.
     pub serving: Runtime,
-    /// Those for what nobody waits for; see [`crate::services::background`].
-    pub background: Runtime,
 }
 
 impl Threads {
@@ -30,12 +34,13 @@ impl Threads {
     /// # Errors
     /// When the system gives none.
     pub fn start(threads: Option<NonZeroUsize>) -> io::Result<Self> {
+        let niceness = BACKGROUND_NICENESS + own_niceness();
         let background = builder(THREADS_MIN)
             .thread_name("background")
-            .on_thread_start(give_way)
+            .on_thread_start(move || give_way(niceness))
             .build()?;
         let serving = runtime(threads)?;
-        Ok(Self { serving, background })
+        Ok(Self { background, serving })
     }
 }
 
@@ -62,11 +67,19 @@ fn builder(threads: usize) -> Builder {
     builder
 }
 
-/// Lets callers' threads go before this one, and before those that it starts.
-fn give_way() {
-    // Elsewhere than on Linux a niceness is the whole process's.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(BACKGROUND_NICENESS) {
+/// What the process was started with.
+fn own_niceness() -> i32 {
+    rustix::process::getpriority_process(None).unwrap_or_default()
+}
+
+/// Gives this thread a niceness, and so those that it starts. Set and not added, since it may have been
+/// started by one that has it.
+fn give_way(niceness: i32) {
+    // Elsewhere than on Linux it is the whole process's.
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    if let Err(error) = rustix::process::setpriority_process(None, niceness.min(NICENESS_MAX)) {
         tracing::debug!(%error, "a thread of the background can't give way");
     }
 }

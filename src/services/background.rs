@@ -1,11 +1,12 @@
-//! Where that runs for which nobody waits: the audit log, the search index, jobs, deliveries, and
-//! exports. On few cores it would take from callers, a millisecond here and there and then seconds,
-//! what they notice; so a server gives it threads of its own, which give way.
+//! Where that runs which can wait: the audit log, the search index, backfills, the schedule, erasures
+//! and retention, deliveries, and the files of exports. On few cores it would take from callers, a
+//! millisecond here and there and then seconds, what they notice; so a server gives it threads of its
+//! own, which give way. (Whoever changes something does wait for its entry in the audit log.)
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// The threads for what nobody waits for.
+/// The threads for what can wait.
 #[derive(Debug, Clone)]
 pub struct Background(Handle);
 

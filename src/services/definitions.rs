@@ -589,12 +589,13 @@ fn expression_of(combination: &Combination) -> String {
     parts.join(" && ")
 }
 
-/// No other cohort may have the name: people find cohorts by it.
+/// No other cohort may have the name, or be found by it as by its slug.
 fn check_name(new: &Definition, catalogue: &Catalogue) -> Result<(), Error> {
-    let wanted = new.name().to_lowercase();
-    let is_taken = |one: &Definition| one.slug() != new.slug() && one.name().to_lowercase() == wanted;
+    let (wanted, slug) = (new.name().to_lowercase(), CohortSlug::of(new.name()));
+    let is_found = |one: &Definition| one.name().to_lowercase() == wanted || *one.slug() == slug;
+    let is_taken = |one: &Definition| one.slug() != new.slug() && is_found(one);
     if catalogue.all().any(is_taken) {
-        let message = format!("there is another cohort named `{}`", new.name());
+        let message = format!("there is another cohort that `{}` leads to", new.name());
         return Err(Error::new(ErrorCode::Conflict, message).with_field("name"));
     }
     Ok(())

@@ -77,7 +77,7 @@ pub struct Settings<'a> {
     pub audit: &'a audit::Settings,
     /// What people may ask, and who may see what of them.
     pub privacy: &'a privacy::Settings,
-    /// Where that runs for which nobody waits.
+    /// Where that runs which can wait.
     pub background: &'a Background,
 }
 

@@ -156,7 +156,14 @@ enum Known {
 }
 
 /// Records of somebody that are still to be read.
-pub(super) struct Unread(VecDeque<(Place, Known)>);
+pub(super) struct Unread(VecDeque<(Place, Cookie)>);
+
+/// The latest first, each once.
+fn sort(known: &mut Vec<(Place, Known)>) {
+    known.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
+    // A row whose link was refused and then allowed speaks of both its ends.
+    known.dedup_by_key(|(place, _)| *place);
+}
 
 /// Tells people's histories.
 pub struct Timeline {
@@ -206,9 +213,14 @@ impl Timeline {
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub(super) async fn all_records(&self, profile: &Profile) -> Result<Unread, StoreError> {
-        let mut known = self.known(profile, None).await?;
-        known.retain(|(_, known)| matches!(known, Known::Record(_)));
-        Ok(Unread(known.into()))
+        let cookies = self.cookies(profile).await?;
+        let mut known = self.records(profile, &cookies, None).await?;
+        sort(&mut known);
+        let records = known.into_iter().filter_map(|(place, known)| match known {
+            Known::Record(cookie) => Some((place, cookie)),
+            Known::Merge(_) | Known::Decision(_) => None,
+        });
+        Ok(Unread(records.collect()))
     }
 
     /// The next of them, at most so many; none at the end.
@@ -220,7 +232,10 @@ impl Timeline {
         unread: &mut Unread,
         limit: usize,
     ) -> Result<Option<Vec<RecordView>>, StoreError> {
-        let next: Vec<_> = unread.0.drain(..limit.min(unread.0.len())).collect();
+        let next = unread.0.drain(..limit.min(unread.0.len()));
+        let next: Vec<_> = next
+            .map(|(place, cookie)| (place, Known::Record(cookie)))
+            .collect();
         if next.is_empty() {
             return Ok(None);
         }
@@ -242,9 +257,7 @@ impl Timeline {
         let mut known = self.records(profile, &cookies, before).await?;
         known.extend(self.judged(profile).await?);
         known.retain(|(place, _)| before.is_none_or(|before| *place < before));
-        known.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
-        // A row whose link was refused and then allowed speaks of both its ends.
-        known.dedup_by_key(|(place, _)| *place);
+        sort(&mut known);
         Ok(known)
     }
 

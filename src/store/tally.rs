@@ -92,7 +92,7 @@ impl TallyRow {
 
 impl Store {
     /// What was counted of subjects of one kind in each hour since 1970 from one to before another,
-    /// by their names; hours in which nothing was are left out, and so is who has no other.
+    /// by their names; hours in which nothing was are left out, and so are subjects without any.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.

@@ -280,6 +280,22 @@ async fn cohorts_are_put_together() {
             .contains("depend on itself"),
         "{answer}"
     );
+
+    // Nobody takes the name of another, nor one that leads to it; after a new name both it and the
+    // slug of before are good.
+    let louder = |name: &str| json!({ "name": name, "expression": r#""Quiet Fans" in cohorts"# });
+    for taken in ["sports", "QUIET fans", "Quiet, Fans"] {
+        let (status, answer) = send(&app, Method::PUT, "/api/cohorts/louder", louder(taken)).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{taken}: {answer}");
+    }
+    let (status, answer) = send(&app, Method::PUT, "/api/cohorts/louder", louder("Loudest")).await;
+    assert!(status.is_success(), "{answer}");
+    for (name, expression) in [
+        ("By Name", r#""Loudest" in cohorts"#),
+        ("By Slug", r#""louder" in cohorts"#),
+    ] {
+        define(&app, json!({ "name": name, "expression": expression })).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

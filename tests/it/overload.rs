@@ -244,7 +244,7 @@ fn threads(process: &str) -> Vec<(String, i32)> {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_nobody_waits_for_gives_way_to_those_who_are_answered() {
+async fn what_can_wait_gives_way_to_those_who_are_answered() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     let threads = threads(&server.id());
@@ -257,17 +257,11 @@ async fn what_nobody_waits_for_gives_way_to_those_who_are_answered() {
     // Whatever the tests themselves have.
     let own = serving[0];
     assert!(serving.iter().all(|niceness| *niceness == own), "{threads:?}");
-    assert!(
-        background
-            .iter()
-            .all(|niceness| *niceness > own || *niceness == 19),
-        "{threads:?}"
-    );
+    let given = (own + 5).min(19);
+    let is_given = |all: &[i32]| all.iter().all(|niceness| *niceness == given);
+    assert!(is_given(&background), "{threads:?}");
     // The index's own threads are as those that open it.
     let indexing = niceness("tantivy");
-    assert!(
-        !indexing.is_empty() && indexing.iter().all(|niceness| *niceness == background[0]),
-        "{threads:?}"
-    );
+    assert!(!indexing.is_empty() && is_given(&indexing), "{threads:?}");
     server.stop().await;
 }

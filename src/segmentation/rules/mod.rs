@@ -83,9 +83,11 @@ impl Known {
     /// The one of a slug or a name, in any case: it may have been renamed since its slug was made.
     fn find(&self, name_or_slug: &str) -> Option<(&CohortSlug, &str)> {
         let wanted = name_or_slug.to_lowercase();
+        let is_written = |(_, name): &(&CohortSlug, &String)| *name == name_or_slug;
         let is_named = |(_, name): &(&CohortSlug, &String)| name.to_lowercase() == wanted;
-        let of_slug = self.0.get_key_value(&CohortSlug::of(name_or_slug));
-        let found = of_slug.or_else(|| self.0.iter().find(is_named));
+        let found = (self.0.iter().find(is_written))
+            .or_else(|| self.0.get_key_value(&CohortSlug::of(name_or_slug)))
+            .or_else(|| self.0.iter().find(is_named));
         found.map(|(slug, name)| (slug, name.as_str()))
     }
 

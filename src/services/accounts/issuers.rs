@@ -41,6 +41,15 @@ pub(super) struct Issuers {
     fresh: Duration,
 }
 
+/// Somebody whom an issuer vouches for.
+pub(super) struct Vouched {
+    pub(super) caller: Caller,
+    /// When the keys that proved it were fetched.
+    pub(super) keys_at: Instant,
+    /// Whether that was for this.
+    pub(super) was_fetched: bool,
+}
+
 struct Known {
     issuer: Issuer,
     keys: RwLock<Kept>,
@@ -112,8 +121,8 @@ impl Issuers {
         self.fresh
     }
 
-    /// Whom a token of one of the issuers speaks for, and whether keys were fetched for that.
-    pub(super) async fn caller(&self, token: &str, peeked: &Peeked) -> Result<(Caller, bool), TokenError> {
+    /// Whom a token of one of the issuers speaks for.
+    pub(super) async fn caller(&self, token: &str, peeked: &Peeked) -> Result<Vouched, TokenError> {
         let known = self.known.get(&peeked.issuer).ok_or(TokenError::UnknownKey)?;
         let kid = peeked.kid.as_deref().ok_or(TokenError::UnknownKey)?;
         let mut kept = known.kept();
@@ -123,7 +132,11 @@ impl Issuers {
             kept = known.kept();
         }
         let key = kept.keys.get(kid).ok_or(TokenError::UnknownKey)?;
-        Ok((known.issuer.caller(token, key)?, was_fetched))
+        Ok(Vouched {
+            caller: known.issuer.caller(token, key)?,
+            keys_at: kept.at.unwrap_or_else(Instant::now),
+            was_fetched,
+        })
     }
 }
 

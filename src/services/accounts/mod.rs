@@ -341,9 +341,9 @@ impl Accounts {
         let caller = if let Some((caller, _)) = self.remembered.get(token).filter(is_good) {
             caller
         } else {
-            let caller = self.proven_caller(token, now).await?;
+            let (caller, proven_at) = self.proven_caller(token, now).await?;
             self.remembered
-                .insert(token.to_owned(), (caller.clone(), Instant::now()));
+                .insert(token.to_owned(), (caller.clone(), proven_at));
             caller
         };
         if after(caller.expires_at, Duration::from_secs(LEEWAY_S)) < now {
@@ -356,17 +356,19 @@ impl Accounts {
         Ok(caller)
     }
 
-    async fn proven_caller(&self, token: &str, now: Timestamp) -> Result<Caller, TokenError> {
+    /// The same, and since when what proves it is known.
+    async fn proven_caller(&self, token: &str, now: Timestamp) -> Result<(Caller, Instant), TokenError> {
         let peeked = peek(token)?;
         if peeked.issuer == ISSUER {
-            return self.keys.ring().verify(token, &peeked, now);
+            let caller = self.keys.ring().verify(token, &peeked, now)?;
+            return Ok((caller, Instant::now()));
         }
-        let (caller, has_new_keys) = self.issuers.caller(token, &peeked).await?;
-        if has_new_keys {
+        let vouched = self.issuers.caller(token, &peeked).await?;
+        if vouched.was_fetched {
             // What the keys before proved may have been signed with one that was withdrawn.
             self.remembered.clear();
         }
-        Ok(caller)
+        Ok((vouched.caller, vouched.keys_at))
     }
 
     /// Returns when a caller is one no more: their token expires, or their session is ended.

@@ -1,5 +1,6 @@
 //! Everything that is kept of a person, as one JSON document for them to have: written piece by
-//! piece, so that it costs no more memory than a page, however much there is.
+//! piece, so that it costs no more memory than a page and where each of their rows lies, however much
+//! there is.
 //!
 //! What is known by the person's identifiers comes first. Then all that ever arrived is looked
 //! through for rows that name them and are not known to be theirs: repetitions, refused rows, rows
@@ -316,8 +317,7 @@ impl Writer {
 
     /// The rows that are known to be theirs, latest first.
     async fn records(&mut self) -> Result<(), Broken> {
-        let timeline = &self.services.timeline;
-        let mut unread = timeline.all_records(&self.profile).await?;
+        let mut unread = self.services.timeline.all_records(&self.profile).await?;
         while let Some(page) = self.services.timeline.next_records(&mut unread, PAGE).await? {
             self.met
                 .extend(page.iter().filter_map(|view| view.raw.parse::<RawId>().ok()));
