@@ -97,6 +97,7 @@ await tell({
     })
     assert.equal(after.email, 'snippet@example.com')
     assert.equal(after.first_name, 'Sue')
+    assert.ok(after.interests.includes('hiking') && after.interests.includes('yoga'))
   },
 
   async 'what happens offline is sent later'() {
