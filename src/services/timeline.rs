@@ -159,7 +159,7 @@ enum Known {
 pub(super) struct Unread(VecDeque<(Place, Cookie)>);
 
 /// The latest first, each once.
-fn sort(known: &mut Vec<(Place, Known)>) {
+fn sort<T>(known: &mut Vec<(Place, T)>) {
     known.sort_unstable_by_key(|(place, _)| std::cmp::Reverse(*place));
     // A row whose link was refused and then allowed speaks of both its ends.
     known.dedup_by_key(|(place, _)| *place);
@@ -214,13 +214,9 @@ impl Timeline {
     /// When the store fails, or holds what it should not.
     pub(super) async fn all_records(&self, profile: &Profile) -> Result<Unread, StoreError> {
         let cookies = self.cookies(profile).await?;
-        let mut known = self.records(profile, &cookies, None).await?;
-        sort(&mut known);
-        let records = known.into_iter().filter_map(|(place, known)| match known {
-            Known::Record(cookie) => Some((place, cookie)),
-            Known::Merge(_) | Known::Decision(_) => None,
-        });
-        Ok(Unread(records.collect()))
+        let mut records = self.records(profile, &cookies, None).await?;
+        sort(&mut records);
+        Ok(Unread(records.into()))
     }
 
     /// The next of them, at most so many; none at the end.
@@ -254,7 +250,10 @@ impl Timeline {
         before: Option<Place>,
     ) -> Result<Vec<(Place, Known)>, StoreError> {
         let cookies = self.cookies(profile).await?;
-        let mut known = self.records(profile, &cookies, before).await?;
+        let records = self.records(profile, &cookies, before).await?.into_iter();
+        let mut known: Vec<_> = records
+            .map(|(place, cookie)| (place, Known::Record(cookie)))
+            .collect();
         known.extend(self.judged(profile).await?);
         known.retain(|(place, _)| before.is_none_or(|before| *place < before));
         sort(&mut known);
@@ -273,13 +272,13 @@ impl Timeline {
         profile: &Profile,
         cookies: &[Cookie],
         before: Option<Place>,
-    ) -> Result<Vec<(Place, Known)>, StoreError> {
+    ) -> Result<Vec<(Place, Cookie)>, StoreError> {
         let last = before.map_or_else(|| Ulid::from_parts(u64::MAX, u128::MAX), Place::last_of_moment);
         let mut found = Vec::new();
         for sighting in self.store.sightings(cookies.iter(), last).await? {
             let Sighting { cookie, rows } = sighting;
-            let known = |raw| (Place::record(raw), Known::Record(cookie.clone()));
-            found.extend(rows.into_iter().map(known));
+            let of_cookie = |raw| (Place::record(raw), cookie.clone());
+            found.extend(rows.into_iter().map(of_cookie));
         }
         let emails = profile.facet.emails.keys();
         for sighting in self.store.email_sightings(emails, last).await? {
@@ -287,7 +286,7 @@ impl Timeline {
             let rows = rows
                 .into_iter()
                 .map(|(row, cookie)| (RawId { block, row }, cookie));
-            found.extend(rows.map(|(raw, cookie)| (Place::record(raw), Known::Record(cookie))));
+            found.extend(rows.map(|(raw, cookie)| (Place::record(raw), cookie)));
         }
         Ok(found)
     }
