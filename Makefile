@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 20
 .NOTPARALLEL:
 
 # Every target but `help` does something each time; what is up to date, the tools find out.
-.PHONY: help setup setup-test setup-video model web sdks build run demo test check-format lint deny licenses check-licenses audit test-rust test-clients test-web test-alerts test-contract test-remote fuzz fmt bench bench-serve bench-ingest bench-classify soak video pictures clean
+.PHONY: help setup setup-test setup-video model web sdks build run demo test check-format lint deny licenses check-licenses audit test-rust test-clients test-web test-alerts test-contract test-remote test-rocksdb fuzz fmt bench bench-serve bench-ingest bench-classify soak video pictures clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -91,6 +91,9 @@ test-contract: setup model web ## The running server against its own description
 
 test-remote: setup model web ## Two servers over one SurrealDB; apart from `test`, since building that one takes half an hour
 	surreal="$$(scripts/surreal-server)" && CDP_TEST_SURREAL="$$surreal" cargo test --release --locked --test it -- --ignored --nocapture --test-threads 1 remote
+
+test-rocksdb: setup model web ## What must be durable, over RocksDB; apart from `test`, since building that one takes a quarter of an hour
+	CDP_TEST_ENGINE=rocksdb cargo test --release --locked --features rocksdb --test it -- crash backup shutdown doctor --skip half_a_record_in_the_log
 
 fuzz: ## Try to break what reads payloads, FUZZ_SECONDS for each target; apart from `test`, since it needs a nightly Rust
 	@scripts/setup fuzz

@@ -144,9 +144,11 @@ fn serve(store: &str) -> Command {
     program(&["serve", "--demo", "--listen", "127.0.0.1:0", "--store", store])
 }
 
-/// The connection string of a store below a folder, durable before each answer.
+/// The connection string of a store below a folder, durable before each answer. `CDP_TEST_ENGINE`
+/// names another engine.
 pub fn store_url(folder: &Path) -> String {
-    format!("surrealkv://{}/cdp?sync=every", folder.display())
+    let engine = std::env::var_os("CDP_TEST_ENGINE").unwrap_or_else(|| "surrealkv".into());
+    format!("{}://{}/cdp?sync=every", engine.display(), folder.display())
 }
 
 async fn announced(output: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {
