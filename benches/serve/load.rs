@@ -35,6 +35,27 @@ pub struct Request {
 /// Makes the request of a number.
 pub type Requests = Arc<dyn Fn(u64) -> Request + Send + Sync>;
 
+/// Requests that several connections take in turn.
+struct Asked<'a> {
+    requests: &'a Requests,
+    count: AtomicU64,
+}
+
+impl<'a> Asked<'a> {
+    fn of(requests: &'a Requests) -> Self {
+        let count = AtomicU64::new(0);
+        Self { requests, count }
+    }
+
+    fn next(&self) -> Request {
+        (self.requests)(self.count.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
 /// Requests of two kinds, and how many of all write.
 #[derive(Clone)]
 pub struct Mix {
@@ -108,19 +129,18 @@ impl Gathered {
 
 /// Asks as fast as answers come, for so long; how many were answered a second.
 pub async fn closed(target: &Target, duration: Duration, requests: &Requests) -> f64 {
-    let (gathered, next) = (Gathered::default(), AtomicU64::new(0));
+    let (gathered, asked) = (Gathered::default(), Asked::of(requests));
     let started = Instant::now();
     let until = started + duration;
     let asking = (0..target.connections).map(async |_| {
         let mut connection = Connection::open(&target.address).await;
         while Instant::now() < until {
-            let request = requests(next.fetch_add(1, Ordering::Relaxed));
-            one(&mut connection, &request, &gathered, Instant::now()).await;
+            one(&mut connection, &asked.next(), &gathered, Instant::now()).await;
         }
     });
     join_all(asking).await;
     expect_answers(&gathered);
-    next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
+    asked.count() as f64 / started.elapsed().as_secs_f64()
 }
 
 /// Asks so many times a second, for so long, and gathers what came of it.
@@ -133,7 +153,7 @@ pub async fn open(
 ) {
     // Each connection has every so manieth request; all together they are evenly spread.
     let step = Duration::from_secs_f64(1.0 / per_second.max(1.0));
-    let next = AtomicU64::new(0);
+    let asked = Asked::of(requests);
     let started = Instant::now() + step;
     let asking = (0..target.connections).map(async |at| {
         let mut connection = Connection::open(&target.address).await;
@@ -147,8 +167,7 @@ pub async fn open(
             } else {
                 due
             };
-            let request = requests(next.fetch_add(1, Ordering::Relaxed));
-            one(&mut connection, &request, gathered, since).await;
+            one(&mut connection, &asked.next(), gathered, since).await;
             due += each;
         }
     });
