@@ -1,6 +1,7 @@
 //! A [`Cohort`] is a named set of people; a [`Membership`] says who is in it, how
 //! surely, and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,6 +28,20 @@ impl CohortSlug {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The cohort that a name or a slug leads to, in any case: the one of that slug, or else the one whose
+/// name makes it, which may have changed since its own slug was made.
+pub fn find<'a, T>(
+    cohorts: &'a BTreeMap<CohortSlug, T>,
+    name_of: impl Fn(&T) -> &str,
+    name_or_slug: &str,
+) -> Option<(&'a CohortSlug, &'a T)> {
+    let wanted = CohortSlug::of(name_or_slug);
+    cohorts.get_key_value(&wanted).or_else(|| {
+        let is_named = |(_, one): &(&CohortSlug, &T)| CohortSlug::of(name_of(one)) == wanted;
+        cohorts.iter().find(is_named)
+    })
 }
 
 impl fmt::Display for CohortSlug {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::cohort::{Cohort, CohortSlug, Definition, RuleCohort};
+use crate::domain::cohort::{self, Cohort, CohortSlug, Definition, RuleCohort};
 use crate::segmentation::rules::{Known, RuleSet, RuleSetError};
 
 /// All cohorts that there are.
@@ -88,13 +88,11 @@ impl Catalogue {
         self.definitions.values()
     }
 
-    /// The one of a slug or a name, in any case: it may have been renamed since its slug was made.
+    /// The one of a slug or a name, in any case.
     #[must_use]
     pub fn find(&self, name_or_slug: &str) -> Option<&Definition> {
-        let wanted = name_or_slug.trim().to_lowercase();
-        let is_named = |one: &&Definition| one.name().to_lowercase() == wanted;
-        self.get(&CohortSlug::of(name_or_slug))
-            .or_else(|| self.all().find(is_named))
+        let found = cohort::find(&self.definitions, Definition::name, name_or_slug);
+        found.map(|(_, definition)| definition)
     }
 
     /// One of them.

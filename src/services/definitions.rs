@@ -589,13 +589,13 @@ fn expression_of(combination: &Combination) -> String {
     parts.join(" && ")
 }
 
-/// No other cohort may have the name, or be found by it as by its slug.
+/// What leads to a cohort, its slug and its name, may not lead to another.
 fn check_name(new: &Definition, catalogue: &Catalogue) -> Result<(), Error> {
-    let (wanted, slug) = (new.name().to_lowercase(), CohortSlug::of(new.name()));
-    let is_found = |one: &Definition| one.name().to_lowercase() == wanted || *one.slug() == slug;
-    let is_taken = |one: &Definition| one.slug() != new.slug() && is_found(one);
-    if catalogue.all().any(is_taken) {
-        let message = format!("there is another cohort that `{}` leads to", new.name());
+    let ways = |one: &Definition| [one.slug().clone(), CohortSlug::of(one.name())];
+    let new_ways = ways(new);
+    let mut others = catalogue.all().filter(|one| one.slug() != new.slug());
+    if others.any(|one| ways(one).iter().any(|way| new_ways.contains(way))) {
+        let message = format!("`{}` leads to another cohort", new.name());
         return Err(Error::new(ErrorCode::Conflict, message).with_field("name"));
     }
     Ok(())

@@ -290,6 +290,8 @@ async fn cohorts_are_put_together() {
     }
     let (status, answer) = send(&app, Method::PUT, "/api/cohorts/louder", louder("Loudest")).await;
     assert!(status.is_success(), "{answer}");
+    let (status, answer) = send(&app, Method::POST, "/api/cohorts", louder("Loudest!")).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{answer}");
     for (name, expression) in [
         ("By Name", r#""Loudest" in cohorts"#),
         ("By Slug", r#""louder" in cohorts"#),

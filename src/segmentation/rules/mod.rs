@@ -24,7 +24,7 @@ use cel::{Context, Env, Program, Value, extensions};
 use self::check::Survey;
 use self::clock::Clock;
 use crate::domain::Timestamp;
-use crate::domain::cohort::{CohortSlug, Membership, Reason, RuleCohort};
+use crate::domain::cohort::{self, CohortSlug, Membership, Reason, RuleCohort};
 use crate::domain::profile::Profile;
 
 /// The longest expression, in bytes.
@@ -80,14 +80,9 @@ impl Known {
         Self(names.into_iter().collect())
     }
 
-    /// The one of a slug or a name, in any case: it may have been renamed since its slug was made.
+    /// The one of a slug or a name, in any case.
     fn find(&self, name_or_slug: &str) -> Option<(&CohortSlug, &str)> {
-        let wanted = name_or_slug.to_lowercase();
-        let is_written = |(_, name): &(&CohortSlug, &String)| *name == name_or_slug;
-        let is_named = |(_, name): &(&CohortSlug, &String)| name.to_lowercase() == wanted;
-        let found = (self.0.iter().find(is_written))
-            .or_else(|| self.0.get_key_value(&CohortSlug::of(name_or_slug)))
-            .or_else(|| self.0.iter().find(is_named));
+        let found = cohort::find(&self.0, String::as_str, name_or_slug);
         found.map(|(slug, name)| (slug, name.as_str()))
     }
 
