@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::activation::{self, sender::SenderError};
 use crate::api;
+use crate::api::connections::{self, Patience};
 use crate::auth::{self, PasswordHasher};
 use crate::classify::lexicon::Lexicon;
 use crate::classify::{self, Classifier};
@@ -55,6 +56,7 @@ pub struct App {
     pub classifier: Arc<Classifier>,
     routes: BoxEndpoint<'static, Response>,
     grace: Duration,
+    connections_max: usize,
     tls: api::tls::Settings,
 }
 
@@ -249,6 +251,7 @@ impl App {
             classifier,
             routes,
             grace: Duration::from_secs(config.api.shutdown_grace_s),
+            connections_max: config.api.limits.connections_max,
             tls: config.api.tls.clone(),
         })
     }
@@ -283,7 +286,7 @@ impl App {
         if let Some(local) = local {
             bound(local);
         }
-        let server = poem::Server::new_with_acceptor(acceptor);
+        let places = connections::places(self.connections_max);
         let services = Arc::clone(&self.services);
         let (ending, ended) = oneshot::channel();
         let stop = async move {
@@ -295,17 +298,18 @@ impl App {
             services.activation.close();
             let _ = ending.send(why);
         };
-        let outcome = server
-            .run_with_graceful_shutdown(self.routes, stop, Some(self.grace))
-            .await
-            .map_err(failed);
+        connections::serve(
+            acceptor,
+            self.routes,
+            places,
+            Patience::default(),
+            stop,
+            self.grace,
+        )
+        .await;
         self.services.stop().await;
-        outcome.map(|()| {
-            ended
-                .now_or_never()
-                .and_then(Result::ok)
-                .unwrap_or(Ended::Stopped)
-        })
+        let ended = ended.now_or_never().and_then(Result::ok);
+        Ok(ended.unwrap_or(Ended::Stopped))
     }
 
     async fn accept(

@@ -61,6 +61,9 @@ pub struct Limits {
     pub requests_in_flight_max: usize,
     /// Bytes of their bodies that may be in memory at once; 0 for any number.
     pub body_bytes_in_flight_max: u64,
+    /// Connections that may be open at once, those of subscriptions not counted; 0 for as many as
+    /// the process may open files for.
+    pub connections_max: usize,
 }
 
 impl Default for Limits {
@@ -72,6 +75,7 @@ impl Default for Limits {
             caller_per_second: 0,
             requests_in_flight_max: 1024,
             body_bytes_in_flight_max: 256 * 1024 * 1024,
+            connections_max: 4096,
         }
     }
 }

@@ -2,7 +2,8 @@
 //! answer into a shape; they hold no logic of their own and never see the store.
 //!
 //! [`error`] is the one error body, [`guard`] makes a permission an argument type,
-//! [`limits`] bounds what a request may cost, [`load`] what all together may, [`rate`] how often one may ask, [`audit`] tells who did what; [`rest`] and [`graphql`]
+//! [`limits`] bounds what a request may cost, [`load`] what all together may, [`rate`] how often one may ask,
+//! [`connections`] who may be connected; [`audit`] tells who did what; [`rest`] and [`graphql`]
 //! are the two skins, [`assets`] the pages, [`health`] the probes, [`well_known`] the keys;
 //! [`senders`] are programs and websites with a write key, which call [`segment`] and [`collect`];
 //! [`client`] says where a request comes from, [`tls`] how it is kept from others' eyes. Around all of them [`trace`]
@@ -14,6 +15,7 @@ pub mod assets;
 pub mod audit;
 pub mod client;
 pub mod collect;
+pub mod connections;
 pub mod cors;
 pub mod deprecation;
 pub mod error;

@@ -1,6 +1,7 @@
 //! TLS in the binary: a certificate and its key, read from files and read again when these change,
 //! without dropping a connection. The versions are 1.2 and 1.3.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,11 @@ use futures_util::{Stream, StreamExt as _, stream};
 use poem::http::uri::Scheme;
 use poem::listener::{Acceptor, IntoTlsConfigStream as _, Listener, RustlsCertificate, RustlsConfig};
 use poem::web::{LocalAddr, RemoteAddr};
+use rustls::InconsistentKeys;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
@@ -38,7 +44,7 @@ pub enum TlsError {
         file: PathBuf,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// What the files hold is no certificate with its key.
     #[error("`{}` and `{}` are no certificate with its key, in PEM", certificate.display(), key.display())]
@@ -49,7 +55,7 @@ pub enum TlsError {
         key: PathBuf,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -117,14 +123,34 @@ impl Files {
             let certificate = certificate.cert(pair.certificate.clone()).key(pair.key.clone());
             RustlsConfig::new().fallback(certificate)
         };
-        // The framework judges a configuration by making a stream of it.
-        let judged = made().into_stream().map(drop);
+        // The framework judges a configuration by making a stream of it, and not whether the key is
+        // that of the certificate.
+        let judged = made().into_stream().map(drop).and_then(|()| pair.check());
         judged.map_err(|source| TlsError::Unusable {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
             source,
         })?;
         Ok(made())
+    }
+}
+
+impl Pair {
+    /// Whether the key is that of the first certificate.
+    fn check(&self) -> io::Result<()> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
+        let chain = chain.map_err(io::Error::other)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(io::Error::other)?;
+        let Some(provider) = CryptoProvider::get_default() else {
+            return Ok(());
+        };
+        match CertifiedKey::from_der(chain, key, provider) {
+            Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(io::Error::other(error))
+            }
+            // Whether anybody trusts the certificate is theirs to judge.
+            _ => Ok(()),
+        }
     }
 }
 
@@ -148,7 +174,7 @@ pub struct SecondAcceptor<A> {
 impl<L: Listener> Listener for Second<L> {
     type Acceptor = SecondAcceptor<L::Acceptor>;
 
-    async fn into_acceptor(self) -> std::io::Result<Self::Acceptor> {
+    async fn into_acceptor(self) -> io::Result<Self::Acceptor> {
         Ok(SecondAcceptor {
             inner: self.0.into_acceptor().await?,
             was_asked: false,
@@ -163,7 +189,7 @@ impl<A: Acceptor> Acceptor for SecondAcceptor<A> {
         self.inner.local_addr()
     }
 
-    async fn accept(&mut self) -> std::io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
+    async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
         if !std::mem::replace(&mut self.was_asked, true) {
             tokio::task::yield_now().await;
         }

@@ -8,6 +8,7 @@ pub mod eval;
 pub mod import;
 pub mod keys;
 mod offline;
+mod open_files;
 pub mod quality_table;
 pub mod reindex;
 pub mod serve;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use ulid::Ulid;
 
 use super::threads::Threads;
-use super::{CommandError, demo};
+use super::{CommandError, demo, open_files};
 use crate::app::{App, Ended, say};
 use crate::config::{Config, Mode};
 use crate::domain::role::Role;
@@ -74,6 +74,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     config.api.listen = args.listen.unwrap_or(config.api.listen);
     config.store.url = args.store.unwrap_or(config.store.url);
     let exporting = telemetry::init(&config.telemetry)?;
+    open_files::allow_most();
     let threads = Threads::start(config.threads)?;
     let background = Background::on(threads.background.handle().clone());
     let ended = threads.serving.block_on(async {

@@ -148,6 +148,12 @@ pub const METERS: &[Meter] = &[
         &[],
         "Bytes of request bodies that are held in memory",
     ),
+    gauge(
+        "cdp_http_connections",
+        &[],
+        "Connections that are open; WebSockets are counted as streams",
+    ),
+    gauge("cdp_http_connections_max", &[], "Connections that may be open"),
     histogram(
         "cdp_http_request_seconds",
         &[("method", &[]), ("route", &[])],
@@ -167,6 +173,11 @@ pub const METERS: &[Meter] = &[
         "cdp_http_shed_total",
         &[("reason", &["requests", "bytes", "introductions"])],
         "Requests that were refused with 503, since too many or too large ones were in flight",
+    ),
+    counter(
+        "cdp_http_silent_total",
+        &[],
+        "Connections that were given up, since nothing was asked over them",
     ),
     counter(
         "cdp_identity_refused_total",

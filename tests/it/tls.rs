@@ -98,11 +98,20 @@ async fn a_server_with_a_certificate_speaks_tls_and_takes_a_new_one() {
     let plain = reqwest::get(alive.replace("https://", "http://")).await;
     assert!(plain.is_err(), "{plain:?}");
 
-    // The certificate without its key, a moment long, and then the key.
+    // The certificate without its key is not taken: whoever comes is served with the old pair.
+    let look_again = async || {
+        let hangup = Command::new("kill").args(["-HUP", &server.id()]).status().await;
+        assert!(hangup.unwrap().success());
+    };
     fs::copy(&second.certificate, &certificate).unwrap();
+    look_again().await;
+    for _ in 0..20 {
+        let newcomer = first.client(tls::Version::TLS_1_3);
+        assert_eq!(newcomer.get(&alive).send().await.unwrap().status(), 200);
+        sleep(Duration::from_millis(25)).await;
+    }
     fs::copy(&second.key, &key).unwrap();
-    let hangup = Command::new("kill").args(["-HUP", &server.id()]).status().await;
-    assert!(hangup.unwrap().success());
+    look_again().await;
     let changed = async {
         while second
             .client(tls::Version::TLS_1_3)
@@ -137,6 +146,7 @@ async fn a_server_with_a_certificate_speaks_tls_and_takes_a_new_one() {
 async fn what_is_no_certificate_with_its_key_is_told_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let pair = Pair::make(folder.path(), "whole").await;
+    let another = Pair::make(folder.path(), "another").await;
     let wrong = folder.path().join("wrong.pem");
     fs::write(&wrong, "nonsense").unwrap();
     let nowhere = folder.path().join("nowhere.pem");
@@ -145,6 +155,11 @@ async fn what_is_no_certificate_with_its_key_is_told_at_the_start() {
         (&pair.certificate, Some(&nowhere), "can't be read"),
         (&nowhere, Some(&pair.key), "can't be read"),
         (&pair.certificate, Some(&wrong), "no certificate with its key"),
+        (
+            &pair.certificate,
+            Some(&another.key),
+            "no certificate with its key",
+        ),
         (
             &pair.certificate,
             Some(&pair.certificate),
