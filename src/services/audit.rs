@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chrono::Utc;
 use serde::Deserialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::background::Background;
 use super::checked_limit;
@@ -71,6 +71,8 @@ pub struct Audit {
     store: Store,
     pseudonyms: Arc<Pseudonyms>,
     waiting: mpsc::Sender<Told>,
+    /// Told when somebody waits for what was sent.
+    urgent: Arc<Notify>,
     keeper: Mutex<Option<JoinHandle<()>>>,
     sweeper: JoinHandle<()>,
 }
@@ -117,11 +119,14 @@ impl Audit {
         background: &Background,
     ) -> Self {
         let (waiting, told) = mpsc::channel(WAITING_MAX);
+        let urgent = Arc::new(Notify::new());
+        let keeper = background.spawn(keep(store.clone(), told, Arc::clone(&urgent)));
         Self {
             store: store.clone(),
             pseudonyms,
             waiting,
-            keeper: Mutex::new(Some(background.spawn(keep(store.clone(), told)))),
+            urgent,
+            keeper: Mutex::new(Some(keeper)),
             sweeper: background.spawn(sweep(store.clone(), settings.keep_days)),
         }
     }
@@ -131,6 +136,7 @@ impl Audit {
         let (kept, is_kept) = oneshot::channel();
         let told = Told::Entries(entries, is_change.then_some(kept));
         if self.waiting.send(told).await.is_ok() && is_change {
+            self.urgent.notify_one();
             let _ = is_kept.await;
         }
     }
@@ -199,6 +205,7 @@ impl Audit {
             return;
         };
         let _ = self.waiting.send(Told::End).await;
+        self.urgent.notify_one();
         let _ = keeper.await;
     }
 }
@@ -221,47 +228,64 @@ fn cut_between_moments(entries: &mut Vec<Entry>, limit: usize) {
     entries.truncate(end);
 }
 
-async fn keep(store: Store, mut told: mpsc::Receiver<Told>) {
-    let mut is_open = true;
-    while is_open {
-        let (mut entries, mut waiting) = (Vec::new(), Vec::new());
-        let mut until = None;
-        loop {
-            let next = match until {
-                None => told.recv().await,
-                Some(until) => timeout_at(until, told.recv()).await.unwrap_or_default(),
-            };
-            match next {
-                Some(Told::Entries(of_call, kept)) => {
-                    // Whoever waits for them waits for nobody else.
-                    let gathered_for = if kept.is_some() {
-                        Duration::ZERO
-                    } else {
-                        GATHERED_FOR
-                    };
-                    let soon = Instant::now() + gathered_for;
-                    until = Some(until.map_or(soon, |until: Instant| until.min(soon)));
-                    entries.extend(of_call);
-                    waiting.extend(kept);
-                }
-                Some(Told::End) => is_open = false,
-                None => is_open = is_open && !told.is_closed(),
-            }
-            if !is_open
-                || entries.len() >= BLOCK_ENTRIES_MAX
-                || until.is_some_and(|until| Instant::now() >= until)
-            {
-                break;
-            }
+/// Keeps what is told, in blocks. While reads gather nobody wakes this: to wake a thread for each of
+/// them would take the processor as long as a good part of the read.
+async fn keep(store: Store, mut told: mpsc::Receiver<Told>, urgent: Arc<Notify>) {
+    let mut has_more = false;
+    while let Some(first) = told.recv().await {
+        let mut gathered = Gathered::default();
+        gathered.take(first);
+        // What did not fit into the block before has waited already.
+        if !has_more && !gathered.is_urgent() {
+            let _ = timeout(GATHERED_FOR, urgent.notified()).await;
         }
-        if !entries.is_empty() {
-            for block in blocks(entries) {
-                keep_block(&store, &block).await;
-            }
+        has_more = gathered.fill(&mut told);
+        for block in blocks(gathered.entries) {
+            keep_block(&store, &block).await;
         }
-        for kept in waiting {
+        for kept in gathered.waiting {
             let _ = kept.send(());
         }
+        if gathered.is_end {
+            return;
+        }
+    }
+}
+
+/// What is kept together.
+#[derive(Default)]
+struct Gathered {
+    entries: Vec<Entry>,
+    /// Who waits until they are.
+    waiting: Vec<oneshot::Sender<()>>,
+    is_end: bool,
+}
+
+impl Gathered {
+    fn take(&mut self, told: Told) {
+        match told {
+            Told::Entries(of_call, kept) => {
+                self.entries.extend(of_call);
+                self.waiting.extend(kept);
+            }
+            Told::End => self.is_end = true,
+        }
+    }
+
+    /// Whether somebody waits, and so for nobody else.
+    fn is_urgent(&self) -> bool {
+        self.is_end || !self.waiting.is_empty()
+    }
+
+    /// Takes what is there, as far as a block has room; whether there may be more.
+    fn fill(&mut self, told: &mut mpsc::Receiver<Told>) -> bool {
+        while self.entries.len() < BLOCK_ENTRIES_MAX {
+            match told.try_recv() {
+                Ok(next) => self.take(next),
+                Err(_) => return false,
+            }
+        }
+        true
     }
 }
 
@@ -362,6 +386,32 @@ mod tests {
         assert_eq!(entries.len(), 1);
         cut_between_moments(&mut entries, 5);
         assert_eq!(entries.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_once_theirs_is_kept_however_much_was_told_before() {
+        let store = Store::in_memory().await;
+        let key = SecretString::from("k".repeat(32));
+        let pseudonyms = Arc::new(Pseudonyms::new(&key).unwrap());
+        let audit = Audit::start(&store, pseudonyms, &Settings::default(), &Background::here());
+        let began = Utc::now();
+        // More than two blocks.
+        for _ in 0..=BLOCK_ENTRIES_MAX * 2 {
+            let read = Entry {
+                at: Utc::now(),
+                ..entry(0, "ann")
+            };
+            audit.tell(vec![read], false).await;
+        }
+        let change = Entry {
+            at: Utc::now(),
+            ..entry(0, "bob")
+        };
+        audit.tell(vec![change], true).await;
+        let until = Utc::now() + chrono::Duration::seconds(1);
+        let kept = store.audit_between(began, until).await.unwrap();
+        assert_eq!(kept.len(), BLOCK_ENTRIES_MAX * 2 + 2);
+        audit.finish().await;
     }
 
     #[tokio::test]
