@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -417,12 +417,13 @@ async fn set_up_users(config: &Config, services: &Services) -> Result<(), StartE
 
 /// The process's recorder, made once however many apps there are.
 fn metrics() -> Result<PrometheusHandle, StartError> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
+    // Held while it is made: of two apps that start at once, one makes it.
+    static MADE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*made {
         return Ok(handle.clone());
     }
-    let failed = |error: metrics_exporter_prometheus::BuildError| StartError::Metrics(Box::new(error));
-    let builder = PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets(STAGE_SECONDS)
         .and_then(|builder| {
             let batches = Matcher::Full("cdp_model_batch_texts".to_owned());
@@ -432,16 +433,12 @@ fn metrics() -> Result<PrometheusHandle, StartError> {
             let gathered = Matcher::Full("cdp_events_gathered".to_owned());
             builder.set_buckets_for_metric(gathered, BATCH_SIZES)
         })
-        .map_err(failed)?;
-    match builder.install_recorder() {
-        Ok(handle) => {
-            meters::describe();
-            tokio::spawn(keep_up(handle.clone()));
-            Ok(HANDLE.get_or_init(|| handle).clone())
-        }
-        // Another app of this process was a moment faster.
-        Err(error) => HANDLE.get().cloned().ok_or_else(|| failed(error)),
-    }
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|error| StartError::Metrics(Box::new(error)))?;
+    meters::describe();
+    tokio::spawn(keep_up(handle.clone()));
+    *made = Some(handle.clone());
+    Ok(handle)
 }
 
 /// Moves samples into the histograms, whether or not anybody asks for `/metrics`.
