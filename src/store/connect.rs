@@ -32,6 +32,10 @@ const MIB: u64 = 1024 * 1024;
 const SURREALKV: &str = "surrealkv://";
 const ROCKSDB: &str = "rocksdb://";
 
+/// What `surrealkv` reads at once. Most reads here are of single keys, all over the store: what is not in
+/// the cache costs as much as its block is large. The engine's own 64 KiB are for who reads along.
+const BLOCK_BYTES: u64 = 16 * 1024;
+
 /// The part of the cache that holds profiles decoded instead of blocks.
 const DECODED_SHARE: u64 = 8;
 
@@ -286,6 +290,7 @@ fn bounded(settings: &Settings, config: ConfigMap) -> ConfigMap {
         .with_key_value("transaction_cache_size", TRANSACTION_RECORDS.to_string())
         .with_key_value("surrealkv_block_cache_capacity", cache.to_string())
         .with_key_value("surrealkv_max_memtable_size", buffer.to_string())
+        .with_key_value("surrealkv_block_size", BLOCK_BYTES.to_string())
         .with_key_value("rocksdb_block_cache_size", cache.to_string())
         .with_key_value(
             "rocksdb_write_buffer_size",
