@@ -29,6 +29,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::load::Told;
+
 /// Files that are not connections: the store's, the index's, what is sent to others, and
 /// sockets of subscriptions, which have bounds of their own. Where the process may open few, half of them.
 const OTHER_FILES: u64 = 1024;
@@ -39,9 +41,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a connection that shall end has for what is half begun.
 const CLOSING: Duration = Duration::from_secs(1);
-
-/// How often the log says that there are too many.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Requests at once over one connection of HTTP/2, and the longest head of one, in bytes.
 const STREAMS_MAX: u32 = 1_000;
@@ -111,13 +110,13 @@ pub async fn serve<A: Acceptor>(
     let routes = Arc::new(routes);
     let (stopping, stopped) = watch::channel(false);
     let mut open = Open::default();
-    let mut told = Told::default();
+    let told = Told::default();
     let mut stop = pin!(stop);
     loop {
         metrics::gauge!("cdp_http_connections").set(open.tasks.len() as f64);
         let is_full = open.tasks.len() >= places;
         if is_full {
-            told.warn(|| tracing::warn!(places, "all connections that may be open are"));
+            told.now_and_then(|| tracing::warn!(places, "all connections that may be open are"));
             open.let_one_go(patience.at_least);
         }
         tokio::select! {
@@ -134,7 +133,7 @@ pub async fn serve<A: Acceptor>(
                 }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    told.warn(|| tracing::warn!(%error, "the system gives no further connection"));
+                    told.now_and_then(|| tracing::warn!(%error, "the system gives no further connection"));
                     sleep(PAUSE).await;
                 }
             },
@@ -154,6 +153,7 @@ pub async fn serve<A: Acceptor>(
 #[derive(Default)]
 struct Open {
     tasks: JoinSet<()>,
+    /// What those are used for that may stay.
     usages: HashMap<Id, Arc<Usage>>,
 }
 
@@ -175,15 +175,15 @@ impl Open {
     }
 
     /// Tells the connection that was of no use the longest to make room, if there is any.
-    fn let_one_go(&self, at_least: Duration) {
-        let idle = self
-            .usages
-            .values()
-            .filter(|usage| usage.idle() >= Some(at_least));
-        let staying = idle.filter(|usage| !usage.shall_go.load(Ordering::Relaxed));
-        if let Some(longest) = staying.max_by_key(|usage| usage.idle()) {
-            longest.shall_go.store(true, Ordering::Relaxed);
-            longest.go.notify_one();
+    fn let_one_go(&mut self, at_least: Duration) {
+        let usages = self.usages.iter();
+        let idle = usages.filter_map(|(id, usage)| Some((usage.idle()?, *id)));
+        let longest = idle
+            .filter(|(idle, _)| *idle >= at_least)
+            .max_by_key(|(idle, _)| *idle);
+        // Whoever was told is not told again.
+        if let Some(usage) = longest.and_then(|(_, id)| self.usages.remove(&id)) {
+            usage.go.notify_one();
         }
     }
 }
@@ -196,7 +196,7 @@ struct Usage {
     was_asked: AtomicBool,
     /// When the last one had, in milliseconds since the beginning.
     idle_since_ms: AtomicU64,
-    shall_go: AtomicBool,
+    /// Told when it shall make room.
     go: Notify,
 }
 
@@ -207,7 +207,6 @@ impl Usage {
             under_way: AtomicUsize::new(0),
             was_asked: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
-            shall_go: AtomicBool::new(false),
             go: Notify::new(),
         }
     }
@@ -335,8 +334,7 @@ async fn serve_one<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         () = usage.is_over(patience) => {}
         () = usage.go.notified() => {}
     }
-    let is_silent = !usage.was_asked();
-    if is_silent && !*stopped.borrow() {
+    if !usage.was_asked() && !*stopped.borrow() {
         metrics::counter!("cdp_http_silent_total").increment(1);
         return;
     }
@@ -355,19 +353,6 @@ fn is_of_the_client(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
     )
-}
-
-/// When the log was last told of what may happen often.
-#[derive(Default)]
-struct Told(Option<Instant>);
-
-impl Told {
-    fn warn(&mut self, tell: impl FnOnce()) {
-        if self.0.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
-            self.0 = Some(Instant::now());
-            tell();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -395,6 +380,12 @@ mod tests {
         first_request: LONGEST,
         next_request: LONGEST,
         at_least: LONGEST,
+    };
+
+    /// For the next request alone.
+    const HURRIED: Patience = Patience {
+        next_request: SHORT,
+        ..PATIENT
     };
 
     /// Connections that come out of a channel, and the errors of those that could not be had.
@@ -528,11 +519,7 @@ mod tests {
         }
         serving.stop().await;
 
-        let next = Patience {
-            next_request: SHORT,
-            ..PATIENT
-        };
-        let serving = Serving::start(16, next, LONGEST);
+        let serving = Serving::start(16, HURRIED, LONGEST);
         for begun in ["", "GET / HT"] {
             let mut once = serving.connect(&(ask("/") + begun)).await;
             assert!(answer(&mut once).await.starts_with("HTTP/1.1 200"));
@@ -543,11 +530,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_an_answer_or_for_its_end_is_not_given_up() {
-        let next = Patience {
-            next_request: SHORT,
-            ..PATIENT
-        };
-        let serving = Serving::start(16, next, LONGEST);
+        let serving = Serving::start(16, HURRIED, LONGEST);
         for path in ["/slow", "/pieces"] {
             let mut patient = serving.connect(&ask(path)).await;
             assert!(answer(&mut patient).await.starts_with("HTTP/1.1 200"), "{path}");

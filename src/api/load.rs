@@ -27,7 +27,7 @@ const INTRODUCTIONS_OF_ADDRESS_MAX: usize = 16;
 /// After how many seconds there may be room again.
 const RETRY_AFTER_S: u64 = 1;
 
-/// How often the log says that requests are refused.
+/// How often the log says that there is too much.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// What is in flight.
@@ -36,7 +36,7 @@ pub struct Load {
     bytes: Option<Arc<Semaphore>>,
     /// How many connections wait to hear who is there, by their addresses.
     introductions: Mutex<HashMap<String, usize>>,
-    told: Mutex<Option<Instant>>,
+    told: Told,
 }
 
 impl Load {
@@ -50,7 +50,7 @@ impl Load {
             requests: places(limits.requests_in_flight_max),
             bytes: places(bytes.div_ceil(UNIT_BYTES)),
             introductions: Mutex::default(),
-            told: Mutex::new(None),
+            told: Told::default(),
         }
     }
 
@@ -106,17 +106,29 @@ impl Load {
 
     fn refuse(&self, reason: &'static str) -> ApiError {
         metrics::counter!("cdp_http_shed_total", "reason" => reason).increment(1);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
-            *told = Some(Instant::now());
-            tracing::warn!(reason, "requests are refused, since too much is in flight");
-        }
+        self.told
+            .now_and_then(|| tracing::warn!(reason, "requests are refused, since too much is in flight"));
         let message = match reason {
             "bytes" => "too many bytes are being received; try again in a moment",
             "introductions" => "too many connections have not said who they are; try again in a moment",
             _ => "too many requests are under way; try again in a moment",
         };
         ApiError::overloaded(message, RETRY_AFTER_S)
+    }
+}
+
+/// When the log was last told of what may happen often.
+#[derive(Default)]
+pub(super) struct Told(Mutex<Option<Instant>>);
+
+impl Told {
+    /// Tells it, unless it was told lately.
+    pub(super) fn now_and_then(&self, tell: impl FnOnce()) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+            *told = Some(Instant::now());
+            tell();
+        }
     }
 }
 

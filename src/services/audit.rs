@@ -363,6 +363,12 @@ mod tests {
         }
     }
 
+    fn over(store: &Store) -> Audit {
+        let key = SecretString::from("k".repeat(32));
+        let pseudonyms = Arc::new(Pseudonyms::new(&key).unwrap());
+        Audit::start(store, pseudonyms, &Settings::default(), &Background::here())
+    }
+
     #[test]
     fn a_block_is_of_a_short_time() {
         let seconds = [0, 1, 4, 5, 6, 30, 31];
@@ -391,9 +397,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_is_told_once_theirs_is_kept_however_much_was_told_before() {
         let store = Store::in_memory().await;
-        let key = SecretString::from("k".repeat(32));
-        let pseudonyms = Arc::new(Pseudonyms::new(&key).unwrap());
-        let audit = Audit::start(&store, pseudonyms, &Settings::default(), &Background::here());
+        let audit = over(&store);
         let began = Utc::now();
         // More than two blocks.
         for _ in 0..=BLOCK_ENTRIES_MAX * 2 {
@@ -417,9 +421,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_told_is_found_in_pages_from_the_newest_on() {
         let store = Store::in_memory().await;
-        let key = SecretString::from("k".repeat(32));
-        let pseudonyms = Arc::new(Pseudonyms::new(&key).unwrap());
-        let audit = Audit::start(&store, pseudonyms, &Settings::default(), &Background::here());
+        let audit = over(&store);
         for second in 0..7 {
             let at = Utc::now() + chrono::Duration::milliseconds(second);
             let caller = if second == 3 { "rare" } else { "ann" };
