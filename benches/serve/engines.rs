@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::load::{Target, closed, times_at};
+use super::load::{Asked, Target, closed, times_at};
 use super::questions::{lookups, mix};
 use super::server::{Place, Server, disk_mb, mb};
 use super::{soak, table};
@@ -137,12 +137,12 @@ async fn alone(plan: &Plan, server: &Server, place: &Place) -> Vec<f64> {
     let target = target(plan, server);
     let mut figures = vec![rate, most, after, disk];
     if let Some(by_cookie) = lookups(plan.people, &server.analyst).first() {
-        let most = closed(&target, plan.duration, &by_cookie.requests).await;
-        let times = times_at(&target, most / 2.0, plan.duration, &by_cookie.requests).await;
+        let most = closed(&target, plan.duration, &by_cookie.asked).await;
+        let times = times_at(&target, most / 2.0, plan.duration, &by_cookie.asked).await;
         figures.extend([most, times.ms(0.5), times.ms(0.99)]);
     }
     let mixed = mix(plan.people, 0, &server.analyst, &server.sender);
-    figures.push(closed(&target, plan.duration, &mixed.in_turn()).await);
+    figures.push(closed(&target, plan.duration, &Asked::of(mixed.in_turn())).await);
     println!("  {:.0} lookups/s, {:.0} mixed/s", figures[4], figures[7]);
     figures
 }

@@ -35,20 +35,27 @@ pub struct Request {
 /// Makes the request of a number.
 pub type Requests = Arc<dyn Fn(u64) -> Request + Send + Sync>;
 
-/// Requests that several connections take in turn.
-struct Asked<'a> {
-    requests: &'a Requests,
+/// Requests that several connections take in turn. Who asks on goes on behind the last one: what was
+/// asked before is at hand, and would be answered sooner.
+pub struct Asked {
+    requests: Requests,
     count: AtomicU64,
 }
 
-impl<'a> Asked<'a> {
-    fn of(requests: &'a Requests) -> Self {
+impl Asked {
+    /// None so far.
+    pub fn of(requests: Requests) -> Self {
         let count = AtomicU64::new(0);
         Self { requests, count }
     }
 
     fn next(&self) -> Request {
-        (self.requests)(self.count.fetch_add(1, Ordering::Relaxed))
+        self.of_number(self.count.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The one of a number.
+    pub fn of_number(&self, number: u64) -> Request {
+        (self.requests)(number)
     }
 
     fn count(&self) -> u64 {
@@ -128,8 +135,8 @@ impl Gathered {
 }
 
 /// Asks as fast as answers come, for so long; how many were answered a second.
-pub async fn closed(target: &Target, duration: Duration, requests: &Requests) -> f64 {
-    let (gathered, asked) = (Gathered::default(), Asked::of(requests));
+pub async fn closed(target: &Target, duration: Duration, asked: &Asked) -> f64 {
+    let (gathered, before) = (Gathered::default(), asked.count());
     let started = Instant::now();
     let until = started + duration;
     let asking = (0..target.connections).map(async |_| {
@@ -140,20 +147,13 @@ pub async fn closed(target: &Target, duration: Duration, requests: &Requests) ->
     });
     join_all(asking).await;
     expect_answers(&gathered);
-    asked.count() as f64 / started.elapsed().as_secs_f64()
+    (asked.count() - before) as f64 / started.elapsed().as_secs_f64()
 }
 
 /// Asks so many times a second, for so long, and gathers what came of it.
-pub async fn open(
-    target: &Target,
-    per_second: f64,
-    duration: Duration,
-    requests: &Requests,
-    gathered: &Gathered,
-) {
+pub async fn open(target: &Target, per_second: f64, duration: Duration, asked: &Asked, gathered: &Gathered) {
     // Each connection has every so manieth request; all together they are evenly spread.
     let step = Duration::from_secs_f64(1.0 / per_second.max(1.0));
-    let asked = Asked::of(requests);
     let started = Instant::now() + step;
     let asking = (0..target.connections).map(async |at| {
         let mut connection = Connection::open(&target.address).await;
@@ -178,9 +178,10 @@ pub async fn open(
 /// and of collectors do: a read that waited behind a write on its connection would take as long as one.
 pub async fn open_mix(target: &Target, per_second: f64, duration: Duration, mix: &Mix, gathered: &Gathered) {
     let writes = per_second / mix.one_writes_of as f64;
+    let [reading, writing] = [&mix.reads, &mix.writes].map(|requests| Asked::of(Arc::clone(requests)));
     tokio::join!(
-        open(target, per_second - writes, duration, &mix.reads, gathered),
-        open(target, writes, duration, &mix.writes, gathered),
+        open(target, per_second - writes, duration, &reading, gathered),
+        open(target, writes, duration, &writing, gathered),
     );
 }
 
@@ -197,9 +198,9 @@ async fn wait_until(due: Instant, is_apart: bool) {
 }
 
 /// The times of answers at so many requests a second.
-pub async fn times_at(target: &Target, per_second: f64, duration: Duration, requests: &Requests) -> Times {
+pub async fn times_at(target: &Target, per_second: f64, duration: Duration, asked: &Asked) -> Times {
     let gathered = Gathered::default();
-    open(target, per_second, duration, requests, &gathered).await;
+    open(target, per_second, duration, asked, &gathered).await;
     expect_answers(&gathered);
     gathered.take(Kind::Read)
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use cdp::config::{Config, Mode};
 use clap::{Args, Parser, Subcommand};
 use engines::LOADED_FROM;
-use load::{Target, closed};
+use load::{Asked, Target, closed};
 use questions::mix;
 use server::Place;
 use tokio::runtime::Builder;
@@ -78,8 +78,8 @@ enum Part {
     },
     /// Steady load at 70 % of what the server sustains; ends with an error if memory or times rise
     Soak {
-        /// How many people the store has
-        #[arg(long, default_value_t = 50_000)]
+        /// How many people the store has: so many that those who come meanwhile are few beside them
+        #[arg(long, default_value_t = 200_000)]
         people: u32,
         /// Minutes
         #[arg(long, default_value_t = 20.0)]
@@ -241,7 +241,7 @@ async fn soaked(
         is_apart: false,
     };
     let asked = |first| mix(people, first, &server.analyst, &server.sender);
-    let most = closed(&target, sustained, &asked(0).in_turn()).await;
+    let most = closed(&target, sustained, &Asked::of(asked(0).in_turn())).await;
     println!("  {most:.0} requests a second are sustained");
     let requests = asked(LOADED_FROM);
     let load = soak::Load {

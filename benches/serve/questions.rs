@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::http::{escaped, get, post};
-use super::load::{Kind, Mix, Request, Requests};
+use super::load::{Asked, Kind, Mix, Request};
 use super::people::{COHORT, anybody, cookie, email, name, visit};
 
 /// Members of a page.
@@ -25,7 +25,7 @@ const NESTED: &str = "query Profile($cookie: String!) { profile(cookie: $cookie)
 /// A question, and how it is called in tables.
 pub struct Question {
     pub name: String,
-    pub requests: Requests,
+    pub asked: Asked,
 }
 
 /// A person by cookie, and by address.
@@ -97,7 +97,7 @@ pub fn mix(people: u32, first: u32, reader: &str, sender: &str) -> Mix {
     let sender = sender.to_owned();
     let read = move |number: u64| {
         let turn = usize::try_from(number % turns.len() as u64).unwrap_or_default();
-        (reads[turns[turn]].requests)(number)
+        reads[turns[turn]].asked.of_number(number)
     };
     let write = move |number: u64| {
         let round = first + u32::try_from(number).unwrap_or_default();
@@ -156,6 +156,6 @@ fn question(name: &str, bytes: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) 
     };
     Question {
         name: name.to_owned(),
-        requests: Arc::new(request),
+        asked: Asked::of(Arc::new(request)),
     }
 }

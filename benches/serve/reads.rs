@@ -18,6 +18,10 @@ use super::{table, twin};
 /// How much of what a server takes at its most it is asked when it is asked how long it takes.
 const HALF: f64 = 0.5;
 
+/// How many times as long as it is asked for its most a contender is asked before, for each question:
+/// both were just started, and have nothing in their caches.
+const WARM_UP: u32 = 4;
+
 /// What the store's cache may take: as much as PostgreSQL has for its buffers
 /// (`scripts/postgres-server`).
 const CACHE_MIB: u32 = 1_024;
@@ -138,23 +142,30 @@ fn per_million(growth: &Growth) {
 
 /// Lookups, the platform and PostgreSQL in turn.
 async fn beside(plan: &Plan, asking: &Asking, people: u32, server: &Server, twin: Option<&Twin>) {
-    let ours = (server.address().to_owned(), server.analyst.clone());
-    let mut contenders = vec![("cdp", ours)];
+    // Both are asked the same, each as far as it gets, and on from there at the next turn.
+    let mut contenders = vec![("cdp", server.address(), lookups(people, &server.analyst))];
     if let Some(twin) = twin {
         twin.expect_same(server, people).await;
-        let theirs = (twin.server.address().to_owned(), twin.server.analyst.clone());
-        contenders.push(("PostgreSQL", theirs));
+        let asked = lookups(people, &twin.server.analyst);
+        contenders.push(("PostgreSQL", twin.server.address(), asked));
+    }
+    for (_, address, questions) in &contenders {
+        for question in questions {
+            closed(
+                &asking.target(address),
+                asking.duration * WARM_UP,
+                &question.asked,
+            )
+            .await;
+        }
     }
     let mut measured: BTreeMap<(usize, usize), Vec<Answered>> = BTreeMap::new();
-    let mut names = Vec::new();
     let (nothing, mut controls) = (nothing(), Vec::new());
     for _ in 0..plan.turns {
-        for (at, (_, (address, token))) in contenders.iter().enumerate() {
-            names.clear();
-            for (number, question) in lookups(people, token).into_iter().enumerate() {
-                let answered = asking.ask(address, &question).await;
+        for (at, (_, address, questions)) in contenders.iter().enumerate() {
+            for (number, question) in questions.iter().enumerate() {
+                let answered = asking.ask(address, question).await;
                 measured.entry((number, at)).or_default().push(answered);
-                names.push(question.name);
             }
         }
         let least = measured.values().filter_map(|answered| answered.last());
@@ -171,7 +182,8 @@ async fn beside(plan: &Plan, asking: &Asking, people: u32, server: &Server, twin
         let first = measured
             .get(&(*number, 0))
             .map_or([f64::NAN; 3], |first| median_of(first));
-        let name = format!("{}, {}", names[*number], contenders[*at].0);
+        let (contender, _, questions) = &contenders[*at];
+        let name = format!("{}, {contender}", questions[*number].name);
         rows.push((name, [figures.as_slice(), &[first[0] / figures[0]]].concat()));
     }
     let [rate, p50, p99] = median_of(&controls);
@@ -193,8 +205,7 @@ async fn beside(plan: &Plan, asking: &Asking, people: u32, server: &Server, twin
 /// All other questions.
 async fn served(asking: &Asking, people: u32, server: &Server, growth: &mut Growth) {
     let members = server.members().await;
-    let questions = lookups(people, &server.analyst).into_iter();
-    let questions = questions
+    let questions = (lookups(people, &server.analyst).into_iter())
         .chain(pages(members, &server.analyst))
         .chain(others(people, &server.analyst));
     let mut rows = Vec::new();
@@ -223,7 +234,7 @@ struct Asking {
 impl Asking {
     /// How many answers a second there are at most, and how long they take at half of that.
     async fn ask(&self, address: &str, question: &Question) -> Answered {
-        let most = closed(&self.target(address), self.duration, &question.requests).await;
+        let most = closed(&self.target(address), self.duration, &question.asked).await;
         let times = self.times(address, most * HALF, question).await;
         println!("  {}: {most:.0}/s, {:.2} ms", question.name, times.ms(0.5));
         [most, times.ms(0.5), times.ms(0.99)]
@@ -231,13 +242,7 @@ impl Asking {
 
     /// How long answers take at so many a second.
     async fn times(&self, address: &str, per_second: f64, question: &Question) -> Times {
-        times_at(
-            &self.target(address),
-            per_second,
-            self.duration,
-            &question.requests,
-        )
-        .await
+        times_at(&self.target(address), per_second, self.duration, &question.asked).await
     }
 
     fn target(&self, address: &str) -> Target {

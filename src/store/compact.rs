@@ -18,11 +18,10 @@ use surrealdb_kvs::TransactionType;
 use surrealdb_kvs::key::RawRange;
 use surrealkv::{LSMIterator as _, Mode, Tree, TreeBuilder};
 
-use super::connect::{Settings, engine_with};
+use super::connect::{BLOCK_BYTES, Settings, engine_with};
 use super::log;
 
-/// As the engine's own layer over these files has them (`surrealdb-kvs-surrealkv`).
-const BLOCK_BYTES: usize = 64 * 1024;
+/// As the engine's own layer over these files has it (`surrealdb-kvs-surrealkv`).
 const VALUE_LOG_BYTES_MIN: usize = 4 * 1024;
 
 const MIB: usize = 1024 * 1024;

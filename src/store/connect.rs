@@ -34,7 +34,7 @@ const ROCKSDB: &str = "rocksdb://";
 
 /// What `surrealkv` reads at once. Most reads here are of single keys, all over the store: what is not in
 /// the cache costs as much as its block is large. The engine's own 64 KiB are for who reads along.
-const BLOCK_BYTES: u64 = 16 * 1024;
+pub(super) const BLOCK_BYTES: usize = 4 * 1024;
 
 /// The part of the cache that holds profiles decoded instead of blocks.
 const DECODED_SHARE: u64 = 8;

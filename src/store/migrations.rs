@@ -57,6 +57,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "015_cluster",
         include_str!("../../schema/store/015_cluster.surql"),
     ),
+    ("016_facets", include_str!("../../schema/store/016_facets.surql")),
 ];
 
 /// The pause before the migrations are read again when another process applies them.

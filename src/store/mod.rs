@@ -28,6 +28,7 @@ pub mod decisions;
 pub mod disk;
 mod due;
 pub mod erasures;
+mod facets;
 pub mod feed;
 pub mod graph;
 pub mod interests;

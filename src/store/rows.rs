@@ -7,188 +7,23 @@
 //! never looks inside, and taking them apart into values of its own, each with its own
 //! allocations, cost two fifths of each commit (`docs/BENCHMARKS.md`).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Formatter};
+use std::collections::BTreeMap;
 
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue};
 use ulid::Ulid;
 
 use super::StoreError;
+use super::facets::{FacetDoc, SpanDoc};
 use crate::domain::Timestamp;
 use crate::domain::cohort::{CohortSlug, Membership, PastMembership, Reason};
-use crate::domain::facet::{Facet, InterestSeen, Seen, Statement, Statements};
-use crate::domain::fact::{Attribute, Value};
+use crate::domain::facet::Facet;
 use crate::domain::graph::{CookieNode, Cut, EmailNode, Logins};
 use crate::domain::identifier::{Cookie, Email};
-use crate::domain::interest::InterestKey;
 use crate::domain::profile::{CookieSet, Profile, ProfileId};
-use crate::domain::property::{Latest, Number, PropertyValue, Visits, Words};
 use crate::domain::record::RawId;
 use crate::domain::trail::{MessageMark, Step, Trail};
-
-/// Times are whole microseconds since 1970.
-#[derive(Serialize, Deserialize)]
-struct SeenDoc {
-    #[serde(with = "ts_microseconds")]
-    first: Timestamp,
-    #[serde(with = "ts_microseconds")]
-    last: Timestamp,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum ValueDoc {
-    Integer(i64),
-    Text(String),
-}
-
-#[derive(Serialize, Deserialize)]
-struct StatementDoc {
-    value: ValueDoc,
-    #[serde(with = "ts_microseconds")]
-    at: Timestamp,
-    raw: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct InterestDoc {
-    display: String,
-    #[serde(with = "ts_microseconds")]
-    first: Timestamp,
-    #[serde(with = "ts_microseconds")]
-    last: Timestamp,
-}
-
-/// What was stated of an attribute, the survivor first.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum StatementsDoc {
-    All(Vec<StatementDoc>),
-    /// As it was before lost values were kept.
-    Survivor(StatementDoc),
-}
-
-/// A facet, as the JSON text in `cookie.facet`, `email.facet` and within `profile.document`.
-#[derive(Serialize, Deserialize)]
-struct FacetDoc {
-    seen: SeenDoc,
-    attributes: BTreeMap<String, StatementsDoc>,
-    interests: BTreeMap<String, InterestDoc>,
-    emails: BTreeMap<String, SeenDoc>,
-    sources: BTreeSet<String>,
-    /// Hours since 1970.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    visits: Vec<u32>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    properties: BTreeMap<String, WordDoc<PropertyDoc>>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    consent: BTreeMap<String, WordDoc<bool>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WordDoc<T> {
-    #[serde(with = "ts_microseconds")]
-    at: Timestamp,
-    value: T,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum PropertyDoc {
-    Flag(bool),
-    Number(f64),
-    Text(String),
-}
-
-/// Untagged values say what they are by their first byte. What serde derives for them copies the
-/// value and tries one variant after another, with an error for each that does not fit: a third of
-/// the time of reading a person.
-impl<'de> Deserialize<'de> for ValueDoc {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shape;
-        impl Visitor<'_> for Shape {
-            type Value = ValueDoc;
-
-            fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an integer or a text")
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<ValueDoc, E> {
-                Ok(ValueDoc::Integer(number))
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<ValueDoc, E> {
-                i64::try_from(number).map(ValueDoc::Integer).map_err(E::custom)
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<ValueDoc, E> {
-                Ok(ValueDoc::Text(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(Shape)
-    }
-}
-
-impl<'de> Deserialize<'de> for StatementsDoc {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shape;
-        impl<'de> Visitor<'de> for Shape {
-            type Value = StatementsDoc;
-
-            fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-                formatter.write_str("statements, or one")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, all: A) -> Result<StatementsDoc, A::Error> {
-                Deserialize::deserialize(SeqAccessDeserializer::new(all)).map(StatementsDoc::All)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, survivor: A) -> Result<StatementsDoc, A::Error> {
-                let survivor = MapAccessDeserializer::new(survivor);
-                Deserialize::deserialize(survivor).map(StatementsDoc::Survivor)
-            }
-        }
-        deserializer.deserialize_any(Shape)
-    }
-}
-
-impl<'de> Deserialize<'de> for PropertyDoc {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shape;
-        impl Visitor<'_> for Shape {
-            type Value = PropertyDoc;
-
-            fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a flag, a number or a text")
-            }
-
-            fn visit_bool<E>(self, flag: bool) -> Result<PropertyDoc, E> {
-                Ok(PropertyDoc::Flag(flag))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<PropertyDoc, E> {
-                Ok(PropertyDoc::Number(number as f64))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<PropertyDoc, E> {
-                Ok(PropertyDoc::Number(number as f64))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<PropertyDoc, E> {
-                Ok(PropertyDoc::Number(number))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<PropertyDoc, E> {
-                Ok(PropertyDoc::Text(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(Shape)
-    }
-}
 
 #[derive(Serialize, Deserialize)]
 struct MembershipDoc {
@@ -241,7 +76,8 @@ struct TrailDoc {
 /// The folded view of a person, as the JSON text in `profile.document`.
 #[derive(Serialize, Deserialize)]
 struct ProfileDoc {
-    cookies: BTreeMap<String, SeenDoc>,
+    /// When each was seen, by the moments of the facet.
+    cookies: BTreeMap<String, SpanDoc>,
     /// How many cookies there are, where they are too many to be listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cookie_count: Option<u32>,
@@ -346,173 +182,6 @@ pub fn cookie_of(text: &str) -> Result<Cookie, StoreError> {
 
 pub fn email_of(text: &str) -> Result<Email, StoreError> {
     Email::parse(text).map_err(|error| StoreError::Corrupt(format!("an address {error}")))
-}
-
-impl From<Seen> for SeenDoc {
-    fn from(seen: Seen) -> Self {
-        Self {
-            first: seen.first,
-            last: seen.last,
-        }
-    }
-}
-
-impl From<SeenDoc> for Seen {
-    fn from(row: SeenDoc) -> Self {
-        Self {
-            first: row.first,
-            last: row.last,
-        }
-    }
-}
-
-impl From<&Facet> for FacetDoc {
-    fn from(facet: &Facet) -> Self {
-        Self {
-            seen: facet.seen.into(),
-            attributes: (facet.attributes.iter())
-                .map(|(attribute, stated)| {
-                    let all = stated.iter().map(StatementDoc::from).collect();
-                    (attribute.name().to_owned(), StatementsDoc::All(all))
-                })
-                .collect(),
-            interests: (facet.interests.iter())
-                .map(|(key, interest)| (key.as_str().to_owned(), interest.into()))
-                .collect(),
-            emails: facet
-                .emails
-                .iter()
-                .map(|(email, seen)| (email.as_str().to_owned(), (*seen).into()))
-                .collect(),
-            sources: facet.sources.clone(),
-            visits: facet.visits.hours().collect(),
-            properties: words_doc(&facet.properties, |value| value.into()),
-            consent: words_doc(&facet.consent, |said| *said),
-        }
-    }
-}
-
-fn words_doc<T, D>(words: &Words<T>, doc: impl Fn(&T) -> D) -> BTreeMap<String, WordDoc<D>> {
-    let word = |word: &Latest<T>| WordDoc {
-        at: word.at,
-        value: doc(&word.value),
-    };
-    words
-        .iter()
-        .map(|(name, said)| (name.clone(), word(said)))
-        .collect()
-}
-
-fn words_of<T, D>(docs: BTreeMap<String, WordDoc<D>>, value: impl Fn(D) -> T) -> Words<T> {
-    let word = |doc: WordDoc<D>| Latest {
-        at: doc.at,
-        value: value(doc.value),
-    };
-    docs.into_iter().map(|(name, doc)| (name, word(doc))).collect()
-}
-
-impl From<&PropertyValue> for PropertyDoc {
-    fn from(value: &PropertyValue) -> Self {
-        match value {
-            PropertyValue::Flag(flag) => Self::Flag(*flag),
-            PropertyValue::Number(Number(number)) => Self::Number(*number),
-            PropertyValue::Text(text) => Self::Text(text.clone()),
-        }
-    }
-}
-
-impl From<PropertyDoc> for PropertyValue {
-    fn from(doc: PropertyDoc) -> Self {
-        match doc {
-            PropertyDoc::Flag(flag) => Self::Flag(flag),
-            PropertyDoc::Number(number) => Self::Number(Number(number)),
-            PropertyDoc::Text(text) => Self::Text(text),
-        }
-    }
-}
-
-impl From<&Statement> for StatementDoc {
-    fn from(statement: &Statement) -> Self {
-        let value = match &statement.value {
-            Value::Integer(number) => ValueDoc::Integer(*number),
-            Value::Text(text) => ValueDoc::Text(text.clone()),
-        };
-        Self {
-            value,
-            at: statement.at,
-            raw: statement.raw.to_string(),
-        }
-    }
-}
-
-impl From<&InterestSeen> for InterestDoc {
-    fn from(interest: &InterestSeen) -> Self {
-        Self {
-            display: interest.display.clone(),
-            first: interest.seen.first,
-            last: interest.seen.last,
-        }
-    }
-}
-
-impl TryFrom<FacetDoc> for Facet {
-    type Error = StoreError;
-
-    fn try_from(doc: FacetDoc) -> Result<Self, StoreError> {
-        let interest = |doc: InterestDoc| InterestSeen {
-            display: doc.display,
-            seen: Seen {
-                first: doc.first,
-                last: doc.last,
-            },
-        };
-        Ok(Self {
-            seen: doc.seen.into(),
-            attributes: doc
-                .attributes
-                .into_iter()
-                .map(statements_of)
-                .collect::<Result<_, _>>()?,
-            interests: (doc.interests.into_iter())
-                .map(|(key, seen)| (InterestKey::from_canonical(&key), interest(seen)))
-                .collect(),
-            emails: (doc.emails.into_iter())
-                .map(|(email, seen)| Ok((email_of(&email)?, seen.into())))
-                .collect::<Result<_, StoreError>>()?,
-            sources: doc.sources,
-            visits: Visits::of_hours(doc.visits),
-            properties: words_of(doc.properties, PropertyValue::from),
-            consent: words_of(doc.consent, |said| said),
-        })
-    }
-}
-
-fn statements_of((name, doc): (String, StatementsDoc)) -> Result<(Attribute, Statements), StoreError> {
-    let corrupt = |what: &str| StoreError::Corrupt(format!("the attribute `{name}` {what}"));
-    let attribute = Attribute::named(&name).ok_or_else(|| corrupt("is unknown"))?;
-    let docs = match doc {
-        StatementsDoc::All(all) => all,
-        StatementsDoc::Survivor(survivor) => vec![survivor],
-    };
-    let statement = |doc: StatementDoc| {
-        let raw = doc.raw.parse().map_err(|_| corrupt("has no raw row"))?;
-        let value = match doc.value {
-            ValueDoc::Integer(number) => Value::Integer(number),
-            ValueDoc::Text(text) => Value::Text(text),
-        };
-        let at = doc.at;
-        Ok(Statements::of(Statement { value, at, raw }))
-    };
-    let mut all: Option<Statements> = None;
-    for one in docs.into_iter().map(statement) {
-        let one = one?;
-        all = Some(match all {
-            Some(before) => before.join(one),
-            None => one,
-        });
-    }
-    let all = all.ok_or_else(|| corrupt("has no value"))?;
-    Ok((attribute, all))
 }
 
 fn write<T: Serialize>(document: &T) -> Result<String, StoreError> {
@@ -657,10 +326,11 @@ impl EmailRow {
 impl ProfileRow {
     pub fn new(profile: &Profile) -> Result<Self, StoreError> {
         let is_listed = profile.cookies.is_listed();
+        let last = profile.facet.seen.last;
         let first = profile.cookies.first.as_ref().filter(|_| !is_listed);
         let document = ProfileDoc {
             cookies: (profile.cookies.listed.iter())
-                .map(|(cookie, seen)| (cookie.as_str().to_owned(), (*seen).into()))
+                .map(|(cookie, seen)| (cookie.as_str().to_owned(), SpanDoc::of(*seen, last)))
                 .collect(),
             cookie_count: (!is_listed).then_some(profile.cookies.count),
             first_cookie: first.map(|(at, cookie)| (MomentDoc(*at), cookie.as_str().to_owned())),
@@ -680,9 +350,10 @@ impl ProfileRow {
 }
 
 fn cookies_of(
-    listed: BTreeMap<String, SeenDoc>,
+    listed: BTreeMap<String, SpanDoc>,
     count: Option<u32>,
     first: Option<(MomentDoc, String)>,
+    last: Timestamp,
 ) -> Result<CookieSet, StoreError> {
     if let (Some(count), Some((MomentDoc(at), cookie))) = (count, first) {
         return Ok(CookieSet {
@@ -693,7 +364,7 @@ fn cookies_of(
     }
     let mut cookies = CookieSet::default();
     for (cookie, seen) in listed {
-        cookies.add(&cookie_of(&cookie)?, seen.into());
+        cookies.add(&cookie_of(&cookie)?, seen.seen(last)?);
     }
     Ok(cookies)
 }
@@ -781,60 +452,17 @@ pub fn whole_profile(
     document: &str,
 ) -> Result<Box<Profile>, StoreError> {
     let document: ProfileDoc = read(document)?;
+    let facet = Facet::try_from(document.facet)?;
+    let (count, first) = (document.cookie_count, document.first_cookie);
     Ok(Box::new(Profile {
         id,
         rev,
         created_at,
         updated_at,
-        cookies: cookies_of(document.cookies, document.cookie_count, document.first_cookie)?,
-        facet: document.facet.try_into()?,
+        cookies: cookies_of(document.cookies, count, first, facet.seen.last)?,
+        facet,
         memberships: document.memberships.into_iter().map(Membership::from).collect(),
         past: document.past.into_iter().map(PastMembership::from).collect(),
         due: document.due.map(|MomentDoc(due)| due),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What is read of a text and written again.
-    fn again<T: Serialize + for<'a> Deserialize<'a>>(text: &str) -> Result<String, StoreError> {
-        write(&read::<T>(text)?)
-    }
-
-    #[test]
-    fn values_of_several_kinds_are_read_as_they_were_written() {
-        for text in ["42", "-7", r#""Austin""#, r#""Zo\u00eb \"Z\"""#] {
-            let value = again::<ValueDoc>(text).unwrap();
-            let meant: serde_json::Value = serde_json::from_str(text).unwrap();
-            assert_eq!(value, meant.to_string());
-        }
-        for text in ["true", "1.5", "18446744073709551615"] {
-            let property = again::<PropertyDoc>(text).unwrap();
-            assert!(again::<ValueDoc>(text).is_err(), "{property}");
-        }
-        for (text, meant) in [
-            ("true", "true"),
-            ("3", "3.0"),
-            ("-2.5", "-2.5"),
-            (r#""x""#, r#""x""#),
-        ] {
-            assert_eq!(again::<PropertyDoc>(text).unwrap(), meant);
-        }
-        for text in ["null", "[]", "{}"] {
-            assert!(again::<ValueDoc>(text).is_err() && again::<PropertyDoc>(text).is_err());
-        }
-    }
-
-    #[test]
-    fn one_statement_as_it_once_was_kept_is_read_as_well_as_all() {
-        let one = r#"{"value":"Austin","at":5,"raw":"r"}"#;
-        assert_eq!(again::<StatementsDoc>(one).unwrap(), one);
-        let all = format!("[{one},{one}]");
-        assert_eq!(again::<StatementsDoc>(&all).unwrap(), all);
-        assert!(again::<StatementsDoc>("7").is_err());
-        let interest = r#"{"display":"Chess","first":1,"last":2}"#;
-        assert_eq!(again::<InterestDoc>(interest).unwrap(), interest);
-    }
 }

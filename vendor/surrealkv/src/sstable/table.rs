@@ -772,33 +772,30 @@ pub(crate) fn read_table_block(
 	f: Arc<dyn File>,
 	location: &BlockHandle,
 ) -> Result<Block> {
-	// Read block data
-	let buf = read_bytes(Arc::clone(&f), location)?;
-
-	// Read compression type (1 byte after block data)
-	let compress = read_bytes(
-		Arc::clone(&f),
-		&BlockHandle::new(location.offset() + location.size(), BLOCK_COMPRESS_LEN),
-	)?;
-
-	// Read checksum (4 bytes after compression type)
-	let cksum = read_bytes(
-		Arc::clone(&f),
-		&BlockHandle::new(
-			location.offset() + location.size() + BLOCK_COMPRESS_LEN,
-			BLOCK_CKSUM_LEN,
-		),
-	)?;
+	// Changed from 0.21.4: the block, its kind of compression and its checksum lie side by side, and
+	// are read at once; a block that is not compressed is not copied.
+	let trailer = BLOCK_COMPRESS_LEN + BLOCK_CKSUM_LEN;
+	let mut buf =
+		read_bytes(f, &BlockHandle::new(location.offset(), location.size() + trailer))?;
+	let (block, trailer) = buf.split_at(location.size());
+	let (compress, cksum) = trailer.split_at(BLOCK_COMPRESS_LEN);
+	let compress = compress[0];
 
 	// Verify checksum
-	if !verify_table_block(&buf, compress[0], unmask(u32::decode_fixed(&cksum).unwrap())) {
+	if !verify_table_block(block, compress, unmask(u32::decode_fixed(cksum).unwrap())) {
 		return Err(Error::from(SSTableError::ChecksumVerificationFailed {
 			block_offset: location.offset() as u64,
 		}));
 	}
 
 	// Decompress
-	let block = decompress_block(&buf, CompressionType::try_from(compress[0])?)?;
+	let block = match CompressionType::try_from(compress)? {
+		CompressionType::None => {
+			buf.truncate(location.size());
+			buf
+		}
+		compression => decompress_block(block, compression)?,
+	};
 
 	Ok(Block::new(block, comparator))
 }
