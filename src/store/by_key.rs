@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -32,10 +33,17 @@ const PROFILES_EXPECTED: usize = 16_384;
 const FIXED_BYTES: u64 = 3 * 1024;
 const BYTES_OF_A_BYTE: u64 = 3;
 
-/// Profiles that were read lately, decoded. Of one that is read again, what is stored is compared
-/// with what it was decoded of: whoever is asked for again and again is decoded once, and nobody
-/// has to tell this of a change.
-pub(super) struct Decoded(Cache<ProfileId, Arc<Pair>, ByBytes>);
+/// Of so many people it is known that they were read once.
+const READ_ONCE: usize = 65_536;
+
+/// Profiles that were read more than once lately, decoded. Of one that is read again, what is stored
+/// is compared with what it was decoded of: nobody has to tell this of a change. Whoever is read once,
+/// as everybody is by a walk through a cohort, takes nobody's place.
+pub(super) struct Decoded {
+    kept: Cache<ProfileId, Arc<Pair>, ByBytes>,
+    /// Who was read last of those that fall into the same place.
+    read_once: Box<[AtomicU32]>,
+}
 
 /// What is stored of a profile, and the profile.
 struct Pair {
@@ -55,16 +63,26 @@ impl Weighter<ProfileId, Arc<Pair>> for ByBytes {
 impl Decoded {
     /// Empty, and never of more than about so many bytes.
     pub(super) fn new(bytes_max: u64) -> Self {
-        Self(Cache::with_weighter(PROFILES_EXPECTED, bytes_max, ByBytes))
+        Self {
+            kept: Cache::with_weighter(PROFILES_EXPECTED, bytes_max, ByBytes),
+            read_once: (0..READ_ONCE).map(|_| AtomicU32::new(u32::MAX)).collect(),
+        }
+    }
+
+    /// Whether somebody was read lately; now they were.
+    fn was_read(&self, id: ProfileId) -> bool {
+        let place = self.read_once.get(id.0 as usize % READ_ONCE);
+        place.is_some_and(|last| last.swap(id.0, Ordering::Relaxed) == id.0)
     }
 
     /// Where what is stored under a key leads; none where nothing is.
     fn next(&self, key: &RecordKey<'_>, stored: Option<Vec<u8>>) -> Result<Option<Next>, StoreError> {
         let is_profile = key.tb.as_str() == "profile";
         let id = profile_id(&key.id).filter(|_| is_profile);
-        let known = id.and_then(|id| self.0.get(&id));
-        if let Some(known) = known.filter(|known| stored.as_ref() == Some(&known.stored)) {
-            return Ok(Some(Next::Found(Arc::clone(&known.profile))));
+        let known = id.and_then(|id| self.kept.get(&id));
+        let is_same = |known: &&Arc<Pair>| stored.as_ref() == Some(&known.stored);
+        if let Some(same) = known.as_ref().filter(is_same) {
+            return Ok(Some(Next::Found(Arc::clone(&same.profile))));
         }
         let next = match &stored {
             Some(stored) => {
@@ -75,11 +93,13 @@ impl Decoded {
         };
         match (id, &next, stored) {
             (Some(id), Some(Next::Found(profile)), Some(stored)) => {
-                let profile = Arc::clone(profile);
-                self.0.insert(id, Arc::new(Pair { stored, profile }));
+                if known.is_some() || self.was_read(id) {
+                    let profile = Arc::clone(profile);
+                    self.kept.insert(id, Arc::new(Pair { stored, profile }));
+                }
             }
             // Whoever was erased is not kept in memory either.
-            (Some(id), _, _) => drop(self.0.remove(&id)),
+            (Some(id), _, _) => drop(self.kept.remove(&id)),
             _ => {}
         }
         Ok(next)
@@ -335,9 +355,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_profile_is_decoded_once_and_again_when_it_changed() {
+    async fn who_is_read_again_is_kept_decoded_until_they_change() {
         let store = holding(ROWS).await;
         let read = async || store.profile_by_id(ProfileId(3)).await.unwrap().unwrap();
+        read().await;
+        assert!(embedded(&store).decoded.kept.is_empty(), "it was read once");
         let first = read().await;
         assert!(Arc::ptr_eq(&first, &read().await));
         assert!(Arc::ptr_eq(
@@ -356,7 +378,7 @@ mod tests {
         assert_eq!(store.profile_by_id(ProfileId(3)).await.unwrap(), None);
         let embedded = embedded(&store);
         assert!(
-            embedded.decoded.0.is_empty(),
+            embedded.decoded.kept.is_empty(),
             "somebody who is gone stays in memory"
         );
     }
@@ -373,11 +395,13 @@ mod tests {
         for id in (0..100).map(|ordinal| val::RecordId::from(rows::profile_id(ProfileId(ordinal)))) {
             let key = embedded.key(&id);
             let stored = reading.get_key_raw(&key, None).await.unwrap();
-            assert!(matches!(decoded.next(&key, stored), Ok(Some(Next::Found(_)))));
+            for stored in [stored.clone(), stored] {
+                assert!(matches!(decoded.next(&key, stored), Ok(Some(Next::Found(_)))));
+            }
         }
         reading.cancel().await.unwrap();
-        assert!((1..=20).contains(&decoded.0.len()), "{}", decoded.0.len());
-        assert!(decoded.0.weight() <= kept);
+        assert!((1..=20).contains(&decoded.kept.len()), "{}", decoded.kept.len());
+        assert!(decoded.kept.weight() <= kept);
     }
 
     #[tokio::test]
