@@ -69,10 +69,14 @@ impl Decoded {
         }
     }
 
-    /// Whether somebody was read lately; now they were.
-    fn was_read(&self, id: ProfileId) -> bool {
+    /// Keeps a profile with what is stored of it, if it is kept already or was read lately.
+    fn keep(&self, id: ProfileId, is_kept: bool, stored: Vec<u8>, profile: &Arc<Profile>) {
         let place = self.read_once.get(id.0 as usize % READ_ONCE);
-        place.is_some_and(|last| last.swap(id.0, Ordering::Relaxed) == id.0)
+        let was_read = place.is_some_and(|last| last.swap(id.0, Ordering::Relaxed) == id.0);
+        if is_kept || was_read {
+            let profile = Arc::clone(profile);
+            self.kept.insert(id, Arc::new(Pair { stored, profile }));
+        }
     }
 
     /// Where what is stored under a key leads; none where nothing is.
@@ -93,10 +97,7 @@ impl Decoded {
         };
         match (id, &next, stored) {
             (Some(id), Some(Next::Found(profile)), Some(stored)) => {
-                if known.is_some() || self.was_read(id) {
-                    let profile = Arc::clone(profile);
-                    self.kept.insert(id, Arc::new(Pair { stored, profile }));
-                }
+                self.keep(id, known.is_some(), stored, profile);
             }
             // Whoever was erased is not kept in memory either.
             (Some(id), _, _) => drop(self.kept.remove(&id)),
