@@ -82,10 +82,17 @@ pub(crate) struct BlockCache {
 	data_history_misses: AtomicU64,
 }
 
+/// Changed from 0.21.4, which expected 10,000 however large the cache: for half as many as are
+/// expected it is remembered that they were there, so that one which comes back soon is kept longer.
+fn items_expected(bytes: u64) -> usize {
+	const BLOCK_BYTES: u64 = 4096;
+	usize::try_from(bytes / BLOCK_BYTES).unwrap_or(usize::MAX).max(10_000)
+}
+
 impl BlockCache {
 	pub(crate) fn with_capacity_bytes(bytes: u64) -> Self {
 		Self {
-			data: QCache::with_weighter(10_000, bytes, BlockWeighter),
+			data: QCache::with_weighter(items_expected(bytes), bytes, BlockWeighter),
 			#[cfg(test)]
 			data_hits: AtomicU64::new(0),
 			#[cfg(test)]

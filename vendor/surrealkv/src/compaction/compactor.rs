@@ -9,7 +9,7 @@ use crate::iter::{BoxedLSMIterator, CompactionIterator};
 use crate::levels::{write_manifest_to_disk, LevelManifest, ManifestChangeSet};
 use crate::lsm::{cleanup_vlog_and_index, CoreInner};
 use crate::snapshot::SnapshotTracker;
-use crate::sstable::table::{Table, TableWriter};
+use crate::sstable::table::{table_file, Table, TableWriter};
 use crate::vfs::File;
 use crate::vlog::VLog;
 use crate::{Comparator, Options as LSMOptions};
@@ -174,7 +174,7 @@ impl Compactor {
 		merge_iter: Vec<BoxedLSMIterator<'_>>,
 		input: &CompactionInput,
 	) -> Result<bool> {
-		let file = SysFile::create(path)?;
+		let file = table_file(path)?;
 		let mut writer =
 			TableWriter::new(file, table_id, Arc::clone(&self.options.lopts), input.target_level);
 

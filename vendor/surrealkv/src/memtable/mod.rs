@@ -11,7 +11,7 @@ use skiplist::{Compare, Error as SkiplistError, Skiplist, SkiplistIterator};
 
 use crate::batch::Batch;
 use crate::error::Result;
-use crate::sstable::table::{Table, TableWriter};
+use crate::sstable::table::{table_file, Table, TableWriter};
 use crate::vfs::File;
 use crate::vlog::{VLog, ValueLocation};
 use crate::{InternalKey, InternalKeyRef, LSMIterator, Options, Value, INTERNAL_KEY_SEQ_NUM_MAX};
@@ -324,7 +324,7 @@ impl MemTable {
 		let mut bptree_entries = Vec::new();
 
 		{
-			let file = SysFile::create(&table_file_path)?;
+			let file = table_file(&table_file_path)?;
 			let mut table_writer = TableWriter::new(file, table_id, Arc::clone(&lsm_opts), 0); // Memtables always flush to L0
 
 			let mut iter = self.iter();
