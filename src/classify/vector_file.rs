@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use ulid::Ulid;
 
 use super::encoder::{EncodeError, Encoder};
 use crate::domain::interest::Embedding;
@@ -83,7 +84,7 @@ impl VectorFile {
             bytes.extend_from_slice(mark);
             bytes.extend(vector.iter().flat_map(|number| number.to_le_bytes()));
         }
-        let own = path.with_extension(format!("{}.new", std::process::id()));
+        let own = path.with_extension(format!("{}.new", Ulid::new()));
         std::fs::write(&own, bytes)?;
         std::fs::rename(&own, path)
     }

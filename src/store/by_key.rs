@@ -29,8 +29,10 @@ const DOING: &str = "read by key";
 const PROFILES_EXPECTED: usize = 16_384;
 
 /// About what a profile takes in memory: maps and lists have room to spare, however little is in
-/// them, and the rest is a multiple of its text, which is kept beside it.
+/// them; each interest is a few bytes of text and an entry of a map with two texts of its own; and the
+/// rest is a multiple of the text, which is kept beside it.
 const FIXED_BYTES: u64 = 3 * 1024;
+const BYTES_OF_AN_INTEREST: u64 = 96;
 const BYTES_OF_A_BYTE: u64 = 3;
 
 /// Of so many people it is known that they were read once.
@@ -56,7 +58,8 @@ struct ByBytes;
 
 impl Weighter<ProfileId, Arc<Pair>> for ByBytes {
     fn weight(&self, _: &ProfileId, pair: &Arc<Pair>) -> u64 {
-        FIXED_BYTES + pair.stored.len() as u64 * BYTES_OF_A_BYTE
+        let interests = pair.profile.facet.interests.len() as u64;
+        FIXED_BYTES + interests * BYTES_OF_AN_INTEREST + pair.stored.len() as u64 * BYTES_OF_A_BYTE
     }
 }
 

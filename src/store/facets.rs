@@ -90,8 +90,15 @@ struct WholeStatement {
     raw: String,
 }
 
+type InterestDoc = Either<ShownDoc, WholeInterest>;
+
 /// First, last, and how it is shown, where that is not its canonical form.
-type InterestDoc = Either<(Back, Back, Option<String>), WholeInterest>;
+#[derive(Serialize, Deserialize)]
+struct ShownDoc(
+    Back,
+    Back,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<String>,
+);
 
 #[derive(Serialize, Deserialize)]
 struct WholeInterest {
@@ -298,7 +305,7 @@ impl From<&Facet> for FacetDoc {
         let interest = |key: &InterestKey, interest: &InterestSeen| {
             let shown = (interest.display != key.as_str()).then(|| interest.display.clone());
             let (first, end) = span(interest.seen, last);
-            InterestDoc::List((first, end, shown))
+            InterestDoc::List(ShownDoc(first, end, shown))
         };
         Self {
             seen: facet.seen.into(),
@@ -401,7 +408,7 @@ fn interest_of(
     last: Timestamp,
 ) -> Result<(InterestKey, InterestSeen), StoreError> {
     let (display, seen) = match doc {
-        Either::List((first, end, shown)) => {
+        Either::List(ShownDoc(first, end, shown)) => {
             (shown.unwrap_or_else(|| key.to_owned()), seen((first, end), last)?)
         }
         Either::Object(whole) => {
@@ -496,7 +503,7 @@ mod tests {
         "seen": { "first": 1000000, "last": 5000000 },
         "rows": [["00000000010000000000000000-2", 0], ["00000000010000000000000000-1", 4000000]],
         "attributes": { "demographics.age": [[44, 0]], "first_name": [["Ann", 0], ["Anna", 1]] },
-        "interests": { "chess": [4000000, 0, "Chess"], "golf": [0, 0, null] },
+        "interests": { "chess": [4000000, 0, "Chess"], "golf": [0, 0] },
         "emails": { "ann@example.com": [4000000, 4000000] },
         "sources": ["web"],
         "visits": [0],
@@ -529,6 +536,7 @@ mod tests {
         mixed["rows"] = json(NOW)["rows"].clone();
         mixed["attributes"]["first_name"] = json(NOW)["attributes"]["first_name"].clone();
         mixed["emails"] = json(NOW)["emails"].clone();
+        mixed["interests"]["golf"] = json("[0, 0, null]");
         assert_eq!(read(&mixed.to_string()), facet);
     }
 
@@ -617,6 +625,8 @@ mod tests {
             interests in words(word()),
             properties in words(prop_oneof![
                 any::<bool>().prop_map(PropertyValue::Flag),
+                // Read wrong without `float_roundtrip`.
+                Just(PropertyValue::Number(Number(-224_618_490.475_970_86))),
                 any::<f64>().prop_map(|number| PropertyValue::Number(Number(number))),
                 word().prop_map(PropertyValue::Text),
             ]),

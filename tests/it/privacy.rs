@@ -274,6 +274,27 @@ async fn a_person_is_told_all_that_is_kept() {
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
+/// A person is read and written again with each visit, which would add up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_keeps_its_last_digit_from_visit_to_visit() {
+    let app = TestApp::start().await;
+    let balance = -224_618_490.475_970_86;
+    app.ingest(json!([{ "cookie": "saver", "properties": { "balance": balance } }]))
+        .await;
+    for visit in 0..3 {
+        app.ingest(json!([{ "cookie": "saver", "properties": { "visit": visit } }]))
+            .await;
+    }
+    let path = "/api/user/export?cookie=saver";
+    let (_, told) = ask(&app, Role::Analyst, "GET", path, Value::Null).await;
+    let kept = &told["properties"];
+    assert_eq!(
+        (&kept[0]["value"], &kept[1]["value"]),
+        (&json!(balance), &json!(2.0)),
+        "{told}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_beside_records_of_the_same_person_leaves_nobody_by_half() {
     let app = std::sync::Arc::new(TestApp::start().await);
