@@ -1,4 +1,4 @@
-//! What callers ask, each question about somebody else than the one before.
+//! What callers ask, each question about somebody drawn anew.
 
 use std::sync::Arc;
 
@@ -28,10 +28,16 @@ pub struct Question {
     pub asked: Asked,
 }
 
+/// Somebody for a question of this number. Each kind of question draws in an order of its own: whom one
+/// has just asked for is at hand, and the next one would find them there.
+fn drawn(kind: u64, number: u64, people: u32) -> u32 {
+    anybody(number + (kind << 40), people)
+}
+
 /// A person by cookie, and by address.
 pub fn lookups(people: u32, token: &str) -> Vec<Question> {
-    let by_cookie = move |number| format!("/api/user?cookie={}", cookie(anybody(number, people)));
-    let by_email = move |number| format!("/api/user?email={}", escaped(&email(anybody(number, people))));
+    let by_cookie = move |number| format!("/api/user?cookie={}", cookie(drawn(0, number, people)));
+    let by_email = move |number| format!("/api/user?email={}", escaped(&email(drawn(1, number, people))));
     vec![
         reading("user by cookie", token, by_cookie),
         reading("user by email", token, by_email),
@@ -135,7 +141,7 @@ fn reading(name: &str, token: &str, path: impl Fn(u64) -> String + Send + Sync +
 fn nested(people: u32, token: &str) -> Question {
     let token = token.to_owned();
     question("GraphQL, a person with cohorts and identities", move |number| {
-        let variables = json!({ "cookie": cookie(anybody(number, people)) });
+        let variables = json!({ "cookie": cookie(drawn(2, number, people)) });
         let body = json!({ "query": NESTED, "variables": variables }).to_string();
         post("/graphql", &token, "application/json", &body)
     })

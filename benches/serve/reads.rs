@@ -68,14 +68,16 @@ impl Growth {
         let sizes: Vec<String> = sizes.iter().map(|size| format!("{size} people")).collect();
         let mut headings = vec![""];
         headings.extend(sizes.iter().map(String::as_str));
-        headings.push("grows as size to the power of");
+        headings.extend(["grows as size to the power of", "at most, from one size to the next"]);
         let rows: Vec<_> = (self.0.iter())
             .map(|(name, points)| {
                 let grows = match points.as_slice() {
                     [first, .., last] => exponent(*first, *last),
                     _ => f64::NAN,
                 };
-                let figures = points.iter().map(|point| point.1).chain([grows]);
+                let steps = points.windows(2).map(|step| exponent(step[0], step[1]));
+                let steepest = steps.fold(f64::NAN, f64::max);
+                let figures = points.iter().map(|point| point.1).chain([grows, steepest]);
                 (name.clone(), figures.collect())
             })
             .collect();
