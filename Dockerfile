@@ -34,6 +34,8 @@ RUN apt-get update \
     && useradd --system --uid 10001 --home-dir /data --create-home cdp
 COPY --from=binary /cdp /usr/local/bin/cdp
 COPY --from=model /models /models
+# Where the server keeps the vectors of known terms; the models are not its to change.
+RUN install -d -o cdp /models/vectors
 ENV CDP_MODEL_DIR=/models CDP_API__LISTEN=0.0.0.0:8080
 USER cdp
 WORKDIR /data
