@@ -67,6 +67,9 @@ const STOPPING: &str = "the server is stopping; try another";
 /// After how many seconds to try again what the disk had no room for.
 const DISK_RETRY_AFTER_S: u64 = 10;
 
+/// After how many seconds to try again what the store's server could not be reached for.
+const AWAY_RETRY_AFTER_S: u64 = 5;
+
 /// What the services are told of the settings.
 pub struct Settings<'a> {
     /// How records are read.
@@ -267,6 +270,11 @@ impl From<StoreError> for Error {
             StoreError::Unwritable(fault) => {
                 Self::unavailable(fault.sentence(), error).with_retry_after(DISK_RETRY_AFTER_S)
             }
+            StoreError::Unreachable { .. } => {
+                let message =
+                    "the store's server is out of reach; whether this was stored is not known, so try again";
+                Self::unavailable(message, error).with_retry_after(AWAY_RETRY_AFTER_S)
+            }
             error => Self::internal(error),
         }
     }
@@ -308,5 +316,17 @@ impl From<PipelineError> for Error {
             PipelineError::Objection(objection) => objection.into(),
             PipelineError::Classify(error) => Self::internal(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_out_of_reach_is_unavailable_and_worth_another_try() {
+        let error = Error::from(PipelineError::from(StoreError::of_no_answer()));
+        let told = (error.code, error.retry_after_s);
+        assert_eq!(told, (ErrorCode::Unavailable, Some(AWAY_RETRY_AFTER_S)));
     }
 }

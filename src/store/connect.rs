@@ -6,25 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use surrealdb::engine::any::{self, Any};
 use surrealdb::engine::local::Db;
-use surrealdb::types::{ConnectionError, Variables};
+use surrealdb::types::Variables;
 use surrealdb::{IndexedResults, Surreal};
 use surrealdb_catalog::providers::DatabaseProvider as _;
 use surrealdb_catalog::{DatabaseId, NamespaceId};
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::kvs::Datastore;
 use surrealdb_kvs::TransactionType;
-use tokio::time::timeout;
 
 use super::by_key::Decoded;
 use super::disk::Disk;
-use super::transaction::{PAUSES, is_conflict};
+use super::remote::Remote;
 use super::{Store, StoreError, compact, log, migrations};
 
 /// Namespace and database that hold the platform's records.
-const NAMESPACE: &str = "cdp";
-const DATABASE: &str = "cdp";
+pub(super) const NAMESPACE: &str = "cdp";
+pub(super) const DATABASE: &str = "cdp";
 
 const MIB: u64 = 1024 * 1024;
 
@@ -47,10 +45,6 @@ const ROCKSDB_WRITE_BUFFERS: u64 = 2;
 /// revisions of profiles and then writes them, thousands at a time; with the engine's own 512 it
 /// would read and decode each of them twice.
 const TRANSACTION_RECORDS: u32 = 16_384;
-
-/// How long a SurrealDB server may take for an answer. The client connects again by itself, and
-/// would let whoever asks wait until then. What was asked may still be done.
-const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// The shortest lease, in seconds: it is renewed three times until it ends, and a store may take a
 /// moment to answer.
@@ -113,7 +107,7 @@ impl Default for Settings {
 /// One connection, shared: a clone of the SDK's client would open a session of its own.
 pub(super) enum Connection {
     Embedded(Embedded),
-    Remote(Surreal<Any>),
+    Remote(Remote),
 }
 
 /// An engine in the process: itself beside its client, for what no query can do, or none as fast.
@@ -133,22 +127,9 @@ impl Connection {
     ) -> Result<IndexedResults, surrealdb::Error> {
         match self {
             Self::Embedded(embedded) => embedded.client.query(text).bind(variables).await,
-            Self::Remote(client) => {
-                let answer = client.query(text).bind(variables).into_future();
-                timeout(ANSWER_MAX, answer)
-                    .await
-                    .unwrap_or_else(|_| Err(no_answer()))
-            }
+            Self::Remote(remote) => remote.query(text, variables).await,
         }
     }
-}
-
-/// What is said when the engine does not answer in time.
-pub(super) fn no_answer() -> surrealdb::Error {
-    surrealdb::Error::connection(
-        "the store's server does not answer".to_owned(),
-        ConnectionError::ConnectionFailed,
-    )
 }
 
 #[cfg(test)]
@@ -177,7 +158,8 @@ impl Store {
             .iter()
             .any(|scheme| settings.url.starts_with(scheme));
         let connection = if is_remote {
-            Connection::Remote(open_remote(settings).await.map_err(failed)?)
+            let opened = Remote::open(settings).await;
+            Connection::Remote(opened.map_err(|error| failed(error.into()))?)
         } else {
             Connection::Embedded(open_embedded(settings).await.map_err(failed)?)
         };
@@ -198,34 +180,6 @@ impl Store {
 }
 
 type OpenError = Box<dyn std::error::Error + Send + Sync>;
-
-async fn open_remote(settings: &Settings) -> Result<Surreal<Any>, OpenError> {
-    use secrecy::ExposeSecret;
-    use surrealdb::opt::auth::Root;
-    let client = any::connect(&settings.url).await?;
-    if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
-        let password = password.expose_secret().to_owned();
-        client
-            .signin(Root {
-                username: username.clone(),
-                password,
-            })
-            .await?;
-    }
-    use_database(&client).await?;
-    Ok(client)
-}
-
-/// The first to use the namespace and the database makes them; several may want to be that.
-async fn use_database(client: &Surreal<Any>) -> Result<(), surrealdb::Error> {
-    for pause in PAUSES {
-        match client.use_ns(NAMESPACE).use_db(DATABASE).await {
-            Err(error) if is_conflict(&error) => tokio::time::sleep(pause).await,
-            done => return done.map(drop),
-        }
-    }
-    client.use_ns(NAMESPACE).use_db(DATABASE).await.map(drop)
-}
 
 /// Builds the engine here instead of letting the SDK do it, because only so can its memory
 /// be bounded: the SDK passes no configuration on, and an embedded engine reads no

@@ -1,15 +1,15 @@
 //! The store: SurrealDB, and the only SurrealQL there is. It reads what a decision rests
 //! on and applies plans in one transaction; it never decides.
 //!
-//! [`connect`] opens it by URL, [`migrations`] bring its schema up to date, [`transaction`] tells
-//! a conflict from a failure, [`disk`] says whether there is room, [`compact`] writes its files
-//! anew, [`commit`] writes what one chunk changes, [`journal`] says how a batch is carried on,
-//! [`feed`] keeps what commits did to people, and [`webhooks`] where that is sent, [`spool`] holds
-//! payloads that wait, [`graph`] reads the identity graph, [`survey`] walks all of it, [`repair`]
-//! mends it, and the others read one kind of record each, people [`by_key`] where the engine is in
-//! the process. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is
-//! taken in. [`leases`] say which of several servers does what, and [`revisions`] what the others
-//! have to read again. [`rows`] are the twins of the domain's types as records hold them.
+//! [`connect`] opens it by URL, [`remote`] stays connected to a server, [`migrations`] bring its
+//! schema up to date, [`transaction`] tells a conflict from a failure, [`disk`] says whether there is
+//! room, [`compact`] writes its files anew, [`commit`] writes what one chunk changes, [`journal`] says
+//! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where that is
+//! sent, [`spool`] holds payloads that wait, [`graph`] reads the identity graph, [`survey`] walks all of
+//! it, [`repair`] mends it, and the others read one kind of record each, people [`by_key`] where the
+//! engine is in the process. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing
+//! more is taken in. [`leases`] say which of several servers does what, and [`revisions`] what the
+//! others have to read again. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
 pub mod audit;
@@ -42,6 +42,7 @@ pub mod profiles;
 mod quality;
 pub mod raw;
 pub mod rejects;
+mod remote;
 pub mod repair;
 pub mod revisions;
 mod rows;
@@ -151,6 +152,15 @@ pub enum StoreError {
         number: u32,
         /// What is wrong.
         reason: String,
+    },
+    /// The store's server went away, or can't be reached. Whether this was stored is not known.
+    #[error("the store's server is out of reach; it did not say that it {doing}")]
+    Unreachable {
+        /// What it was asked for.
+        doing: &'static str,
+        /// The client's own words.
+        #[source]
+        source: Box<surrealdb::Error>,
     },
     /// The engine refused or failed a query.
     #[error("the store failed while it {doing}")]

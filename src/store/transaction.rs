@@ -8,8 +8,8 @@ use surrealdb::types::{AlreadyExistsError, Bytes, QueryError, RecordId, SurrealV
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-use super::connect::no_answer;
 use super::count;
+use super::remote::no_answer;
 use super::{Store, StoreError};
 
 /// What is said when a write rests on a stale read: by the engine of a key that it found newer,
@@ -30,6 +30,13 @@ const WRITING: [&str; 8] = [
 /// taken, or a webhook that was changed by hand.
 const LOST_TEXT: &str = "the hold is lost";
 
+/// What a SurrealDB server says instead of doing what it is asked, while it stops or has no memory.
+const AWAY_TEXTS: &[&str] = &[
+    "The server is gracefully shutting down",
+    "because the WebSocket is closing",
+    "The server is unable to handle the request",
+];
+
 /// Pauses between the tries of what several servers do when they start at once.
 pub(super) const PAUSES: [Duration; 6] = [
     Duration::from_millis(5),
@@ -41,7 +48,7 @@ pub(super) const PAUSES: [Duration; 6] = [
 ];
 
 /// How long the engine may take to say that it is there.
-const PING_MAX: Duration = Duration::from_secs(5);
+pub(super) const PING_MAX: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Runs statements, and waits for all of them.
@@ -264,9 +271,12 @@ fn told(doing: &'static str, error: surrealdb::Error) -> StoreError {
     if is_conflict(&error) {
         return StoreError::Conflict;
     }
-    StoreError::Query {
-        doing,
-        source: Box::new(error),
+    let is_away = error.is_connection() || AWAY_TEXTS.iter().any(|text| error.message().contains(text));
+    let source = Box::new(error);
+    if is_away {
+        StoreError::Unreachable { doing, source }
+    } else {
+        StoreError::Query { doing, source }
     }
 }
 
@@ -281,4 +291,33 @@ pub(super) fn is_conflict(error: &surrealdb::Error) -> bool {
 
 fn is_echo(error: &surrealdb::Error) -> bool {
     matches!(error.query_details(), Some(QueryError::NotExecuted))
+}
+
+#[cfg(test)]
+impl StoreError {
+    /// Of a server that does not answer.
+    pub(crate) fn of_no_answer() -> Self {
+        told("answered a ping", no_answer())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_away_is_told_from_one_that_refuses() {
+        let said = |text: &str| told("wrote", surrealdb::Error::internal(text.to_owned()));
+        for away in [
+            StoreError::of_no_answer(),
+            said("The server is gracefully shutting down"),
+            said("The request was cancelled because the WebSocket is closing"),
+        ] {
+            assert!(matches!(away, StoreError::Unreachable { .. }), "{away:?}");
+        }
+        let refused = said("Couldn't coerce value for field `age`");
+        assert!(matches!(refused, StoreError::Query { .. }), "{refused:?}");
+        let late = said("Transaction conflict: Write conflict. This transaction can be retried");
+        assert!(matches!(late, StoreError::Conflict), "{late:?}");
+    }
 }

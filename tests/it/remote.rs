@@ -1,13 +1,19 @@
 //! Two servers over one SurrealDB server: whichever of them the clients write to, both give the
 //! people of the oracle, as one server would; and when one is killed, the other goes on with what
-//! it had in hand. `make test-remote` runs this; `cluster` is the same without a SurrealDB server.
+//! it had in hand. When SurrealDB itself is killed, both wait for it. `make test-remote` runs this;
+//! `cluster` is the same without a SurrealDB server.
 //!
 //! `REQUESTS=500` sends more, `SEED=…` sends the same again.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -35,6 +41,21 @@ const REQUESTS_OF_A_GENERATION: u64 = 6;
 /// How long a SurrealDB server may take until it listens.
 const START_MAX: Duration = Duration::from_secs(30);
 
+/// Longer than a lease of a server that can't renew it, and than six tries of a queued payload.
+const AWAY_FOR: Duration = Duration::from_secs(40);
+
+/// How soon whoever asks is told that SurrealDB is away: it is given a few seconds to answer.
+const TOLD_WITHIN: Duration = Duration::from_secs(15);
+
+/// Clients that write on while SurrealDB is away.
+const STUBBORN: usize = 8;
+
+/// What they wait before they try again.
+const STUBBORN_PAUSE: Duration = Duration::from_millis(500);
+
+/// Rows of a payload that is worked off in the midst of which SurrealDB is killed.
+const QUEUED_ROWS: usize = 20_000;
+
 const USERNAME: &str = "root";
 const PASSWORD: &str = "a password of the tests";
 
@@ -48,19 +69,29 @@ const SETTINGS: [(&str, &str); 2] = [
 /// the rows of a transaction.
 struct Surreal {
     url: String,
-    _folder: tempfile::TempDir,
-    _child: Child,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+    child: Child,
 }
 
 impl Surreal {
     /// Starts the program that `CDP_TEST_SURREAL` names, and waits until it listens.
     async fn start() -> Self {
-        let program = std::env::var_os("CDP_TEST_SURREAL").expect("`make test-remote` says which program");
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
         let folder = tempfile::tempdir().unwrap();
-        let store = format!("surrealkv://{}/store", folder.path().display());
+        Self {
+            url: format!("ws://{address}"),
+            child: Self::listening(address, folder.path()).await,
+            address,
+            folder,
+        }
+    }
+
+    async fn listening(address: SocketAddr, folder: &Path) -> Child {
+        let program = std::env::var_os("CDP_TEST_SURREAL").expect("`make test-remote` says which program");
+        let store = format!("surrealkv://{}/store", folder.display());
         let child = Command::new(program)
             .args([
                 "start",
@@ -83,11 +114,17 @@ impl Surreal {
         timeout(START_MAX, listens)
             .await
             .expect("SurrealDB starts in time");
-        Self {
-            url: format!("ws://{address}"),
-            _folder: folder,
-            _child: child,
-        }
+        child
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Starts it again where it was, with what it had.
+    async fn start_again(&mut self) {
+        self.child = Self::listening(self.address, self.folder.path()).await;
     }
 
     async fn serve(&self) -> Server {
@@ -225,6 +262,109 @@ async fn remote_a_server_whose_store_is_gone_says_so() {
     assert_eq!(ready().await.unwrap().status(), 200);
     drop(surreal);
     assert_eq!(ready().await.unwrap().status(), 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a SurrealDB server: make test-remote"]
+async fn remote_while_surrealdb_is_away_whoever_asks_is_told_and_nothing_is_lost() {
+    let mut surreal = Surreal::start().await;
+    let server = surreal.serve().await;
+    let client = Client::log_in(&server.url).await;
+    client.ingest(&record("before")).await.unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut writers = JoinSet::new();
+    for writer in 0..STUBBORN {
+        writers.spawn(write_on(client.clone(), writer, Arc::clone(&is_over)));
+    }
+    let line = |number| format!("{{\"cookie\":\"q-{number}\",\"age\":{}}}\n", number % 100);
+    let queued = client.later((0..QUEUED_ROWS).map(line).collect()).await;
+    let batch = format!("/api/ingest/{}", queued["batch_id"].as_str().unwrap());
+    soon("the payload is in hand", || async {
+        client.asked(&batch, &[]).await.unwrap()["records_processed"].as_u64() > Some(0)
+    })
+    .await;
+
+    surreal.kill().await;
+    let killed = Instant::now();
+    let writing = client.request(Method::POST, "/api/ingest");
+    assert!(!is_done(writing.json(&record("meanwhile"))).await);
+    let reading = client.request(Method::GET, "/api/user?cookie=before");
+    assert!(!is_done(reading).await);
+    assert!(killed.elapsed() < TOLD_WITHIN, "{:?}", killed.elapsed());
+    let wish = json!({ "name": "Meanwhile", "expression": "profile.age >= 40" });
+    let changing = client.request(Method::POST, "/api/cohorts").json(&wish);
+    assert!(!is_done(changing).await);
+    assert_eq!(client.status("/readyz").await, 503);
+    sleep(AWAY_FOR).await;
+    surreal.start_again().await;
+    soon("the server is ready again", || async {
+        client.status("/readyz").await == 200
+    })
+    .await;
+    println!("ready again after {:.1} s", killed.elapsed().as_secs_f64());
+    is_over.store(true, Ordering::Relaxed);
+
+    let mut stored = vec!["before".to_owned(), "meanwhile".to_owned()];
+    client.ingest(&record("meanwhile")).await.unwrap();
+    let mut refused = 0;
+    for sent in writers.join_all().await {
+        stored.extend(sent.stored);
+        refused += sent.refused;
+    }
+    println!("{} records stored, {refused} requests refused", stored.len());
+    assert!(refused >= STUBBORN, "{refused}");
+    for cookie in stored {
+        let found = client.asked("/api/user", &[("cookie", &cookie)]).await;
+        assert!(found.is_some(), "lost: {cookie}");
+    }
+    soon("the payload is worked off", || async {
+        client.asked(&batch, &[]).await.unwrap()["finished"] == true
+    })
+    .await;
+    let standing = client.asked(&batch, &[]).await.unwrap();
+    let told = (&standing["status"], &standing["records_processed"]);
+    assert_eq!(told, (&json!("finished"), &json!(QUEUED_ROWS)), "{standing}");
+}
+
+/// What became of one client's records.
+#[derive(Default)]
+struct Sent {
+    stored: Vec<String>,
+    refused: usize,
+}
+
+/// Sends one record after the other, each until it is stored, and ends with one that is.
+async fn write_on(client: Client, writer: usize, is_over: Arc<AtomicBool>) -> Sent {
+    let mut sent = Sent::default();
+    while !is_over.load(Ordering::Relaxed) {
+        let cookie = format!("s-{writer}-{}", sent.stored.len());
+        let request = || client.request(Method::POST, "/api/ingest").json(&record(&cookie));
+        while !is_done(request()).await {
+            sent.refused += 1;
+            sleep(STUBBORN_PAUSE).await;
+        }
+        sent.stored.push(cookie);
+    }
+    sent
+}
+
+fn record(cookie: &str) -> Value {
+    to_json(&[Record::of_nobody_else(cookie)])
+}
+
+/// Whether a request was done; one that was not must be told when to come again, and nothing worse.
+async fn is_done(request: RequestBuilder) -> bool {
+    let response = request.send().await.unwrap();
+    let (status, wait) = (response.status(), response.headers().get("retry-after").cloned());
+    let answer = response.text().await.unwrap();
+    if status.is_success() {
+        return true;
+    }
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    assert!(wait.is_some_and(|wait| wait != "0"), "{answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["error"]["code"], "unavailable", "{answer}");
+    false
 }
 
 async fn count_cohorts(client: &Client) -> usize {

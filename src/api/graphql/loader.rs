@@ -42,7 +42,10 @@ impl Loader<ProfileId> for People {
 pub async fn load(people: &DataLoader<People>, ids: &[ProfileId], sight: Sight) -> Result<Vec<UserProfile>> {
     let found = people.load_many(ids.iter().copied()).await;
     // The error is that of all who asked together, so each gets it without its cause.
-    let mut found = found.map_err(|error| Error::new(error.code, error.message.clone()))?;
+    let mut found = found.map_err(|error| Error {
+        retry_after_s: error.retry_after_s,
+        ..Error::new(error.code, error.message.clone())
+    })?;
     let people = ids.iter().filter_map(|id| found.remove(id));
     Ok(people.map(|user| sight.user(user)).collect())
 }

@@ -25,7 +25,8 @@ use crate::store::{Store, StoreError};
 /// How often the queue is looked at without a call: another server may have gone away.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Tries of a batch that can't be stored, each twice as long after the one before.
+/// Tries of a batch that can't be stored, each twice as long after the one before. Those in which the
+/// store was out of reach are not counted.
 const TRIES_MAX: u32 = 6;
 
 /// The pause before the second try.
@@ -162,8 +163,9 @@ impl Ingest {
     async fn put_off(&self, queued: &Queued, error: &Error) {
         let tries = {
             let mut waiting = locked(&self.queue.waiting);
-            let tries = waiting.get(&queued.batch).map_or(0, |(tries, _)| *tries) + 1;
-            let pause = PAUSE_FIRST.saturating_mul(1 << (tries - 1).min(TRIES_MAX));
+            let before = waiting.get(&queued.batch).map_or(0, |(tries, _)| *tries);
+            let tries = before + u32::from(!is_of_store_away(error));
+            let pause = PAUSE_FIRST.saturating_mul(1 << tries.saturating_sub(1).min(TRIES_MAX));
             waiting.insert(queued.batch, (tries, Instant::now() + pause));
             tries
         };
@@ -189,6 +191,13 @@ impl Ingest {
     }
 }
 
+/// Whether the store's server was out of reach, which is no fault of the batch's.
+fn is_of_store_away(error: &Error) -> bool {
+    let cause = error.source.as_deref();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<StoreError>());
+    matches!(cause, Some(StoreError::Unreachable { .. }))
+}
+
 /// A payload as it lies in the spool.
 struct Spooled {
     store: Store,
@@ -212,5 +221,21 @@ impl Read for Spooled {
             self.block = Cursor::new(zstd::decode_all(packed.as_slice())?);
             self.next += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::PipelineError;
+
+    #[test]
+    fn only_a_store_out_of_reach_is_no_try_of_a_batch() {
+        let away = StoreError::of_no_answer;
+        assert!(is_of_store_away(&away().into()));
+        assert!(is_of_store_away(&PipelineError::from(away()).into()));
+        assert!(!is_of_store_away(&StoreError::Conflict.into()));
+        let torn = StoreError::Corrupt("a document is torn".to_owned());
+        assert!(!is_of_store_away(&torn.into()));
     }
 }

@@ -127,10 +127,12 @@ impl Eraser {
                 Ok(Progress::Done) => tracing::debug!(erasure.id = %id, "nothing is left of somebody"),
                 Ok(Progress::Waits) => waiting.push(id),
                 Err(SearchError::Store(StoreError::Lost)) => return Ok(Found::Others),
-                // The disk takes nothing: those behind would fail alike.
-                Err(error @ SearchError::Store(StoreError::Unwritable(_) | StoreError::CutOff)) => {
-                    return Err(error);
-                }
+                // The disk takes nothing, or the store is away: those behind would fail alike.
+                Err(
+                    error @ SearchError::Store(
+                        StoreError::Unwritable(_) | StoreError::CutOff | StoreError::Unreachable { .. },
+                    ),
+                ) => return Err(error),
                 // Whatever is wrong may be wrong with this one alone: nobody else waits for it.
                 Err(error) => {
                     tracing::warn!(%error, erasure.id = %id, "what is left of somebody is looked for later");
