@@ -1,8 +1,13 @@
 //! Keeps the arrows of `docs/ARCHITECTURE.md` true: which module may name which, which crate
-//! may be named where, and what every file owes its reader.
+//! may be named where, and what every file owes its reader; and that what is fuzzed is built as the
+//! platform is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+use figment::providers::{Format as _, Toml};
+use serde_json::Value;
 
 /// The arrows: each module of `src`, and the modules that it may name besides itself.
 const MAY_NAME: &[(&str, &[&str])] = &[
@@ -208,6 +213,27 @@ fn no_test_is_left_out_and_none_hopes_for_a_panic() {
 }
 
 #[test]
+fn what_is_fuzzed_is_built_as_the_platform_is() {
+    let (ours, fuzzed) = (dependencies("Cargo.toml"), dependencies("fuzz/Cargo.toml"));
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for (name, theirs) in &fuzzed {
+        let Some(ours) = ours.get(name) else { continue };
+        compared += 1;
+        if ours != theirs {
+            wrong.push(format!(
+                "fuzz/Cargo.toml has {name} {theirs:?}, Cargo.toml {ours:?}"
+            ));
+        }
+    }
+    assert!(
+        compared > 10,
+        "only {compared} of {} are named by both",
+        fuzzed.len()
+    );
+    check_none(&wrong);
+}
+
+#[test]
 fn names_are_found_wherever_they_stand() {
     let code = "use crate::{a, b::{c, d}, e as f};\nuse crate::g::h; fn i(j: &crate::k::L) {} use crate::{\n    m,\n};";
     assert_eq!(named_modules(code), ["a", "b", "e", "g", "k", "m"]);
@@ -237,6 +263,32 @@ fn names_are_found_wherever_they_stand() {
 #[track_caller]
 fn check_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// How a dependency is built.
+#[derive(Debug, PartialEq, Eq)]
+struct Dependency {
+    version: String,
+    has_defaults: bool,
+    features: BTreeSet<String>,
+}
+
+/// The dependencies of a manifest by their names, those of tests aside.
+fn dependencies(manifest: &str) -> BTreeMap<String, Dependency> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest)).unwrap();
+    let manifest: Value = Toml::from_str(&text).unwrap();
+    let string = |value: &Value| value.as_str().unwrap().to_owned();
+    let dependency = |(name, written): (&String, &Value)| {
+        let features = written["features"].as_array().into_iter().flatten();
+        let dependency = Dependency {
+            version: string(written.get("version").unwrap_or(written)),
+            has_defaults: written["default-features"].as_bool().unwrap_or(true),
+            features: features.map(string).collect(),
+        };
+        (name.clone(), dependency)
+    };
+    let all = manifest["dependencies"].as_object().unwrap();
+    all.iter().map(dependency).collect()
 }
 
 /// Every source below a folder of the repository.

@@ -1,40 +1,38 @@
 //! What reads bytes that anybody may send never panics, and says the same however it is read: the
-//! committed seeds of `fuzz/`, changed at random a fixed number of times. `make fuzz` goes further,
-//! guided by what each input reaches.
+//! committed seeds of `fuzz/`, changed at random a fixed number of times, and beside them what only
+//! the whole platform reads. `make fuzz` goes further, guided by what each input reaches.
 //!
 //! `SEED=…` repeats a run, `MUTATIONS=…` makes it longer.
 
-use std::io::{BufReader, Read};
-use std::ops::ControlFlow;
+#[path = "../../fuzz/src/invariants.rs"]
+mod invariants;
+
 use std::path::Path;
 
-use cdp::domain::cohort::CohortSlug;
-use cdp::domain::placeholder::Placeholders;
-use cdp::domain::record::{Origin, ROW_BYTES_MAX, RawId};
 use cdp::domain::role::Role;
-use cdp::ingest::decode::{Format, Row, Unpacked, decode};
-use cdp::ingest::fields::{self, Names};
-use cdp::ingest::segment::{Call, Settings, map, read};
-use cdp::ingest::transform::Transform;
-use cdp::ingest::validate::{Rules, validate};
-use cdp::segmentation::rules::{Expression, Known};
-use chrono::DateTime;
+use cdp::store::Settings;
+use cdp::store::backup::restore;
+// Where `invariants` looks for them.
+use cdp::{domain, ingest, segmentation};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Value, json};
-use ulid::Ulid;
+use serde_json::json;
 
 use crate::support::app::TestApp;
 use crate::support::environment;
+use crate::support::server::store_url;
 
 /// How often each seed is changed, unless the environment says how often.
 const MUTATIONS: u64 = 1_500;
 
+/// Of what costs a store, or a request to each list, one in so many is tried.
+const COSTLY_SHARE: u64 = 50;
+
 /// The run that everybody has, so that a failure is everybody's.
 const SEED: u64 = 20_261_127;
 
-/// The longest that an input grows.
+/// The longest that an input grows, unless it begins as a longer one.
 const BYTES_MAX: usize = 8 * 1024;
 
 /// What formats, expressions and operations are made of, to be put anywhere.
@@ -111,6 +109,10 @@ fn seeds(of: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
+fn texts(of: &[&str]) -> Vec<Vec<u8>> {
+    of.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
 /// Changes an input a little, in one of the ways in which inputs are wrong.
 fn mutate(random: &mut ChaCha8Rng, input: &[u8]) -> Vec<u8> {
     let mut bytes = input.to_vec();
@@ -132,211 +134,226 @@ fn mutate(random: &mut ChaCha8Rng, input: &[u8]) -> Vec<u8> {
             }
         }
     }
-    bytes.truncate(BYTES_MAX);
+    bytes.truncate(BYTES_MAX.max(input.len()));
     bytes
 }
 
-/// Runs a check over each seed and what becomes of it.
-fn over(seeds: &[Vec<u8>], mut check: impl FnMut(&[u8])) {
+/// How often each seed is changed.
+fn times() -> u64 {
+    environment("MUTATIONS").unwrap_or(MUTATIONS)
+}
+
+/// Each seed and what becomes of it.
+fn changed(seeds: &[Vec<u8>], times: u64) -> Vec<Vec<u8>> {
     let mut random = ChaCha8Rng::seed_from_u64(environment("SEED").unwrap_or(SEED));
-    let times = environment("MUTATIONS").unwrap_or(MUTATIONS);
+    let mut inputs = Vec::new();
     for seed in seeds {
-        check(seed);
+        inputs.push(seed.clone());
         let mut input = seed.clone();
         for time in 0..times {
             // Now and then from the start, or all would end up as noise.
             let from = if time % 8 == 0 { seed } else { &input };
             input = mutate(&mut random, from);
-            check(&input);
+            inputs.push(input.clone());
+        }
+    }
+    inputs
+}
+
+/// Tells which input a check failed on.
+struct Tried<'a>(&'a [u8]);
+
+impl Drop for Tried<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the input was b\"{}\"", self.0.escape_ascii());
         }
     }
 }
 
-fn origin() -> Origin {
-    Origin {
-        batch: Ulid::nil(),
-        source: "mutations".to_owned(),
-        content_type: "application/json".to_owned(),
-        received_at: DateTime::UNIX_EPOCH,
+/// Runs a check over each seed and what becomes of it.
+fn over(seeds: &[Vec<u8>], mut check: impl FnMut(&[u8])) {
+    for input in changed(seeds, times()) {
+        let _tried = Tried(&input);
+        check(&input);
     }
-}
-
-const RAW: RawId = RawId {
-    block: Ulid::nil(),
-    row: 0,
-};
-
-fn decoded(format: Format, payload: &[u8], at_once: usize) -> (Vec<Row>, Option<String>) {
-    let mut rows = Vec::new();
-    let input = BufReader::with_capacity(at_once, payload);
-    let end = decode(format, input, &mut |row| {
-        rows.push(row);
-        ControlFlow::Continue(())
-    });
-    (rows, end.err().map(|error| error.to_string()))
 }
 
 #[test]
 fn payloads_are_read_alike_however_they_come() {
-    for (format, of) in [
-        (Format::Json, "json"),
-        (Format::Ndjson, "ndjson"),
-        (Format::Csv, "csv"),
-    ] {
-        over(&seeds(of), |payload| {
-            let whole = decoded(format, payload, 64 * 1024);
-            assert_eq!(
-                whole,
-                decoded(format, payload, 1 + payload.len() % 7),
-                "{payload:?}"
-            );
-            for (at, row) in whole.0.iter().enumerate() {
-                assert_eq!(row.raw.number, at as u64 + 1);
-                assert!(row.raw.verbatim.len() <= ROW_BYTES_MAX);
-            }
-        });
-    }
-}
-
-/// Bytes that come a few at a time.
-struct Trickle<'a>(&'a [u8], usize);
-
-impl Read for Trickle<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let room = buffer.len().min(self.1);
-        self.0.read(&mut buffer[..room])
-    }
-}
-
-fn unpacked(packed: &[u8], at_once: usize) -> (Vec<u8>, bool) {
-    let mut read = Vec::new();
-    let mut reader = Unpacked::new(Trickle(packed, at_once)).take(1024 * 1024);
-    let is_whole = reader.read_to_end(&mut read).is_ok();
-    (read, is_whole)
+    over(&seeds("json"), invariants::json);
+    over(&seeds("ndjson"), invariants::ndjson);
+    over(&seeds("csv"), invariants::csv);
+    over(&seeds("named"), invariants::named);
 }
 
 #[test]
 fn packed_payloads_are_unpacked_alike_or_damaged() {
-    over(&seeds("packed"), |payload| {
-        let (whole, is_whole) = unpacked(payload, payload.len().max(1));
-        let (trickled, is_whole_again) = unpacked(payload, 1 + payload.len() % 7);
-        assert_eq!(is_whole, is_whole_again, "{payload:?}");
-        // Of what is damaged more or less may be read, but nothing else.
-        let common = whole.len().min(trickled.len());
-        assert_eq!(whole[..common], trickled[..common], "{payload:?}");
-        assert!(!is_whole || whole == trickled, "{payload:?}");
-    });
+    over(&seeds("packed"), invariants::packed);
 }
 
 #[test]
 fn records_are_facts_or_have_findings() {
-    over(&seeds("validate"), |record| {
-        let Ok(record) = serde_json::from_slice(record) else {
-            return;
-        };
-        let Ok(fields) = fields::of_json(record) else {
-            return;
-        };
-        match validate(&fields, &origin(), RAW, &Rules::default()).fact {
-            Ok(fact) => assert!(!fact.cookie.as_str().is_empty()),
-            Err(findings) => assert!(!findings.is_empty()),
-        }
-    });
+    over(&seeds("validate"), invariants::record);
 }
 
 #[test]
 fn events_are_records_or_have_findings() {
-    over(&seeds("segment"), |body| {
-        let Ok(text) = std::str::from_utf8(body) else {
-            return;
-        };
-        for call in [Call::Batch, Call::Alias] {
-            let Ok(body) = read(text, call) else { continue };
-            for sent in body.events {
-                assert!(sent.verbatim.len() <= ROW_BYTES_MAX);
-                let Ok(event) = sent.event else { continue };
-                let at = origin().received_at;
-                let mapped = map(&event, at, &Settings::default(), &Placeholders::default());
-                if let Err(findings) = validate(&mapped.fields, &origin(), RAW, &Rules::default()).fact {
-                    assert!(!findings.is_empty());
-                }
-            }
-        }
-    });
+    over(&seeds("segment"), invariants::event);
 }
 
 #[test]
 fn transforms_are_files_or_say_why_not() {
-    over(&seeds("transform"), |text| {
-        let Ok(text) = std::str::from_utf8(text) else {
-            return;
-        };
-        let mut lines = text.splitn(3, '\n');
-        let (expression, row) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-        let row = serde_json::from_str::<Value>(row).unwrap_or_else(|_| json!({ "a": "b" }));
-        let Ok(row) = Names::as_sent().fields_of(row) else {
-            return;
-        };
-        let file = json!({ "source": "mutations", "fields": [{ "to": "cookie", "cel": expression }] });
-        for file in [file.to_string(), lines.next().unwrap_or_default().to_owned()] {
-            if let Ok(transform) = Transform::parse(&file)
-                && let Err(finding) = transform.apply(row.clone())
-            {
-                assert_eq!(finding.code, "transform");
-            }
-        }
-    });
+    over(&seeds("transform"), invariants::transform);
 }
-
-const EXPRESSIONS: &[&str] = &[
-    "profile.age < 30 && \"Sports\" in cohorts",
-    "profile.last_seen.within(\"30d\") || visits_within(\"90d\") >= 3",
-    "has(profile.email) && profile.email.matches(\"@shop[.]example$\")",
-    "profile.location.state == \"New York\" && !(\"Sports\" in cohorts)",
-];
 
 #[test]
 fn expressions_are_rules_or_say_why_not() {
-    let known = Known::new([(CohortSlug::of("Sports"), "Sports".to_owned())]);
-    let seeds: Vec<_> = EXPRESSIONS.iter().map(|text| text.as_bytes().to_vec()).collect();
-    for seed in EXPRESSIONS {
-        assert!(Expression::compile(seed, &known).is_ok(), "{seed}");
+    let seeds = seeds("rule");
+    for seed in &seeds {
+        assert!(invariants::rule(seed), "{}", seed.escape_ascii());
     }
-    over(&seeds, |text| {
-        let text = String::from_utf8_lossy(text);
-        if let Err(error) = Expression::compile(&text, &known) {
-            assert!(!error.message.is_empty(), "{text}");
-        }
-    });
+    let mut rules = 0;
+    over(&seeds, |text| rules += u64::from(invariants::rule(text)));
+    assert!(rules > seeds.len() as u64, "only the seeds were rules");
 }
 
+#[test]
+fn cursors_are_places_or_none() {
+    over(&seeds("cursor"), invariants::cursor);
+}
+
+/// The lists that go on behind a cursor, with the argument that takes it.
+const LISTS: &[(&str, &str)] = &[
+    ("/api/changes", "cursor"),
+    ("/api/cohort/users?cohort=sports", "cursor"),
+    ("/api/cohorts/sports/history", "before"),
+    ("/api/profiles/:id/timeline", "before"),
+    ("/api/merges", "before"),
+    ("/api/conflicts", "after"),
+    ("/api/suppressions", "cursor"),
+];
+
+/// Cursors of each kind that the lists give.
+const CURSORS: &[&str] = &[
+    "p1",
+    "1-0",
+    "record-01ARZ3NDEKTSV4RRFFQ69G5FAV-0",
+    "decision-01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "1772366400000000_0123456789abcdef0123456789abcdef",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_go_on_behind_a_cursor_or_refuse_it() {
+    let app = TestApp::start().await;
+    app.ingest(json!([{ "cookie": "c1", "interests": ["football"] }]))
+        .await;
+    let user = app.user_by_cookie("c1").await;
+    let id = user["identities"]["id"].as_str().unwrap();
+    for cursor in changed(&texts(CURSORS), times() / COSTLY_SHARE) {
+        let cursor: String = String::from_utf8_lossy(&cursor).chars().take(200).collect();
+        for (path, argument) in LISTS {
+            let path = path.replace(":id", id);
+            let (path, query) = path.split_once('?').unwrap_or((path.as_str(), ""));
+            let mut arguments: Vec<(&str, &str)> = query.split_once('=').into_iter().collect();
+            arguments.push((*argument, cursor.as_str()));
+            let answer = app.ask(path, &arguments).await;
+            if answer.status != 200 {
+                assert_eq!(answer.status, 400, "{path} {cursor:?}: {answer:?}");
+                answer.error(400, "bad_request");
+            }
+        }
+    }
+}
+
+/// Of these the last one changes something: it stores a record, in a store of the test's own.
 const OPERATIONS: &[&str] = &[
     "query($a: Int!) { profiles(first: $a) { edges { node { id interests cohorts { slug reason } } } } }",
     "{ me { name @skip(if: true) ...A } } fragment A on Me { scopes }",
     "{ a: cohorts { name } profile(cookie: \"x\") { id } searchInterests(q: \"\"\"a\"\"\") { complete } }",
+    "query($a: Int!) { auditLog(first: $a) { nextUntil } checkRule(expression: \"profile.age > 3\") \
+     changes(after: \"0\", first: $a) { nextCursor } \
+     timeline(id: \"p1\", before: \"record-01ARZ3NDEKTSV4RRFFQ69G5FAV-0\", limit: $a) { nextCursor } }",
+    "mutation { ingest(records: [{ cookie: \"a\", age: 7 }]) { status errors { row code } } \
+     rollBackCohort(name: \"x\", version: 1) { cohort { slug } } }",
 ];
 
-/// Through the router, which has the limits before the parser.
+/// Through the router, which has the limits before the parser; by turns of who may only read, and of
+/// who may do everything.
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_are_answered_or_refused() {
     let app = TestApp::start().await;
-    let seeds: Vec<_> = OPERATIONS.iter().map(|text| text.as_bytes().to_vec()).collect();
-    let mut operations = Vec::new();
-    over(&seeds, |text| {
-        operations.push(String::from_utf8_lossy(text).into_owned());
-    });
-    for operation in operations.into_iter().step_by(3) {
+    let seeds = texts(OPERATIONS);
+    let operations = changed(&seeds, times()).into_iter().step_by(3);
+    let as_written = seeds.iter().map(|seed| (Role::Admin, seed.clone()));
+    let by_turns = [Role::Viewer, Role::Admin].into_iter().cycle().zip(operations);
+    for (number, (role, operation)) in as_written.chain(by_turns).enumerate() {
+        let operation = String::from_utf8_lossy(&operation).into_owned();
         let body = json!({ "query": operation, "variables": { "a": 1 } });
         let request = app.client().post("/graphql").body_json(&body);
-        let answer = app.answer_to(Role::Viewer, request).await;
-        assert!(matches!(answer.status, 200 | 400), "{operation}: {answer:?}");
+        let answer = app.answer_to(role, request).await;
+        assert!(
+            matches!(answer.status, 200 | 400),
+            "{role}: {operation}: {answer:?}"
+        );
         let answer = answer.json();
         for error in answer["errors"].as_array().into_iter().flatten() {
-            assert_ne!(error["extensions"]["code"], "internal", "{operation}: {error}");
+            let code = &error["extensions"]["code"];
+            assert_ne!(code, "internal", "{role}: {operation}: {error}");
+            let is_seed = number < seeds.len();
+            assert!(
+                !is_seed || code != "bad_request",
+                "a seed is wrong: {operation}: {error}"
+            );
             assert!(
                 error["message"].as_str().is_some_and(|said| !said.is_empty()),
-                "{operation}"
+                "{role}: {operation}"
             );
         }
+    }
+}
+
+/// Restores a file into a store of its own, of which nothing is left if that fails; how many keys it
+/// has.
+async fn restored(file: &[u8]) -> Option<u64> {
+    let _tried = Tried(file);
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        url: store_url(folder.path()),
+        cache_mib: 16,
+        write_buffer_mib: 16,
+        ..Settings::default()
+    };
+    let restored = Box::pin(restore(&settings, file, &|_| {})).await;
+    let is_there = folder.path().join("cdp").exists();
+    assert_eq!(is_there, restored.is_ok(), "{restored:?}");
+    restored.ok().map(|restored| restored.keys)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_are_restored_or_refused() {
+    let app = TestApp::start().await;
+    app.ingest(json!([{ "cookie": "c1", "interests": ["football"] }]))
+        .await;
+    let answer = app.get_as(Role::Admin, "/api/backup").await;
+    let whole = answer.0.into_body().into_vec().await.unwrap();
+    let keys = restored(&whole).await.unwrap();
+    assert!(keys > 0);
+    let times = times() / COSTLY_SHARE;
+    for file in changed(std::slice::from_ref(&whole), times) {
+        let restored = restored(&file).await;
+        assert!(
+            restored.is_none_or(|restored| restored == keys),
+            "{restored:?} of {keys}"
+        );
+    }
+    // What is damaged in its packing is found out by that. So pairs are damaged, and packed then.
+    let lines = whole.split_inclusive(|byte| *byte == b'\n').take(2);
+    let (begin, packed) = whole.split_at(lines.map(<[u8]>::len).sum());
+    let pairs = zstd::decode_all(packed).unwrap();
+    for pairs in changed(&[pairs], times) {
+        let packed = zstd::encode_all(&pairs[..], 1).unwrap();
+        restored(&[begin, &packed].concat()).await;
     }
 }

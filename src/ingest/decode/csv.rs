@@ -143,7 +143,9 @@ fn read_header<R: Read>(
     names: &Names,
 ) -> Result<Vec<Option<String>>, DecodeError> {
     let header = reader.byte_headers().map_err(syntax)?;
-    let encoding = encoding(header.as_slice());
+    // Field by field: without what divides them, the end of one and the next may read as one letter.
+    let is_foreign = |encoding: &&'static Encoding| *encoding != UTF_8;
+    let encoding = header.iter().map(encoding).find(is_foreign).unwrap_or(UTF_8);
     let written = header.iter().map(|name| text(name, encoding).trim().to_owned());
     let written: Vec<String> = written.collect();
     if written.iter().all(String::is_empty) {

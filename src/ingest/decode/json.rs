@@ -247,7 +247,9 @@ impl<R: BufRead> Walk<'_, '_, R> {
     }
 
     fn take_space(&mut self, text: &mut Kept) -> Result<(), DecodeError> {
-        self.at.take_while(text, |byte| byte.is_ascii_whitespace())
+        // JSON's own four; a form feed is none of them.
+        let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        self.at.take_while(text, is_space)
     }
 }
 

@@ -242,6 +242,11 @@ fn json_errors_name_their_place() {
         half_a_mark.as_deref(),
         Some("expected an object or an array at line 1 column 2")
     );
+    let (rows, refused) = decoded(Format::Json, b"{\x0C\"data\":[{\"cookie\":\"a\"}]}");
+    assert!(
+        rows.is_empty() && refused.is_some(),
+        "a form feed is no space of JSON's"
+    );
     check_error(
         Format::Json,
         "[{\"cookie\":\"a\"},\n  {\"cookie\": oops}]",

@@ -1,0 +1,7 @@
+//! Cursors.
+#![no_main]
+
+use cdp_fuzz::invariants;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &[u8]| invariants::cursor(text));

@@ -1,0 +1,9 @@
+//! The rules of cohorts.
+#![no_main]
+
+use cdp_fuzz::invariants;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &[u8]| {
+    invariants::rule(text);
+});
