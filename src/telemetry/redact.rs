@@ -1,9 +1,12 @@
 //! Takes out of a text what tells who somebody is, or lets one be somebody: addresses, telephone
 //! numbers with a country's code, and tokens. It looks for what such things look like, since what
-//! failed quotes what it failed on in anybody's words.
+//! failed quotes what it failed on in anybody's words. A cookie or a name looks like nothing; of these
+//! it knows where they stand in the words of the engine ([`keys`]) and of the reader of what is stored
+//! ([`values`]).
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// The fewest digits of a telephone number with its country's code.
 const PHONE_DIGITS_MIN: usize = 7;
@@ -18,19 +21,123 @@ const TOKEN_SHOWN: &str = "eyJ…";
 /// Shorter than any token is, longer than a word that begins like one.
 const TOKEN_CHARS_MIN: usize = 20;
 
-/// A text with whatever looks like an address, a telephone number or a token redacted.
+/// What stands in the words of the engine before a record's key that tells of somebody, by itself or
+/// in a list with others, and before a value that its field does not take.
+const KEY_STARTS: [&str; 6] = [
+    "cookie:",
+    "email:",
+    "seen_with:[",
+    "sighting:[",
+    "message:[",
+    "but found `",
+];
+
+/// What stands before a text that was found in the place of something else, in the words of whoever
+/// reads JSON.
+const VALUE_STARTS: [&str; 2] = ["invalid type: string ", "invalid value: string "];
+
+/// What is shown of a key, and of a text.
+const HIDDEN: &str = "…";
+
+/// Signs by which something is found, and what takes it out.
+type Pass<'a> = (&'a [&'a str], fn(&str) -> String);
+
+/// A text with whatever tells of somebody redacted.
 pub(super) fn redact(text: &str) -> Cow<'_, str> {
+    // What hides most comes first.
+    let passes: [Pass<'_>; 5] = [
+        (&KEY_STARTS, keys),
+        (&VALUE_STARTS, values),
+        (&["@"], addresses),
+        (&["+"], phones),
+        (&[TOKEN_START], tokens),
+    ];
     let mut shown = Cow::Borrowed(text);
-    for (sign, redacted) in [
-        ("@", addresses as fn(&str) -> String),
-        ("+", phones),
-        (TOKEN_START, tokens),
-    ] {
-        if shown.contains(sign) {
+    for (signs, redacted) in passes {
+        if signs.iter().any(|sign| shown.contains(sign)) {
             shown = Cow::Owned(redacted(&shown));
         }
     }
     shown
+}
+
+/// A text with the keys of records redacted by which somebody is known, as the engine quotes them, and
+/// with values: `cookie:⟨visitor-1⟩`, the same between backticks, `cookie:visitor1`,
+/// `seen_with:['visitor-1', …]`.
+fn keys(text: &str) -> String {
+    hide(text, &KEY_STARTS, |start, key| {
+        let field = field(key);
+        let last = match start.chars().next_back() {
+            Some('[') => Some(']'),
+            Some('`') => Some('`'),
+            _ => None,
+        };
+        if let Some(last) = last {
+            // Too much redacted does no harm.
+            return 0..field.rfind(last).unwrap_or(field.len());
+        }
+        let opening = key.chars().next().filter(|sign| "`⟨".contains(*sign));
+        let Some(opening) = opening else {
+            let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            return 0..key.find(|c| !is_of_word(c)).unwrap_or(key.len());
+        };
+        let closing = if opening == '⟨' { '⟩' } else { opening };
+        let from = opening.len_utf8();
+        let within = &field[from..];
+        // Escaped by a backslash that is one of the key's, and doubled where the line escapes it.
+        let mut ends = within.match_indices(closing).map(|(at, _)| at);
+        let end = ends.find(|at| backslashes(&within[..*at]).is_multiple_of(4));
+        from..from + end.unwrap_or(within.len())
+    })
+}
+
+/// A text with those texts redacted that were found in the place of something else.
+fn values(text: &str) -> String {
+    let is_json = text.starts_with('{');
+    hide(text, &VALUE_STARTS, |_, value| {
+        // None, or the one of a line that escapes what it quotes, as JSON does.
+        let depth = value.find(|c| c != '\\').unwrap_or(value.len());
+        let within = value[depth..].strip_prefix('"');
+        let Some(within) = within.filter(|_| depth % 2 == 1 || !is_json) else {
+            return 0..0;
+        };
+        let (from, within) = (depth + 1, field(within));
+        let mut ends = within.match_indices('"').map(|(at, _)| at);
+        let end = ends.find(|at| backslashes(&within[..*at]) % (2 * from) == depth);
+        from..from + end.map_or(within.len(), |at| at - depth)
+    })
+}
+
+/// A text with something hidden behind each of some signs: whatever of the rest is found there.
+fn hide(text: &str, signs: &[&str], found: impl Fn(&str, &str) -> Range<usize>) -> String {
+    let first = |rest: &str| {
+        let places = signs.iter().filter_map(|sign| Some((rest.find(*sign)?, *sign)));
+        places.min()
+    };
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((at, sign)) = first(rest) {
+        let (before, behind) = rest.split_at(at + sign.len());
+        let hidden = found(sign, behind);
+        shown.push_str(before);
+        shown.push_str(&behind[..hidden.start]);
+        shown.push_str(if hidden.is_empty() { "" } else { HIDDEN });
+        rest = &behind[hidden.end..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// As much of a line as is of the field in whose midst it begins: what a quote or the line ends.
+fn field(rest: &str) -> &str {
+    let mut quotes = rest.match_indices('"').map(|(at, _)| at);
+    let end = quotes.find(|at| backslashes(&rest[..*at]).is_multiple_of(2));
+    &rest[..end.unwrap_or(rest.trim_end_matches('\n').len())]
+}
+
+/// How many backslashes a text ends with.
+fn backslashes(text: &str) -> usize {
+    text.len() - text.trim_end_matches('\\').len()
 }
 
 /// A text with whatever looks like a telephone number redacted: a plus that begins a word, and
@@ -138,7 +245,7 @@ mod tests {
             ("nothing to hide\n", "nothing to hide\n"),
             (
                 "ERROR failed causes=\"record `email:⟨ann@example.com⟩` exists: 'bob@x.org'\"\n",
-                "ERROR failed causes=\"record `email:⟨a…@e….com⟩` exists: 'b…@x….org'\"\n",
+                "ERROR failed causes=\"record `email:⟨…⟩` exists: 'b…@x….org'\"\n",
             ),
             (
                 r#"{"causes":"a\"ann@example.com\",zoë@bücher.example"}"#,
@@ -149,6 +256,75 @@ mod tests {
             ("ann@b@c.de x @ y", "a…@b……@c….de x …@… y"),
         ] {
             assert_eq!(redact(line), shown);
+        }
+    }
+
+    #[test]
+    fn keys_by_which_somebody_is_known_are_redacted_however_they_are_quoted() {
+        for (line, shown) in [
+            (
+                "field `rev` of `cookie:`visitor-1``: Expected `int` but found `'Ada'`\n",
+                "field `rev` of `cookie:`…``: Expected `int` but found `…`\n",
+            ),
+            (
+                "Database record `cookie:visitor_1` already exists",
+                "Database record `cookie:…` already exists",
+            ),
+            ("email:`o'brien@x.org`", "email:`…`"),
+            ("cookie:⟨visitor-1⟩, cookie:⟨visitor-2⟩", "cookie:⟨…⟩, cookie:⟨…⟩"),
+            (r"of `cookie:`a\`b`` and `c`", "of `cookie:`…`` and `c`"),
+            (
+                r#"{"causes":"of `cookie:`a\\`\"b`` and `c`","d":"`"}"#,
+                r#"{"causes":"of `cookie:`…`` and `c`","d":"`"}"#,
+            ),
+            // Cut short.
+            (
+                r#"{"causes":"of `cookie:`visitor-1","d":"`"}"#,
+                r#"{"causes":"of `cookie:`…","d":"`"}"#,
+            ),
+            (
+                "`seen_with:['visitor-1', 'ann@example.com']` is not a relation",
+                "`seen_with:[…]` is not a relation",
+            ),
+            (
+                r#"{"causes":"`email_sighting:[\"o'brien@x.org\", '01']`","d":[]}"#,
+                r#"{"causes":"`email_sighting:[…]`","d":[]}"#,
+            ),
+        ] {
+            assert_eq!(redact(line), shown);
+        }
+        let harmless = "a cookie: too long; no email:, `profile:12`, `counter:profile`";
+        assert_eq!(redact(harmless), harmless);
+    }
+
+    #[test]
+    fn texts_that_were_found_in_the_place_of_something_else_are_redacted() {
+        for (line, shown) in [
+            (
+                "torn: invalid type: string \"Ada\", expected a list at line 1\n",
+                "torn: invalid type: string \"…\", expected a list at line 1\n",
+            ),
+            (
+                r#"invalid value: string "Ada \"A\" L\\", expected \"a\""#,
+                r#"invalid value: string "…", expected \"a\""#,
+            ),
+            (
+                r#"{"causes":"invalid type: string \"Ada \\\"A\\\" L\\\\\", expected a list","b":"c"}"#,
+                r#"{"causes":"invalid type: string \"…\", expected a list","b":"c"}"#,
+            ),
+            // Cut short.
+            (
+                r#"{"causes":"invalid type: string \"Ada","b":"c"}"#,
+                r#"{"causes":"invalid type: string \"…","b":"c"}"#,
+            ),
+        ] {
+            assert_eq!(redact(line), shown);
+        }
+        for harmless in [
+            "invalid type: integer `7`, expected a string; invalid type: string ",
+            r#"{"a":"invalid type: string ","b":"c"}"#,
+        ] {
+            assert_eq!(redact(harmless), harmless);
         }
     }
 

@@ -2,13 +2,17 @@
 //! line says anything of the people, passwords and tokens that went through.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use cdp::services::write_keys::DEMO_KEYS;
 use reqwest::Method;
 use serde_json::{Value, json};
+use surrealdb::engine::any;
+use tokio::time::{sleep, timeout};
 
-use crate::support::server::{Client, Server};
+use crate::support::server::{Client, Server, store_url};
 
 /// What is sent in bodies, queries, paths and headers, and must not be in the log.
 const SECRETS: [&str; 12] = [
@@ -146,6 +150,57 @@ async fn fail(client: &Client, url: &str) {
         .unwrap();
     assert_eq!(answer.status().as_u16(), 503);
     assert_eq!(answer.headers()["retry-after"], "1");
+}
+
+/// Whoever reads what is stored, and the engine that stores it, quote what they can't be content with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_the_store_is_told_and_not_what_it_holds() {
+    let place = tempfile::tempdir().unwrap();
+    let server = Server::start(place.path()).await;
+    let client = Client::log_in(&server.url).await;
+    let known = json!([{ "cookie": "cookie-of-logged", "name": "Loggia Loggable" }]);
+    client.ingest(&known).await.unwrap();
+    server.stop().await;
+    // As if somebody had put a text where a person was, and a later version wanted more of cookies.
+    let damage = "UPDATE profile SET document = '\"Loggia Loggable\"', rev += 1;
+        DEFINE FIELD more ON cookie TYPE int;";
+    by_hand(place.path(), damage).await;
+    for format in ["text", "json"] {
+        let log = place.path().join(format);
+        let settings = [("CDP_TELEMETRY__FORMAT", format)];
+        let server = Server::logging_to(&log, &store_url(place.path()), &settings).await;
+        let client = Client::log_in(&server.url).await;
+        assert_eq!(client.status("/api/user?cookie=cookie-of-logged").await, 500);
+        let other = json!([{ "cookie": "cookie-of-logged-2" }]);
+        let (status, _) = client.call(Method::POST, "/api/ingest", &other).await.unwrap();
+        assert_eq!(status, 500);
+        server.stop().await;
+        let text = std::fs::read_to_string(&log).unwrap();
+        for told in ["invalid type: string ", "of `cookie:`…`"] {
+            assert!(text.contains(told), "{told} is not in\n{text}");
+        }
+        for secret in ["Loggia", "cookie-of-logged"] {
+            assert!(!text.contains(secret), "{secret} is in\n{text}");
+        }
+    }
+}
+
+/// Changes a store that nobody has open, and lets go of it.
+async fn by_hand(folder: &Path, text: &str) {
+    let client = any::connect(store_url(folder)).await.unwrap();
+    client.use_ns("cdp").use_db("cdp").await.unwrap();
+    client.query(text).await.unwrap().check().unwrap();
+    drop(client);
+    // The engine does so in the background.
+    let lock = File::open(folder.join("cdp/LOCK")).unwrap();
+    let free = async {
+        while lock.try_lock().is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), free)
+        .await
+        .expect("the store is let go of");
 }
 
 #[track_caller]
