@@ -1,13 +1,31 @@
 //! `cdp backup` and `cdp restore`: a copy that is made while records come in holds all that was
 //! acknowledged before it, and contradicts itself nowhere.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::support::people::Asked as _;
 use crate::support::server::{Client, Server, program, run, store_url};
+
+/// How many clients send while a backup is made.
+const WRITERS: usize = 3;
+
+/// So many rounds are acknowledged before a backup is asked for: more keys than it reads at once.
+const ROUNDS_BEFORE: usize = 40;
+
+/// How many visitors come in a round.
+const VISITORS: u32 = 60;
+
+/// Nothing here takes longer; what hangs must not hang the tests.
+const LONGEST: Duration = Duration::from_mins(2);
 
 async fn command(arguments: &[&str]) -> Output {
     run(program(arguments).env("CDP_PASSWORD", "demo-admin")).await
@@ -21,44 +39,115 @@ fn check(output: &Output, succeeds: bool) -> String {
     said
 }
 
-/// A hundred visitors, every other one known by an address, some of them twice.
+fn cookie(round: u32, visitor: u32) -> String {
+    format!("round-{round}-{visitor}")
+}
+
+/// By what a visitor is known beside the cookie: an address that others have too, in each round, one
+/// of their own, or nothing.
+fn address(round: u32, visitor: u32) -> Option<String> {
+    match visitor % 4 {
+        0 | 2 => Some(format!("person{}@example.com", visitor % 20)),
+        1 => Some(format!("round-{round}-{visitor}@example.com")),
+        _ => None,
+    }
+}
+
 fn visitors(round: u32) -> Value {
-    let visitor = |number: u32| {
+    let visitor = |visitor| {
         json!({
-            "cookie": format!("round-{round}-{number}"),
-            "email": number.is_multiple_of(2).then(|| format!("person{}@example.com", number % 40)),
+            "cookie": cookie(round, visitor),
+            "email": address(round, visitor),
             "interests": ["football", "bitcoin"],
         })
     };
-    (0..100).map(visitor).collect()
+    (0..VISITORS).map(visitor).collect()
 }
 
-async fn is_known(client: &Client, cookie: &str) -> bool {
-    client.asked("/api/user", &[("cookie", cookie)]).await.is_some()
+/// What nobody is known by before a round, and its visitors are after it.
+fn identifiers(round: u32) -> Vec<(&'static str, String)> {
+    let cookies = (0..VISITORS).map(|visitor| ("cookie", cookie(round, visitor)));
+    let own = (0..VISITORS).filter(|visitor| visitor % 4 == 1);
+    let addresses = own.filter_map(|visitor| Some(("email", address(round, visitor)?)));
+    cookies.chain(addresses).collect()
 }
 
-#[tokio::test]
+/// Which of a round's identifiers lead to nobody.
+async fn missing(client: &Client, round: u32) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (kind, identifier) in identifiers(round) {
+        let found = client.asked("/api/user", &[(kind, &identifier)]).await;
+        if found.is_none() {
+            missing.push(identifier);
+        }
+    }
+    missing
+}
+
+/// Rounds that clients send, one after the other, until they are told to stop.
+#[derive(Default)]
+struct Load {
+    /// The next one; all before it were begun.
+    next: AtomicU32,
+    acknowledged: Mutex<BTreeSet<u32>>,
+    is_over: AtomicBool,
+}
+
+impl Load {
+    async fn send(&self, client: &Client) {
+        while !self.is_over.load(Ordering::SeqCst) {
+            let round = self.next.fetch_add(1, Ordering::SeqCst);
+            client.ingest(&visitors(round)).await.unwrap();
+            self.acknowledged.lock().unwrap().insert(round);
+        }
+    }
+
+    /// All rounds that were begun until now have smaller numbers.
+    fn begun(&self) -> u32 {
+        self.next.load(Ordering::SeqCst)
+    }
+
+    fn acknowledged(&self) -> BTreeSet<u32> {
+        self.acknowledged.lock().unwrap().clone()
+    }
+
+    /// Waits until so many rounds from a number on are acknowledged.
+    async fn until(&self, count: usize, from: u32) {
+        let waiting = async {
+            while self.acknowledged().range(from..).count() < count {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LONGEST, waiting).await.expect("the rounds go on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_under_load_is_restored_whole() {
     let (origin, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = Server::start(origin.path()).await;
     let client = Client::log_in(&server.url).await;
-    client.ingest(&visitors(0)).await.unwrap();
-    let load = tokio::spawn({
-        let client = client.clone();
-        async move {
-            for round in 1..15 {
-                client.ingest(&visitors(round)).await.unwrap();
-            }
-        }
-    });
+    let load = Arc::new(Load::default());
+    let mut writers = JoinSet::new();
+    for _ in 0..WRITERS {
+        let (load, client) = (Arc::clone(&load), client.clone());
+        writers.spawn(async move { load.send(&client).await });
+    }
+    load.until(ROUNDS_BEFORE, 0).await;
+    let before = load.acknowledged();
     let file = copy.path().join("of-today.backup");
     let out = file.to_str().unwrap();
     let arguments = ["backup", "--url", &server.url, "--out", out];
     check(&command(&arguments).await, true);
+    let (amid, end) = (load.acknowledged().len() - before.len(), load.begun());
+    // They wrote when it began and when it ended, and all the while.
+    load.until(WRITERS, end).await;
+    load.is_over.store(true, Ordering::SeqCst);
+    while let Some(written) = writers.join_next().await {
+        written.unwrap();
+    }
     let refused = check(&command(&arguments).await, false);
     assert!(refused.contains("is there already"), "{refused}");
-    load.await.unwrap();
-    let total = client.asked("/api/analytics/summary", &[]).await.unwrap()["people"].as_u64();
     server.kill().await;
 
     let store = store_url(copy.path());
@@ -69,13 +158,25 @@ async fn a_backup_under_load_is_restored_whole() {
 
     let restored = Server::start(copy.path()).await;
     let client = Client::log_in(&restored.url).await;
-    for number in 0..100 {
-        assert!(is_known(&client, &format!("round-0-{number}")).await, "{number}");
+    let mut kept = BTreeSet::new();
+    for round in 0..load.begun() {
+        let (lacking, all) = (missing(&client, round).await, identifiers(round).len());
+        assert!(lacking.is_empty() || lacking.len() == all, "{round}: {lacking:?}");
+        if lacking.is_empty() {
+            kept.insert(round);
+        }
     }
-    let people = client.asked("/api/analytics/summary", &[]).await.unwrap()["people"].as_u64();
-    assert!(people <= total, "{people:?} of {total:?}");
-    client.ingest(&visitors(99)).await.unwrap();
-    assert!(is_known(&client, "round-99-1").await);
+    assert!(kept.is_superset(&before), "{kept:?} lacks some of {before:?}");
+    // What began after it had ended can't be in it.
+    assert_eq!(kept.range(end..).next(), None);
+    println!(
+        "{} rounds before the backup, {amid} amid it, {} in it",
+        before.len(),
+        kept.len()
+    );
+    let more = load.begun();
+    client.ingest(&visitors(more)).await.unwrap();
+    assert!(missing(&client, more).await.is_empty());
 }
 
 #[tokio::test]

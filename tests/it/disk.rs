@@ -2,14 +2,19 @@
 //! acknowledged is lost, and once there is room the server starts anew by itself.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use cdp::domain::role::Role;
+use cdp::services::write_keys::DEMO_KEYS;
+use rand::Rng as _;
 use rand::distr::{Alphanumeric, SampleString as _};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use crate::support::server::{Server, program, run, store_url, token};
@@ -24,18 +29,33 @@ const NOTE_BYTES: usize = 2_000;
 /// After so many requests every small disk is full.
 const REQUESTS_MAX: usize = 2_000;
 
+/// Before which request a disk turns read-only, or amid it.
+const TURNING: usize = 5;
+
+/// A request takes some milliseconds; a disk that turns read-only amid one does so within these.
+const TURNING_MS_MAX: u64 = 30;
+
+/// What is said of a disk, and why nothing is stored.
+const FULL: &str = "the store's disk is full: nothing is stored until there is room";
+const READ_ONLY: &str = "the store's disk is read-only: nothing is stored until it can be written to";
+
 /// A file system in memory, a few MiB large. Only an administrator of the machine may make one.
 struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
-    fn make(folder: &Path) -> Option<Self> {
-        let disk = Self {
-            folder: folder.to_owned(),
-        };
-        let made = mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs"], folder);
-        made.then_some(disk)
+    /// None where no file system can be mounted, which is told.
+    fn make(folder: &Path, untested: &str) -> Option<Self> {
+        if mount(&["-t", "tmpfs", "-o", "size=8m", "tmpfs"], folder) {
+            return Some(Self {
+                folder: folder.to_owned(),
+            });
+        }
+        // Past the harness, which keeps to itself what is printed by tests that pass.
+        let told = format!("NOT TESTED, since no file system can be mounted here: {untested}\n");
+        io::stderr().write_all(told.as_bytes()).unwrap();
+        None
     }
 
     fn remount(&self, options: &str) {
@@ -55,6 +75,50 @@ impl Drop for SmallDisk {
 fn mount(arguments: &[&str], folder: &Path) -> bool {
     let output = Command::new("mount").args(arguments).arg(folder).output();
     output.is_ok_and(|output| output.status.success())
+}
+
+/// A disk that turns read-only for one server while it runs, which everybody may do to it: see
+/// `tests/fixtures/read_only.c`.
+struct Switch {
+    /// Of the shim and the marker.
+    place: TempDir,
+}
+
+impl Switch {
+    fn make() -> Self {
+        let switch = Self {
+            place: tempfile::tempdir().unwrap(),
+        };
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/read_only.c");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&switch.shim(), &source])
+            .arg("-ldl")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&compiled.stderr);
+        assert!(compiled.status.success(), "{said}");
+        switch
+    }
+
+    fn shim(&self) -> PathBuf {
+        self.place.path().join("read_only.so")
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.place.path().join("is_read_only")
+    }
+
+    /// Starts a server over a folder of that disk. It stays on it when it starts anew.
+    async fn server(&self, folder: &Path) -> Server {
+        let (shim, marker) = (self.shim(), self.marker());
+        let settings = [
+            ("LD_PRELOAD", shim.to_str().unwrap()),
+            ("READ_ONLY_FOLDER", folder.to_str().unwrap()),
+            ("READ_ONLY_MARKER", marker.to_str().unwrap()),
+        ];
+        Server::over(&store_url(folder), &settings).await
+    }
 }
 
 /// Of a request's row.
@@ -80,14 +144,23 @@ impl Sender {
         }
     }
 
-    fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
-        let request = self.http.post(format!("{}{path}", self.url)).json(body);
+    fn ask(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
         request.bearer_auth(&self.bearer)
     }
 
+    fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.ask(Method::POST, path).json(body)
+    }
+
+    /// A request of a sender with a write key.
+    fn post_with_key(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+        let request = self.http.post(format!("{}{path}", self.url)).json(body);
+        request.basic_auth(DEMO_KEYS[1].1, Some(""))
+    }
+
     async fn status(&self, path: &str) -> StatusCode {
-        let request = self.http.get(format!("{}{path}", self.url));
-        request.bearer_auth(&self.bearer).send().await.unwrap().status()
+        self.ask(Method::GET, path).send().await.unwrap().status()
     }
 
     async fn send(&self, request: usize) -> reqwest::Response {
@@ -112,8 +185,8 @@ impl Sender {
     }
 }
 
-/// An answer that says that the disk is to blame, and no more.
-async fn check_refused(answer: reqwest::Response) {
+/// An answer that says what is wrong with the disk, and no more.
+async fn check_refused(answer: reqwest::Response, told: &str) {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let body: Value = answer.json().await.unwrap();
     assert_eq!(
@@ -122,17 +195,18 @@ async fn check_refused(answer: reqwest::Response) {
         "{body}"
     );
     assert!(headers.contains_key("retry-after") && headers.contains_key("x-request-id"));
-    let message = body["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("the store's disk is full"), "{message}");
+    assert_eq!(body["error"]["message"], told);
 }
 
-/// Sends until the disk refuses; which requests were acknowledged, and how many were sent.
-async fn fill(sender: &Sender) -> (Vec<usize>, usize) {
+/// Sends until the disk refuses, and calls `before` before each request; which requests were
+/// acknowledged, and how many were sent.
+async fn fill(sender: &Sender, told: &str, before: impl Fn(usize)) -> (Vec<usize>, usize) {
     let mut acknowledged = Vec::new();
     for request in 0..REQUESTS_MAX {
+        before(request);
         let answer = sender.send(request).await;
         if answer.status() != StatusCode::OK {
-            check_refused(answer).await;
+            check_refused(answer, told).await;
             return (acknowledged, request + 1);
         }
         acknowledged.push(request);
@@ -140,26 +214,50 @@ async fn fill(sender: &Sender) -> (Vec<usize>, usize) {
     panic!("the disk takes everything");
 }
 
-/// Fills a disk, sees how the server fares, and how it goes on once `give_room` was called.
-async fn outlive(folder: &Path, mut server: Server, give_room: impl FnOnce()) {
-    let sender = Sender::log_in(&server.url).await;
-    let (acknowledged, mut sent) = fill(&sender).await;
-    assert!(acknowledged.len() > 3, "{acknowledged:?}");
-    // Whoever writes is told the same, by whichever door; whoever reads is served.
-    for _ in 0..3 {
-        check_refused(sender.send(sent).await).await;
-        sent += 1;
-    }
+/// Whoever writes is told the same, by whichever door, and so is who asks whether all is well.
+async fn check_doors(sender: &Sender, told: &str) {
+    let record = json!({ "cookie": "queued" });
     let credentials = json!({ "username": "admin", "password": "demo-admin" });
     let rule = json!({ "name": "Adults", "expression": "profile.age >= 18" });
-    for (path, body) in [("/api/auth/token", &credentials), ("/api/rules", &rule)] {
-        check_refused(sender.post(path, body).send().await.unwrap()).await;
+    let webhook = json!({ "name": "told", "url": "https://hooks.example.com/told" });
+    let looked = json!({ "event": "Looked", "anonymousId": "tracked" });
+    let visit = json!({ "batch": [{ "type": "page", "anonymousId": "collected" }] });
+    let queued = sender.post("/api/ingest", &record);
+    for request in [
+        queued.header("prefer", "respond-async"),
+        sender.post("/api/auth/token", &credentials),
+        sender.post("/api/rules", &rule),
+        sender.post("/api/webhooks", &webhook),
+        sender.ask(Method::DELETE, &format!("/api/user?cookie={}", cookie(0, 0))),
+        sender.post_with_key("/v1/track", &looked),
+        sender.post_with_key("/collect", &visit),
+        sender.ask(Method::GET, "/readyz"),
+    ] {
+        check_refused(request.send().await.unwrap(), told).await;
     }
-    let record = json!({ "cookie": "queued" });
-    let queued = sender
-        .post("/api/ingest", &record)
-        .header("prefer", "respond-async");
-    check_refused(queued.send().await.unwrap()).await;
+    let mutation = json!({ "query": "mutation { ingest(records: [{ cookie: \"mutated\" }]) { status } }" });
+    let answer = sender.post("/graphql", &mutation).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    let error = &answer["errors"][0];
+    assert_eq!(
+        (&error["message"], &error["extensions"]["code"]),
+        (&json!(told), &json!("unavailable")),
+        "{answer}"
+    );
+}
+
+/// Sends until a disk refuses, which is said in these words, and calls `before` before each request.
+/// Sees how the server fares, and how it goes on once `mend` was called.
+async fn outlive(folder: &Path, mut server: Server, told: &str, before: impl Fn(usize), mend: impl FnOnce()) {
+    let sender = Sender::log_in(&server.url).await;
+    let (acknowledged, mut sent) = fill(&sender, told, before).await;
+    assert!(acknowledged.len() > 3, "{acknowledged:?}");
+    for _ in 0..3 {
+        check_refused(sender.send(sent).await, told).await;
+        sent += 1;
+    }
+    check_doors(&sender, told).await;
+    // Whoever reads is served.
     for path in [
         "/healthz",
         "/api/cohorts",
@@ -171,15 +269,8 @@ async fn outlive(folder: &Path, mut server: Server, give_room: impl FnOnce()) {
     for request in [acknowledged[0], acknowledged[acknowledged.len() - 1]] {
         assert_eq!(sender.present(request).await, RECORDS, "{request}");
     }
-    let ready = sender
-        .http
-        .get(format!("{}/readyz", sender.url))
-        .send()
-        .await
-        .unwrap();
-    check_refused(ready).await;
 
-    give_room();
+    mend();
     server.started_anew().await;
     let sender = Sender::log_in(&server.url).await;
     assert_eq!(sender.status("/readyz").await, StatusCode::OK);
@@ -214,7 +305,7 @@ async fn outlive(folder: &Path, mut server: Server, give_room: impl FnOnce()) {
         assert_eq!(sender.present(request).await, RECORDS, "{request} is lost");
     }
     println!(
-        "{} requests acknowledged before the disk was full",
+        "{} requests acknowledged before the disk refused one",
         acknowledged.len()
     );
 }
@@ -229,13 +320,13 @@ async fn has_hit(sender: &Sender, cookie: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_outlived() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::make(folder.path()) else {
-        // The next test fills files instead, which everybody may.
-        println!("no file system can be mounted here");
+    // The next test fills files instead, which everybody may.
+    let Some(disk) = SmallDisk::make(folder.path(), "that a full disk is outlived") else {
         return;
     };
     let server = Server::start(folder.path()).await;
-    outlive(folder.path(), server, || disk.remount("size=200m")).await;
+    let mend = || disk.remount("size=200m");
+    outlive(folder.path(), server, FULL, |_| {}, mend).await;
 }
 
 /// A limit of the length of files is a disk that is full to the engine.
@@ -253,7 +344,41 @@ async fn files_that_may_not_grow_are_outlived() {
     assert!(most < 1024 * 1024, "{most}");
     let id = server.id();
     limit_files(&id, &most.to_string());
-    outlive(folder.path(), server, || limit_files(&id, "unlimited")).await;
+    let mend = || limit_files(&id, "unlimited");
+    outlive(folder.path(), server, FULL, |_| {}, mend).await;
+}
+
+/// Lets a disk turn read-only, as `turn` does with its marker, and be mended.
+async fn outlive_read_only(turn: impl Fn(PathBuf)) {
+    let (switch, folder) = (Switch::make(), tempfile::tempdir().unwrap());
+    // As the system names what is open.
+    let folder = folder.path().canonicalize().unwrap();
+    let server = switch.server(&folder).await;
+    let before = |request: usize| {
+        if request == TURNING {
+            turn(switch.marker());
+        }
+    };
+    let mend = || fs::remove_file(switch.marker()).unwrap();
+    outlive(&folder, server, READ_ONLY, before, mend).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_turns_read_only_between_two_requests_is_outlived() {
+    outlive_read_only(|marker| fs::write(marker, "").unwrap()).await;
+}
+
+/// By then the log may hold half of what the request writes, or all of it without being told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_turns_read_only_amid_a_request_is_outlived() {
+    outlive_read_only(|marker| {
+        let moment = Duration::from_millis(rand::rng().random_range(0..TURNING_MS_MAX));
+        thread::spawn(move || {
+            thread::sleep(moment);
+            fs::write(marker, "").unwrap();
+        });
+    })
+    .await;
 }
 
 /// Says how long the files may be that a process writes.
@@ -283,8 +408,8 @@ async fn a_disk_that_cannot_be_written_to_is_told_at_the_start() {
     assert!(said.contains("the folder `/proc/cdp` can't be made"), "{said}");
 
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::make(folder.path()) else {
-        println!("no file system can be mounted here");
+    let untested = "that a start over a disk that is read-only says so";
+    let Some(disk) = SmallDisk::make(folder.path(), untested) else {
         return;
     };
     let server = Server::start(folder.path()).await;

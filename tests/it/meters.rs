@@ -17,8 +17,12 @@ use crate::support::server::{Client, Server};
 /// What alerts and dashboard ask for that others than this program measure.
 const OTHERS: [&str; 3] = ["up", "node_filesystem_avail_bytes", "node_filesystem_size_bytes"];
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(root().join(path)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,6 +54,68 @@ async fn metrics_tell_what_the_table_says_and_of_nobody() {
         assert!(about.is_none(), "{about:?}");
     }
     check_counts(&samples);
+    check_stages(&samples);
+    server.stop().await;
+}
+
+/// However often it is said that two people are one, they merge once.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_merges_are_counted_as_there_were() {
+    let server = Server::over("mem://", &[]).await;
+    let client = Client::log_in(&server.url).await;
+    let tie = |cookie: u32, email: u32| {
+        let email = format!("twin{email}@example.com");
+        json!({ "cookie": format!("twin-{cookie}"), "email": email })
+    };
+    let merged = async |records: Value| {
+        let before = client.counter("cdp_merges_total").await;
+        client.ingest(&records).await.unwrap();
+        client.counter("cdp_merges_total").await - before
+    };
+    let strangers = json!([tie(1, 1), tie(2, 2), tie(3, 3), tie(4, 4)]);
+    assert_eq!(merged(strangers).await, 0);
+    assert_eq!(merged(json!([tie(1, 2)])).await, 1);
+    assert_eq!(merged(json!([tie(1, 2), tie(2, 1)])).await, 0);
+    assert_eq!(merged(json!([tie(3, 4), tie(1, 3)])).await, 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_about_interests_are_counted_by_where_they_came_from() {
+    let server = Server::over("mem://", &[]).await;
+    let client = Client::log_in(&server.url).await;
+    let of = async |answer: &str| {
+        let name = format!("cdp_classify_total{{answer=\"{answer}\"}}");
+        client.counter(&name).await
+    };
+    // How many were asked about since the last time, of the model and of what is remembered.
+    let mut before = (of("model").await, of("cached").await);
+    let mut since = async || {
+        let now = (of("model").await, of("cached").await);
+        let grown = (now.0 - before.0, now.1 - before.1);
+        before = now;
+        grown
+    };
+    let ask = async |texts: &[&str]| {
+        let question = json!({ "texts": texts });
+        client.ok(Method::POST, "/api/classify", &question).await
+    };
+    ask(&["falconry", "letterpress"]).await;
+    assert_eq!(since().await, (2, 0));
+    ask(&["falconry", "bookbinding"]).await;
+    assert_eq!(since().await, (1, 1));
+
+    let visit = |cookie: &str, interests: &[&str]| json!([{ "cookie": cookie, "interests": interests }]);
+    client.ingest(&visit("craft-1", &["glassblowing"])).await.unwrap();
+    assert_eq!(since().await, (1, 0));
+    ask(&["glassblowing"]).await;
+    assert_eq!(since().await, (0, 1));
+    // What somebody had before is not even asked about.
+    client
+        .ingest(&visit("craft-2", &["glassblowing", "falconry"]))
+        .await
+        .unwrap();
+    assert_eq!(since().await, (0, 1));
     server.stop().await;
 }
 
@@ -185,6 +251,20 @@ fn check_counts(samples: &[Sample<'_>]) {
     assert!(sum("process_resident_memory_bytes", &[]) > 1e6);
 }
 
+/// Each stage that the source names took its time, and no other.
+#[track_caller]
+fn check_stages(samples: &[Sample<'_>]) {
+    let counts = samples
+        .iter()
+        .filter(|(name, _, count)| *name == "cdp_stage_seconds_count" && *count > 0.5);
+    let timed: BTreeSet<String> = counts.map(|(_, labels, _)| labels["stage"].to_owned()).collect();
+    let mut named = BTreeSet::new();
+    let ways = ["timed(", "measured(", "\"stage\" => "];
+    collect(&root().join("src"), &ways, &mut named);
+    assert!(named.len() > 8, "{named:?}");
+    assert_eq!(timed, named);
+}
+
 #[test]
 fn the_documentation_lists_each_measurement() {
     let docs = read("docs/OPERATIONS.md");
@@ -213,22 +293,23 @@ fn the_documentation_lists_each_measurement() {
 #[test]
 fn what_the_source_measures_is_in_the_table() {
     let mut named = BTreeSet::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
+    let macros = ["counter!(", "gauge!(", "histogram!("];
+    collect(&root().join("src"), &macros, &mut named);
     let table: BTreeSet<String> = METERS.iter().map(|meter| meter.name.to_owned()).collect();
     assert_eq!(named, table);
 }
 
-/// The first argument of each macro that measures.
-fn collect(folder: &Path, named: &mut BTreeSet<String>) {
+/// The names that the source gives in one of some ways: each of these is what stands before one.
+fn collect(folder: &Path, ways: &[&str], named: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() {
-            collect(&path, named);
+            collect(&path, ways, named);
             continue;
         }
         let text = fs::read_to_string(&path).unwrap_or_default();
-        for kind in ["counter!(", "gauge!(", "histogram!("] {
-            let after = text.split(kind).skip(1);
+        for way in ways {
+            let after = text.split(*way).skip(1);
             let quoted = after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
             named.extend(quoted.map(|(name, _)| name.to_owned()));
         }
