@@ -68,7 +68,10 @@ impl Growth {
         let sizes: Vec<String> = sizes.iter().map(|size| format!("{size} people")).collect();
         let mut headings = vec![""];
         headings.extend(sizes.iter().map(String::as_str));
-        headings.extend(["grows as size to the power of", "at most, from one size to the next"]);
+        headings.extend([
+            "grows as size to the power of",
+            "at most, from one size to the next",
+        ]);
         let rows: Vec<_> = (self.0.iter())
             .map(|(name, points)| {
                 let grows = match points.as_slice() {

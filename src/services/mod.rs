@@ -67,7 +67,8 @@ const STOPPING: &str = "the server is stopping; try another";
 /// After how many seconds to try again what the disk had no room for.
 const DISK_RETRY_AFTER_S: u64 = 10;
 
-/// After how many seconds to try again what the store's server could not be reached for.
+/// After how many seconds to try again what the store's server could not be reached for, or took too
+/// long for.
 const AWAY_RETRY_AFTER_S: u64 = 5;
 
 /// What the services are told of the settings.
@@ -272,7 +273,11 @@ impl From<StoreError> for Error {
             }
             StoreError::Unreachable { .. } => {
                 let message =
-                    "the store's server is out of reach; whether this was stored is not known, so try again";
+                    "the store's server is out of reach; try again. What was under way may be stored";
+                Self::unavailable(message, error).with_retry_after(AWAY_RETRY_AFTER_S)
+            }
+            StoreError::Late { .. } => {
+                let message = "the store's server takes too long; what was asked may still be done";
                 Self::unavailable(message, error).with_retry_after(AWAY_RETRY_AFTER_S)
             }
             error => Self::internal(error),

@@ -162,6 +162,12 @@ pub enum StoreError {
         #[source]
         source: Box<surrealdb::Error>,
     },
+    /// The store's server is there, and takes too long. Whether this was stored is not known.
+    #[error("the store's server takes too long; it did not say that it {doing}")]
+    Late {
+        /// What it was asked for.
+        doing: &'static str,
+    },
     /// The engine refused or failed a query.
     #[error("the store failed while it {doing}")]
     Query {

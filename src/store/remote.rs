@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use surrealdb::engine::any::{self, Any};
 use surrealdb::opt::auth::Root;
-use surrealdb::types::{ConnectionError, Variables};
+use surrealdb::types::{ConnectionError, QueryError, Variables};
 use surrealdb::{IndexedResults, Surreal};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -55,13 +55,29 @@ impl Remote {
         };
         let answer = client.query(text).bind(variables).into_future();
         tokio::select! {
-            answer = timeout(ANSWER_MAX, answer) => answer.unwrap_or_else(|_| Err(no_answer())),
-            Ok(_) = held.wait_for(Option::is_none) => Err(no_answer()),
+            answer = timeout(ANSWER_MAX, answer) => answer.unwrap_or_else(|_| Err(late())),
+            () = left(&mut held) => Err(no_answer()),
         }
     }
 }
 
-/// What is said when the server does not answer in time, or is out of reach.
+/// Until the client that is held is given up. One that was only slow may answer yet, for as long as a
+/// look takes; whoever waits for one whose server is gone would wait for the longest answer.
+async fn left(held: &mut watch::Receiver<Option<Client>>) {
+    match held.changed().await {
+        Ok(()) if held.borrow().is_some() => tokio::time::sleep(PING_MAX).await,
+        Ok(()) => {}
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// What is said when an answer takes too long of a server that is there.
+fn late() -> surrealdb::Error {
+    let late = QueryError::TimedOut { duration: ANSWER_MAX };
+    surrealdb::Error::query("the store's server takes too long".to_owned(), late)
+}
+
+/// What is said when the server is out of reach.
 pub(super) fn no_answer() -> surrealdb::Error {
     surrealdb::Error::connection(
         "the store's server does not answer".to_owned(),
@@ -162,6 +178,19 @@ mod tests {
         let asked = async { tokio::join!(is_out_of_reach(&remote, "SLEEP 1h"), going).0 };
         assert!(timeout(PATIENCE, asked).await.unwrap());
         assert!(is_out_of_reach(&remote, "RETURN 1").await);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_client_that_was_left_for_another_is_told() {
+        let (sender, client) = watch::channel(Some(log_in(&at(THERE)).await.unwrap()));
+        let remote = Remote { client };
+        let another = log_in(&at(THERE)).await.unwrap();
+        let going = async {
+            sender.send_replace(Some(another));
+        };
+        let asked = async { tokio::join!(is_out_of_reach(&remote, "SLEEP 1h"), going).0 };
+        assert!(timeout(PATIENCE, asked).await.unwrap());
+        assert!(!is_out_of_reach(&remote, "RETURN 1").await);
     }
 
     #[tokio::test]

@@ -271,6 +271,9 @@ fn told(doing: &'static str, error: surrealdb::Error) -> StoreError {
     if is_conflict(&error) {
         return StoreError::Conflict;
     }
+    if matches!(error.query_details(), Some(QueryError::TimedOut { .. })) {
+        return StoreError::Late { doing };
+    }
     let is_away = error.is_connection() || AWAY_TEXTS.iter().any(|text| error.message().contains(text));
     let source = Box::new(error);
     if is_away {
@@ -315,9 +318,15 @@ mod tests {
         ] {
             assert!(matches!(away, StoreError::Unreachable { .. }), "{away:?}");
         }
+        let timed_out = QueryError::TimedOut { duration: PING_MAX };
+        let late = told(
+            "wrote",
+            surrealdb::Error::query("took long".to_owned(), timed_out),
+        );
+        assert!(matches!(late, StoreError::Late { .. }), "{late:?}");
         let refused = said("Couldn't coerce value for field `age`");
         assert!(matches!(refused, StoreError::Query { .. }), "{refused:?}");
-        let late = said("Transaction conflict: Write conflict. This transaction can be retried");
-        assert!(matches!(late, StoreError::Conflict), "{late:?}");
+        let beaten = said("Transaction conflict: Write conflict. This transaction can be retried");
+        assert!(matches!(beaten, StoreError::Conflict), "{beaten:?}");
     }
 }

@@ -65,8 +65,9 @@ pub(super) fn redact(text: &str) -> Cow<'_, str> {
 /// with values: `cookie:⟨visitor-1⟩`, the same between backticks, `cookie:visitor1`,
 /// `seen_with:['visitor-1', …]`.
 fn keys(text: &str) -> String {
+    let is_json = text.starts_with('{');
     hide(text, &KEY_STARTS, |start, key| {
-        let field = field(key);
+        let field = if is_json { field(key) } else { line(key) };
         let last = match start.chars().next_back() {
             Some('[') => Some(']'),
             Some('`') => Some('`'),
@@ -128,7 +129,12 @@ fn hide(text: &str, signs: &[&str], found: impl Fn(&str, &str) -> Range<usize>) 
     shown
 }
 
-/// As much of a line as is of the field in whose midst it begins: what a quote or the line ends.
+/// As much as is of the line in whose midst it begins.
+fn line(rest: &str) -> &str {
+    rest.split('\n').next().unwrap_or(rest)
+}
+
+/// As much of a line of JSON as is of the field in whose midst it begins: what a quote or the line ends.
 fn field(rest: &str) -> &str {
     let mut quotes = rest.match_indices('"').map(|(at, _)| at);
     let end = quotes.find(|at| backslashes(&rest[..*at]).is_multiple_of(2));
@@ -271,6 +277,10 @@ mod tests {
                 "Database record `cookie:…` already exists",
             ),
             ("email:`o'brien@x.org`", "email:`…`"),
+            // A line that is no JSON escapes no quotes.
+            ("cookie:`a\"b`", "cookie:`…`"),
+            ("but found `\"O'Brien\"`\nnext", "but found `…`\nnext"),
+            ("`seen_with:[\"o'brien-1\", '01']`", "`seen_with:[…]`"),
             ("cookie:⟨visitor-1⟩, cookie:⟨visitor-2⟩", "cookie:⟨…⟩, cookie:⟨…⟩"),
             (r"of `cookie:`a\`b`` and `c`", "of `cookie:`…`` and `c`"),
             (

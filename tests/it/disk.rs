@@ -373,6 +373,7 @@ async fn a_disk_that_turns_read_only_between_two_requests_is_outlived() {
 async fn a_disk_that_turns_read_only_amid_a_request_is_outlived() {
     outlive_read_only(|marker| {
         let moment = Duration::from_millis(rand::rng().random_range(0..TURNING_MS_MAX));
+        println!("read-only {moment:?} after a request began");
         thread::spawn(move || {
             thread::sleep(moment);
             fs::write(marker, "").unwrap();

@@ -7,7 +7,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cdp::classify::Classifier;
 use cdp::domain::Timestamp;
@@ -30,7 +29,7 @@ use surrealdb::engine::any;
 use ulid::Ulid;
 
 use crate::support::app::{build, config};
-use crate::support::server::{program, run, store_url};
+use crate::support::server::{free, program, run, store_url};
 
 /// The source whose addresses are persons.
 const KIOSK: &str = "kiosk";
@@ -108,23 +107,6 @@ async fn connect(folder: &Path) -> Store {
     };
     free(folder).await;
     Store::connect(&settings).await.unwrap()
-}
-
-/// Waits until this process has let go of the store, which happens in the background: until none of
-/// its open files lies there, whichever engine's they are.
-async fn free(folder: &Path) {
-    let Ok(folder) = fs::canonicalize(folder) else {
-        return;
-    };
-    let is_there = |file: &Path| fs::read_link(file).is_ok_and(|file| file.starts_with(&folder));
-    for _ in 0..600 {
-        let mut files = fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap);
-        if !files.any(|file| is_there(&file.path())) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the store stays open");
 }
 
 async fn doctor(folder: &Path, arguments: &[&str]) -> Output {

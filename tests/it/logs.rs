@@ -2,17 +2,14 @@
 //! line says anything of the people, passwords and tokens that went through.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::Path;
-use std::time::Duration;
 
 use cdp::services::write_keys::DEMO_KEYS;
 use reqwest::Method;
 use serde_json::{Value, json};
 use surrealdb::engine::any;
-use tokio::time::{sleep, timeout};
 
-use crate::support::server::{Client, Server, store_url};
+use crate::support::server::{Client, Server, free, store_url};
 
 /// What is sent in bodies, queries, paths and headers, and must not be in the log.
 const SECRETS: [&str; 12] = [
@@ -191,16 +188,7 @@ async fn by_hand(folder: &Path, text: &str) {
     client.use_ns("cdp").use_db("cdp").await.unwrap();
     client.query(text).await.unwrap().check().unwrap();
     drop(client);
-    // The engine does so in the background.
-    let lock = File::open(folder.join("cdp/LOCK")).unwrap();
-    let free = async {
-        while lock.try_lock().is_err() {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(Duration::from_mins(1), free)
-        .await
-        .expect("the store is let go of");
+    free(folder).await;
 }
 
 #[track_caller]

@@ -3,7 +3,7 @@
 //! again later; whatever is stored of it is passed over then.
 
 use std::io::{self, Cursor, Read};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -136,12 +136,14 @@ impl Ingest {
             )),
             skip: Skip::default(),
         };
+        let unread = Arc::default();
         let body = Spooled {
             store: self.store.clone(),
             runtime: Handle::current(),
             batch: id,
             next: 0,
             block: Cursor::default(),
+            failure: Arc::clone(&unread),
         };
         let is_stopped = || locked(&self.queue.cancelling).contains(&id) || !lease.is_held();
         let batch = Batch::new(self, origin, progress).patient().holding(vec![claim]);
@@ -152,7 +154,12 @@ impl Ingest {
                 // another server.
                 let now = self.store.batch(id).await?;
                 match now {
-                    Some((_, progress)) if !progress.finished => Err(error),
+                    Some((_, progress)) if !progress.finished => {
+                        // Whoever reads has told it in words only.
+                        let is_away = |error: &StoreError| matches!(error, StoreError::Unreachable { .. });
+                        let away = locked(&unread).take().filter(is_away);
+                        Err(away.map_or(error, Error::from))
+                    }
                     _ => Ok(true),
                 }
             }
@@ -205,6 +212,8 @@ struct Spooled {
     batch: Ulid,
     next: u64,
     block: Cursor<Vec<u8>>,
+    /// Why it could not be read any further.
+    failure: Arc<Mutex<Option<StoreError>>>,
 }
 
 impl Read for Spooled {
@@ -215,7 +224,12 @@ impl Read for Spooled {
                 return Ok(read);
             }
             let next = self.store.spooled_block(self.batch, self.next);
-            let Some(packed) = self.runtime.block_on(next).map_err(io::Error::other)? else {
+            let packed = self.runtime.block_on(next).map_err(|error| {
+                let told = io::Error::other(error.to_string());
+                *locked(&self.failure) = Some(error);
+                told
+            })?;
+            let Some(packed) = packed else {
                 return Ok(0);
             };
             self.block = Cursor::new(zstd::decode_all(packed.as_slice())?);
@@ -235,6 +249,7 @@ mod tests {
         assert!(is_of_store_away(&away().into()));
         assert!(is_of_store_away(&PipelineError::from(away()).into()));
         assert!(!is_of_store_away(&StoreError::Conflict.into()));
+        assert!(!is_of_store_away(&StoreError::Late { doing: "wrote" }.into()));
         let torn = StoreError::Corrupt("a document is torn".to_owned());
         assert!(!is_of_store_away(&torn.into()));
     }

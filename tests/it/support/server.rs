@@ -1,6 +1,6 @@
 //! [`Server`]: the real binary as a process of its own, and a client for whatever listens.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -142,6 +142,23 @@ impl Server {
 
 fn serve(store: &str) -> Command {
     program(&["serve", "--demo", "--listen", "127.0.0.1:0", "--store", store])
+}
+
+/// Waits until this process has let go of the store, which happens in the background: until none of
+/// its open files lies there, whichever engine's they are.
+pub async fn free(folder: &Path) {
+    let Ok(folder) = fs::canonicalize(folder) else {
+        return;
+    };
+    let is_there = |file: &Path| fs::read_link(file).is_ok_and(|file| file.starts_with(&folder));
+    for _ in 0..600 {
+        let mut files = fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap);
+        if !files.any(|file| is_there(&file.path())) {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the store stays open");
 }
 
 /// The connection string of a store below a folder, durable before each answer. `CDP_TEST_ENGINE`
