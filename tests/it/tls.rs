@@ -19,13 +19,13 @@ const REQUEST: &str = "[req]\ndistinguished_name = name\nprompt = no\nx509_exten
      [of_server]\nsubjectAltName = IP:127.0.0.1\nbasicConstraints = critical, CA:FALSE\n";
 
 /// A certificate and its key, made now.
-struct Pair {
+pub struct Pair {
     certificate: PathBuf,
     key: PathBuf,
 }
 
 impl Pair {
-    async fn make(folder: &Path, name: &str) -> Self {
+    pub async fn make(folder: &Path, name: &str) -> Self {
         let request = folder.join("request.cnf");
         fs::write(&request, REQUEST).unwrap();
         let pair = Self {
@@ -48,7 +48,7 @@ impl Pair {
     }
 
     /// A client that trusts this one and nothing else.
-    fn client(&self, version: tls::Version) -> reqwest::Client {
+    pub fn client(&self, version: tls::Version) -> reqwest::Client {
         let trusted = Certificate::from_pem(&fs::read(&self.certificate).unwrap()).unwrap();
         reqwest::Client::builder()
             .use_rustls_tls()

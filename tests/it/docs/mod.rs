@@ -3,12 +3,14 @@
 //! flags, dependencies, other pages) must be there.
 //!
 //! A page's commands are one session, in their order. A comment before a block says what is
-//! special about it: `not run: why`, `refused` (the server must refuse it) or `a stream`.
+//! special about it: `not run: why`, `refused` (the server must refuse it), `a stream`, or `serves`
+//! (it is of a server that stays, and is started by itself).
 
 mod answer;
 mod commands;
 mod names;
 mod page;
+mod serving;
 mod session;
 
 use page::Page;
@@ -61,6 +63,11 @@ async fn every_other_page_with_commands() {
         run += commands;
     }
     assert!(run >= RUN_MIN, "{run} blocks are run");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_start_as_the_pages_say() {
+    serving::check().await;
 }
 
 /// Gathers what is wrong on all pages, so that it can be mended at once.

@@ -53,6 +53,11 @@ impl Block {
             .as_ref()
             .is_some_and(|note| note.starts_with("not run: "))
     }
+
+    /// Whether the block is of a server that stays, and is run as that.
+    pub fn serves(&self) -> bool {
+        self.note.as_deref() == Some("serves")
+    }
 }
 
 impl Page {

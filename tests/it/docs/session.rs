@@ -81,7 +81,8 @@ pub async fn check(name: &str) {
 
 /// Whether a block is sent to the server: commands, GraphQL, and rules.
 pub fn is_command(block: &Block) -> bool {
-    matches!(block.language.as_str(), "sh" | "graphql" | "cel") && !block.is_not_run()
+    let is_of_session = !block.is_not_run() && !block.serves();
+    matches!(block.language.as_str(), "sh" | "graphql" | "cel") && is_of_session
 }
 
 /// The answer that a page shows right behind a block.
@@ -99,19 +100,8 @@ async fn session(run: &[Block], url: &str, folder: &Path) -> Result<Vec<String>,
         script.push_str(&part(block, url, folder));
     }
     fs::write(folder.join("session.sh"), &script).unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_cdp"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(
-        std::iter::once(program.parent().unwrap().to_owned()).chain(std::env::split_paths(&path)),
-    );
-    let mut command = Command::new("bash");
-    without_settings(&mut command)
-        .arg("session.sh")
-        .current_dir(folder)
-        .env("PATH", path.unwrap())
-        .env("CDP_URL", url)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    let mut command = bash();
+    command.arg("session.sh").current_dir(folder).env("CDP_URL", url);
     let output = timeout(SESSION_MAX, command.output())
         .await
         .map_err(|_| "the session does not end".to_owned())?
@@ -128,6 +118,21 @@ async fn session(run: &[Block], url: &str, folder: &Path) -> Result<Vec<String>,
     let (line, printed) = parts.last().copied().unwrap_or_default();
     let err = String::from_utf8_lossy(&output.stderr);
     Err(format!("line {line} fails ({}): {err}\n{printed}", output.status))
+}
+
+/// A shell that finds the built program, and none of the settings of whoever runs the tests.
+pub fn bash() -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_cdp"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(
+        std::iter::once(program.parent().unwrap().to_owned()).chain(std::env::split_paths(&path)),
+    );
+    let mut command = Command::new("bash");
+    without_settings(&mut command)
+        .env("PATH", path.unwrap())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
 }
 
 /// The part of the script that runs a block.

@@ -59,7 +59,8 @@ impl Server {
         Self::of(command.stderr(Stdio::null())).await
     }
 
-    async fn of(command: &mut Command) -> Self {
+    /// Starts it by a command, and waits until it says where it is.
+    pub async fn of(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let url = timeout(START_MAX, announced(&mut output))
