@@ -209,6 +209,11 @@ impl StoreError {
             _ => "failed",
         }
     }
+
+    /// Whether the store's server is out of reach, which is no fault of what it was asked for.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
 }
 
 /// Says of the engine's keys what they were wanted for.

@@ -14,9 +14,8 @@ const PHONE_DIGITS_MIN: usize = 7;
 /// How every JSON Web Token begins: `{"` in base64.
 const TOKEN_START: &str = "eyJ";
 
-/// What is shown of a telephone number, and of a token.
+/// What is shown of a telephone number.
 const PHONE_SHOWN: &str = "+…";
-const TOKEN_SHOWN: &str = "eyJ…";
 
 /// Shorter than any token is, longer than a word that begins like one.
 const TOKEN_CHARS_MIN: usize = 20;
@@ -36,7 +35,7 @@ const KEY_STARTS: [&str; 6] = [
 /// reads JSON.
 const VALUE_STARTS: [&str; 2] = ["invalid type: string ", "invalid value: string "];
 
-/// What is shown of a key, and of a text.
+/// What is shown of a key, of a text, and of a token behind its start.
 const HIDDEN: &str = "…";
 
 /// Signs by which something is found, and what takes it out.
@@ -68,14 +67,12 @@ fn keys(text: &str) -> String {
     let is_json = text.starts_with('{');
     hide(text, &KEY_STARTS, |start, key| {
         let field = if is_json { field(key) } else { line(key) };
-        let last = match start.chars().next_back() {
-            Some('[') => Some(']'),
-            Some('`') => Some('`'),
-            _ => None,
-        };
-        if let Some(last) = last {
-            // Too much redacted does no harm.
-            return 0..field.rfind(last).unwrap_or(field.len());
+        // Too much redacted does no harm.
+        let all_before = |last| 0..field.rfind(last).unwrap_or(field.len());
+        match start.chars().next_back() {
+            Some('[') => return all_before(']'),
+            Some('`') => return all_before('`'),
+            _ => {}
         }
         let opening = key.chars().next().filter(|sign| "`⟨".contains(*sign));
         let Some(opening) = opening else {
@@ -174,19 +171,12 @@ fn phones(text: &str) -> String {
 
 /// A text with whatever looks like a token redacted.
 fn tokens(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(TOKEN_START) {
-        let (before, token) = rest.split_at(at);
-        shown.push_str(before);
+    hide(text, &[TOKEN_START], |start, rest| {
         let of_token = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let end = token.find(|c| !of_token(c)).unwrap_or(token.len());
-        let is_token = end >= TOKEN_CHARS_MIN;
-        shown.push_str(if is_token { TOKEN_SHOWN } else { &token[..end] });
-        rest = &token[end..];
-    }
-    shown.push_str(rest);
-    shown
+        let end = rest.find(|c| !of_token(c)).unwrap_or(rest.len());
+        let is_token = start.len() + end >= TOKEN_CHARS_MIN;
+        0..if is_token { end } else { 0 }
+    })
 }
 
 /// A text with whatever looks like an address redacted.

@@ -7,9 +7,8 @@ use std::path::Path;
 use cdp::services::write_keys::DEMO_KEYS;
 use reqwest::Method;
 use serde_json::{Value, json};
-use surrealdb::engine::any;
 
-use crate::support::server::{Client, Server, free, store_url};
+use crate::support::server::{Client, Server, by_hand, store_url};
 
 /// What is sent in bodies, queries, paths and headers, and must not be in the log.
 const SECRETS: [&str; 12] = [
@@ -180,15 +179,6 @@ async fn what_is_wrong_with_the_store_is_told_and_not_what_it_holds() {
             assert!(!text.contains(secret), "{secret} is in\n{text}");
         }
     }
-}
-
-/// Changes a store that nobody has open, and lets go of it.
-async fn by_hand(folder: &Path, text: &str) {
-    let client = any::connect(store_url(folder)).await.unwrap();
-    client.use_ns("cdp").use_db("cdp").await.unwrap();
-    client.query(text).await.unwrap().check().unwrap();
-    drop(client);
-    free(folder).await;
 }
 
 #[track_caller]

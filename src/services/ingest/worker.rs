@@ -156,8 +156,7 @@ impl Ingest {
                 match now {
                     Some((_, progress)) if !progress.finished => {
                         // Whoever reads has told it in words only.
-                        let is_away = |error: &StoreError| matches!(error, StoreError::Unreachable { .. });
-                        let away = locked(&unread).take().filter(is_away);
+                        let away = locked(&unread).take().filter(StoreError::is_away);
                         Err(away.map_or(error, Error::from))
                     }
                     _ => Ok(true),
@@ -198,11 +197,11 @@ impl Ingest {
     }
 }
 
-/// Whether the store's server was out of reach, which is no fault of the batch's.
+/// Whether the store's server was out of reach.
 fn is_of_store_away(error: &Error) -> bool {
     let cause = error.source.as_deref();
     let cause = cause.and_then(|cause| cause.downcast_ref::<StoreError>());
-    matches!(cause, Some(StoreError::Unreachable { .. }))
+    cause.is_some_and(StoreError::is_away)
 }
 
 /// A payload as it lies in the spool.

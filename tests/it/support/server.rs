@@ -8,6 +8,7 @@ use std::time::Duration;
 use cdp::domain::role::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
+use surrealdb::engine::any;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{sleep, timeout};
@@ -160,6 +161,17 @@ pub async fn free(folder: &Path) {
         sleep(Duration::from_millis(50)).await;
     }
     panic!("the store stays open");
+}
+
+/// Changes a store below a folder, past everything that the platform sees to, once this process has let
+/// go of it, and lets go of it again.
+pub async fn by_hand(folder: &Path, text: &str) {
+    free(folder).await;
+    let client = any::connect(store_url(folder)).await.unwrap();
+    client.use_ns("cdp").use_db("cdp").await.unwrap();
+    client.query(text).await.unwrap().check().unwrap();
+    drop(client);
+    free(folder).await;
 }
 
 /// The connection string of a store below a folder, durable before each answer. `CDP_TEST_ENGINE`
