@@ -80,6 +80,9 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let ended = threads.serving.block_on(async {
         let exporting = exporting.map(Exporting::start);
         let served = serve(&config, args.demo_people, &background).await;
+        if served.is_ok() {
+            tracing::info!("stopped");
+        }
         if let Some(exporting) = exporting {
             exporting.finish().await;
         }
@@ -106,25 +109,35 @@ fn start_anew() -> std::io::Error {
 async fn serve(config: &Config, demo_people: u32, background: &Background) -> Result<Ended, CommandError> {
     // A file that grew too long is an error of writing it, and no end of the process.
     let _file_limit = signal(SignalKind::from_raw(FILE_TOO_LONG));
-    let app = App::build_beside(config, background).await?;
-    if config.mode == Mode::Demo && demo_people > 0 {
-        seed_demo(&app.services, demo_people).await?;
-    }
+    let mut stop = Box::pin(stop_signal()?);
+    let app = tokio::select! {
+        app = App::build_beside(config, background) => app?,
+        () = &mut stop => return Ok(Ended::Stopped),
+    };
     let is_demo = config.mode == Mode::Demo;
-    if is_demo && config.cohorts.rules.is_none() {
-        let rules = parse_rules(DEMO_RULES)?;
-        app.services.definitions.seed(rules).await?;
+    if is_demo {
+        tokio::select! {
+            shown = show(config, &app.services, demo_people) => shown?,
+            () = &mut stop => {
+                app.services.stop().await;
+                return Ok(Ended::Stopped);
+            }
+        }
     }
     let scheme = if config.api.tls.is_on() { "https" } else { "http" };
-    let ended = app
-        .serve(
-            &config.api.listen,
-            |address| announce(&format!("{scheme}://{address}"), is_demo),
-            stop_signal(),
-        )
-        .await?;
-    tracing::info!("stopped");
-    Ok(ended)
+    let announce = |address| announce(&format!("{scheme}://{address}"), is_demo);
+    Ok(app.serve(&config.api.listen, announce, stop).await?)
+}
+
+/// Loads what a demo shows.
+async fn show(config: &Config, services: &Services, people: u32) -> Result<(), CommandError> {
+    if people > 0 {
+        seed_demo(services, people).await?;
+    }
+    if config.cohorts.rules.is_none() {
+        services.definitions.seed(parse_rules(DEMO_RULES)?).await?;
+    }
+    Ok(())
 }
 
 /// Loads invented visitors, unless they were loaded before.
@@ -202,23 +215,27 @@ fn example_calls(url: &str) -> String {
     calls.map(|call| format!("    {call}\n")).concat()
 }
 
-/// Ends when the process is told to: by the terminal, or by whoever runs it.
-async fn stop_signal() {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        return std::future::pending().await;
-    };
+/// From here on the process is not ended by being told to, by the terminal or by whoever runs it; what
+/// this gives ends then.
+///
+/// # Errors
+/// When the system lets nobody listen.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut told = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    told().await;
-    tracing::info!("stopping: requests under way may finish; a second signal ends at once");
-    tokio::spawn(async move {
+    Ok(async move {
         told().await;
-        tracing::warn!("ended at once, as told; the store is as after a crash, and loses nothing");
-        std::process::exit(ENDED_AT_ONCE);
-    });
+        tracing::info!("stopping: requests under way may finish; a second signal ends at once");
+        tokio::spawn(async move {
+            told().await;
+            tracing::warn!("ended at once, as told; the store is as after a crash, and loses nothing");
+            std::process::exit(ENDED_AT_ONCE);
+        });
+    })
 }

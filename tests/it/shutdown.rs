@@ -2,6 +2,8 @@
 //! and loses nothing. One that is told twice ends at once.
 
 use std::convert::Infallible;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use cdp::domain::role::Role;
@@ -165,6 +167,85 @@ async fn a_server_that_stops_under_load_ends_what_is_under_way_and_loses_nothing
     };
     let standing = timeout(LONGEST, finished).await.unwrap();
     assert_eq!(standing["records_processed"], QUEUED, "{standing}");
+}
+
+/// Whether a process has a handler for `SIGTERM`: bit 14 of the mask that the system shows.
+#[cfg(target_os = "linux")]
+fn listens(process: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << 14 != 0
+}
+
+/// How much is stored below a folder.
+#[cfg(target_os = "linux")]
+fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let bytes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+        // It may be gone by now.
+        found => found.map_or(0, |found| found.len()),
+    });
+    bytes.sum()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_can_be_told_to_stop_while_it_starts() {
+    const PEOPLE: u32 = 20_000;
+    /// A demo without people has a tenth of it.
+    const WITHOUT_PEOPLE_MAX: u64 = 1_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_url(folder.path());
+    let people = PEOPLE.to_string();
+    let arguments = [
+        "serve",
+        "--demo",
+        "--demo-people",
+        &people,
+        "--listen",
+        "127.0.0.1:0",
+        "--store",
+        &store,
+    ];
+    // While it opens the store; then among the demo's people, once some are there.
+    for some_are_there in [false, true] {
+        let server = program(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let id = server.id().unwrap().to_string();
+        while !listens(&id) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        while some_are_there && bytes_below(folder.path()) < WITHOUT_PEOPLE_MAX {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let told = std::process::Command::new("kill").args(["-TERM", &id]).status();
+        assert!(told.unwrap().success());
+        let ended = timeout(LONGEST, server.wait_with_output())
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(ended.status.success(), "{}", ended.status);
+        // It never came to say where it is.
+        assert!(ended.stdout.is_empty());
+    }
+    let doctor = run(&mut program(&["doctor", "--store", &store])).await;
+    assert!(
+        doctor.status.success(),
+        "{}",
+        String::from_utf8_lossy(&doctor.stdout)
+    );
+    let server = Server::start(folder.path()).await;
+    assert!(listens(&server.id()));
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
