@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
+use crate::support::root;
 use crate::support::server::{Server, program, run, store_url, token};
 
 /// Nothing here takes longer; what hangs must not hang the tests.
@@ -89,7 +90,7 @@ impl Switch {
         let switch = Self {
             place: tempfile::tempdir().unwrap(),
         };
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/read_only.c");
+        let source = root().join("tests/fixtures/read_only.c");
         let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-o"])
             .args([&switch.shim(), &source])

@@ -2,7 +2,7 @@
 //! transforms of the examples.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cdp::domain::role::Role;
 use poem::Body;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::answer::{Answer, row_errors};
 use crate::support::app::{TestApp, config};
+use crate::support::root;
 
 fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -267,7 +268,7 @@ fn example(name: &str) -> Vec<u8> {
 }
 
 fn seeds() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds")
+    root().join("seeds")
 }
 
 /// The platform with the transforms of the examples.

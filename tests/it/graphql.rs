@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cdp::api::graphql;
 use cdp::domain::role::{Permission, Role};
@@ -11,6 +11,7 @@ use poem::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
+use crate::support::root;
 
 /// Each field of the two roots: how to ask for it, and the permission that it needs.
 pub const ROOT_FIELDS: &[(&str, &str, Permission)] = &[
@@ -750,8 +751,4 @@ fn code(answer: &Value) -> Option<&str> {
 
 fn message(answer: &Value) -> &str {
     answer["errors"][0]["message"].as_str().unwrap_or_default()
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use figment::providers::{Format as _, Toml};
 use serde_json::Value;
+
+use crate::support::{manifest, root};
 
 /// The arrows: each module of `src`, and the modules that it may name besides itself.
 const MAY_NAME: &[(&str, &[&str])] = &[
@@ -274,9 +275,8 @@ struct Dependency {
 }
 
 /// The dependencies of a manifest by their names, those of tests aside.
-fn dependencies(manifest: &str) -> BTreeMap<String, Dependency> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest)).unwrap();
-    let manifest: Value = Toml::from_str(&text).unwrap();
+fn dependencies(path: &str) -> BTreeMap<String, Dependency> {
+    let manifest = manifest(path);
     let string = |value: &Value| value.as_str().unwrap().to_owned();
     let dependency = |(name, written): (&String, &Value)| {
         let features = written["features"].as_array().into_iter().flatten();
@@ -293,7 +293,7 @@ fn dependencies(manifest: &str) -> BTreeMap<String, Dependency> {
 
 /// Every source below a folder of the repository.
 fn sources(folder: &str) -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let root = root().join(folder);
     let mut found = Vec::new();
     collect(&root, &root, &mut found);
     found

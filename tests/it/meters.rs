@@ -12,14 +12,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::receiver::Receiver;
+use crate::support::root;
 use crate::support::server::{Client, Server};
 
 /// What alerts and dashboard ask for that others than this program measure.
 const OTHERS: [&str; 3] = ["up", "node_filesystem_avail_bytes", "node_filesystem_size_bytes"];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()

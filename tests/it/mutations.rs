@@ -7,8 +7,6 @@
 #[path = "../../fuzz/src/invariants.rs"]
 mod invariants;
 
-use std::path::Path;
-
 use cdp::domain::role::Role;
 use cdp::store::Settings;
 use cdp::store::backup::restore;
@@ -20,8 +18,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
 use crate::support::app::TestApp;
-use crate::support::environment;
 use crate::support::server::store_url;
+use crate::support::{environment, root};
 
 /// How often each seed is changed, unless the environment says how often.
 const MUTATIONS: u64 = 1_500;
@@ -99,7 +97,7 @@ const PARTS: &[&str] = &[
 ];
 
 fn seeds(of: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(of);
+    let folder = root().join("fuzz/corpus").join(of);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -11,14 +11,13 @@ use std::time::Duration;
 use cdp::domain::role::Role;
 use poem::http::StatusCode;
 use serde_json::{Value, json};
-use surrealdb::engine::any;
 use surrealkv::{LSMIterator as _, Mode, TreeBuilder};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
 use crate::activation::start_again;
 use crate::support::app::TestApp;
-use crate::support::server::{program, run, store_url, token};
+use crate::support::server::{by_hand, program, run, store_url, token};
 
 const ADDRESS: &str = "zelda.quixote@nowhere-else.example";
 const COOKIES: [&str; 2] = ["zq-laptop-7f3a9c", "zq-phone-81bd02"];
@@ -564,8 +563,13 @@ async fn an_erasure_that_fails_holds_up_none_of_those_behind_it() {
             rows.push(user["provenance"][0]["raw"].as_str().unwrap().to_owned());
         }
     }
+    // A block of rows that can't be read any more.
     let (block, _) = rows[0].split_once('-').unwrap();
-    tear(&config.store.url, block).await;
+    by_hand(
+        place.path(),
+        &format!("UPDATE raw:⟨{block}⟩ SET rows = <bytes>'torn'"),
+    )
+    .await;
     // Not before: whoever sweeps sleeps with the store in hand.
     config.privacy.retention.profiles_idle_days = Some(30);
     let app = start_again(&config).await;
@@ -585,23 +589,6 @@ async fn an_erasure_that_fails_holds_up_none_of_those_behind_it() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the erasure behind one that fails is not carried on");
-}
-
-/// Makes a block of rows one that can't be read, once nobody has the store open.
-async fn tear(store: &str, block: &str) {
-    let opening = async {
-        loop {
-            match any::connect(store).await {
-                Ok(client) => return client,
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-    };
-    let opening = tokio::time::timeout(Duration::from_secs(30), opening);
-    let client = opening.await.expect("the store is let go of");
-    client.use_ns("cdp").use_db("cdp").await.unwrap();
-    let text = format!("UPDATE raw:⟨{block}⟩ SET rows = <bytes>'torn'");
-    client.query(text.as_str()).await.unwrap().check().unwrap();
 }
 
 /// A server of its own, which is told to stop, and whose log is kept.

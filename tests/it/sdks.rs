@@ -2,7 +2,6 @@
 //! `tests/sdk`, each with a server of its own. Nothing of a library is changed but where it sends
 //! and with which key.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use crate::support::root;
 use crate::support::server::Server;
 
 /// The programs take seconds; a browser that hangs must not hang the tests.
@@ -80,8 +80,4 @@ async fn install() {
         output.status.success(),
         "the libraries can't be installed: {failed}"
     );
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

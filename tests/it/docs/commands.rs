@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::assert_none;
-use super::page::{Page, pages, root};
+use super::page::{Page, pages};
+use crate::support::root;
 use crate::support::server::{program, run};
 
 /// The commands of a page with their lines: those of its blocks, and inline ones.

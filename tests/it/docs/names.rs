@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use cdp::config::DEFAULTS;
 
 use super::assert_none;
-use super::page::{Page, pages, root};
+use super::page::{Page, pages};
+use crate::support::{manifest, root};
 
 /// The folders by which a path is known to be one.
 const TOP: [&str; 13] = [
@@ -202,19 +203,12 @@ fn every_page_that_code_names_is_there() {
 
 /// The names under which `Cargo.toml` has direct dependencies.
 fn dependencies() -> BTreeSet<String> {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let mut is_inside = false;
-    let mut names = BTreeSet::new();
-    for line in manifest.lines() {
-        if line.starts_with('[') {
-            is_inside = line.ends_with("dependencies]");
-        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| is_inside)
-            && !name.starts_with('#')
-        {
-            names.insert(name.to_owned());
-        }
-    }
-    names
+    let manifest = manifest("Cargo.toml");
+    let tables = ["dependencies", "dev-dependencies"].map(|table| manifest[table].as_object().unwrap());
+    tables
+        .into_iter()
+        .flat_map(|table| table.keys().cloned())
+        .collect()
 }
 
 /// Each direct dependency has its line in the architecture's table, and each line a dependency.

@@ -14,7 +14,8 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::answer;
-use super::page::{Block, Page, root};
+use super::page::{Block, Page};
+use crate::support::root;
 use crate::support::server::{Server, without_settings};
 
 /// Where the pages say that the server is.

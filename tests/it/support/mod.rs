@@ -11,6 +11,21 @@ pub mod receiver;
 pub mod server;
 pub mod socket;
 
+use std::path::Path;
+
+use figment::providers::{Format as _, Toml};
+use serde_json::Value;
+
+/// The repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A manifest of cargo's, by its place in the repository.
+pub fn manifest(path: &str) -> Value {
+    Toml::from_path(&root().join(path)).unwrap()
+}
+
 /// A number that whoever runs the tests may set.
 pub fn environment(name: &str) -> Option<u64> {
     let value = std::env::var_os(name)?;
