@@ -25,7 +25,7 @@ use crate::support::receiver::{Letter, Receiver};
 use crate::support::server::{Client, Server, store_url, token};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 async fn send(app: &TestApp, method: Method, path: &str, body: Value) -> Answer {
     let request = app.client().request(method, path).body_json(&body);

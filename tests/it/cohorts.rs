@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::app::{TestApp, config};
 
 /// A background walk over a handful of people takes far less.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 async fn send(app: &TestApp, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
     let response = app
@@ -416,7 +416,8 @@ async fn time_alone_moves_people_in_and_out() {
         json!({ "name": "Soon", "expression": r#"upcoming(profile.properties.renewal, "7d")"# }),
     )
     .await;
-    let at = |offset: TimeDelta| (Utc::now() + offset).to_rfc3339();
+    let began = Utc::now();
+    let at = |offset: TimeDelta| (began + offset).to_rfc3339();
     app.ingest(json!([
         { "cookie": "leaves", "timestamp": at(TimeDelta::seconds(4) - TimeDelta::days(30)) },
         { "cookie": "stays" },
@@ -424,8 +425,11 @@ async fn time_alone_moves_people_in_and_out() {
           "properties": { "renewal": at(TimeDelta::days(7) + TimeDelta::seconds(4)) } },
     ]))
     .await;
-    assert_eq!(cohorts_of(&app, "leaves").await, json!(["Lately"]));
-    assert_eq!(cohorts_of(&app, "enters").await, json!([]));
+    let before = (cohorts_of(&app, "leaves").await, cohorts_of(&app, "enters").await);
+    // On a slow machine they may have moved by now.
+    if Utc::now() < began + TimeDelta::seconds(4) {
+        assert_eq!(before, (json!(["Lately"]), json!([])));
+    }
     let moved = async {
         while cohorts_of(&app, "leaves").await != json!([])
             || cohorts_of(&app, "enters").await != json!(["Soon"])

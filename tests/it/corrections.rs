@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::app::{TestApp, config};
 
 /// A background walk over a handful of people takes far less.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 async fn correct(app: &TestApp, interest: &str, cohorts: &[&str]) -> Value {
     let response = app

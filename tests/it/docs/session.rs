@@ -140,7 +140,7 @@ pub fn bash() -> Command {
 fn part(block: &Block, url: &str, folder: &Path) -> String {
     let note = block.note.as_deref().unwrap_or_default();
     let options = match note {
-        "a stream" => "--fail-with-body --max-time 3",
+        "a stream" => "--fail-with-body --max-time 10",
         _ => "--fail-with-body --max-time 100",
     };
     let mut part = format!(

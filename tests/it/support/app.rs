@@ -9,7 +9,6 @@ use cdp::auth::password::Cost;
 use cdp::classify::Classifier;
 use cdp::config::{Config, Mode};
 use cdp::domain::role::Role;
-use cdp::store::Store;
 use poem::Response;
 use poem::endpoint::BoxEndpoint;
 use poem::http::StatusCode;
@@ -53,16 +52,6 @@ pub fn config() -> Config {
 pub async fn build(config: &Config) -> App {
     let _one_at_a_time = LOADING.lock().await;
     let app = App::build_with(config, CLASSIFIER.get().cloned()).await.unwrap();
-    CLASSIFIER.get_or_init(|| Arc::clone(&app.classifier));
-    app
-}
-
-/// The same over a store that is open already.
-pub async fn build_over(config: &Config, store: Store) -> App {
-    let _one_at_a_time = LOADING.lock().await;
-    let app = App::build_over(config, store, CLASSIFIER.get().cloned())
-        .await
-        .unwrap();
     CLASSIFIER.get_or_init(|| Arc::clone(&app.classifier));
     app
 }

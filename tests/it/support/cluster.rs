@@ -2,6 +2,7 @@
 //! of two of them, whether the store is a SurrealDB server's or in this process.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cdp::app::App;
@@ -10,11 +11,10 @@ use cdp::store::Store;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::app::build_over;
 use super::people::{Asked, Record, Walk, check_cohorts, check_people, people_of, to_json};
 use super::receiver::Receiver;
 use super::server::{Client, Server};
@@ -24,9 +24,6 @@ const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Clients of each server.
 const WRITERS: usize = 12;
-
-/// How long two servers are under load before one is killed.
-const LOADED_FOR: Duration = Duration::from_millis(1_500);
 
 /// So many requests of a client are about the same people.
 const REQUESTS_OF_A_GENERATION: u64 = 6;
@@ -69,7 +66,8 @@ impl Replica {
         let (config, store) = (config.clone(), store.shared());
         let (bound, address) = oneshot::channel();
         here.runtime.as_ref().unwrap().spawn(async move {
-            let app: App = build_over(&config, store).await;
+            // Each has a classifier of its own: it is taught something, and hears of it by the store.
+            let app = App::build_over(&config, store, None).await.unwrap();
             let report = move |address| bound.send(address).unwrap();
             let stop = std::future::pending();
             app.serve(&config.api.listen, report, stop).await.unwrap();
@@ -217,13 +215,17 @@ async fn check_keys_and_sessions(one: &Client, other: &Client) {
 /// one. Nothing that was acknowledged is lost, and the people are the oracle's.
 pub async fn check_a_kill_in_mid_load([one, other]: [Replica; 2], seed: u64, requests: u64) {
     let clients = [Client::log_in(one.url()).await, Client::log_in(other.url()).await];
+    let answered = Arc::new(Semaphore::new(0));
     let mut writers = JoinSet::new();
     for writer in 0..2 * WRITERS {
         let mine = [clients[writer % 2].clone(), clients[(writer + 1) % 2].clone()];
-        writers.spawn(write(mine, seed, writer, requests));
+        writers.spawn(write(mine, seed, writer, requests, Arc::clone(&answered)));
     }
     let mut sent: Vec<Record> = Vec::new();
-    sleep(LOADED_FOR).await;
+    // A quarter of all, so that nobody is near the end.
+    let some = u32::try_from(2 * WRITERS as u64 * requests / 4).unwrap();
+    let some = timeout(PATIENCE, answered.acquire_many(some)).await;
+    some.expect("they are answered").unwrap().forget();
     one.kill().await;
     let mut went_over = 0;
     while let Some(written) = writers.join_next().await {
@@ -255,7 +257,13 @@ pub async fn check_a_kill_in_mid_load([one, other]: [Replica; 2], seed: u64, req
 
 /// Sends one client's requests, one after the other, going over to the other server where nobody
 /// answers; returns what it sent, and whether it went over.
-async fn write(mut servers: [Client; 2], seed: u64, writer: usize, requests: u64) -> (Vec<Record>, usize) {
+async fn write(
+    mut servers: [Client; 2],
+    seed: u64,
+    writer: usize,
+    requests: u64,
+    answered: Arc<Semaphore>,
+) -> (Vec<Record>, usize) {
     let mut walk = Walk::new(seed, writer);
     let (mut sent, mut moves) = (Vec::new(), 0);
     for request in 0..requests {
@@ -274,6 +282,7 @@ async fn write(mut servers: [Client; 2], seed: u64, writer: usize, requests: u64
                 }
             }
         }
+        answered.add_permits(1);
         sent.extend(records);
     }
     (sent, moves)

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// What was sent once.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +80,8 @@ impl Receiver {
                 if is_enough(&letters) {
                     return letters;
                 }
-                sleep(Duration::from_millis(20)).await;
+                // To look at thousands takes from whoever sends them.
+                sleep(Duration::from_millis(20 + letters.len() as u64 / 10)).await;
             }
         };
         let Ok(letters) = timeout(PATIENCE, waiting).await else {
@@ -99,13 +100,16 @@ impl Receiver {
 
     /// Listens where it did.
     pub async fn revive(&mut self) {
-        let listener = loop {
-            match TcpListener::bind(self.address).await {
-                Ok(listener) => break listener,
-                Err(_) => sleep(Duration::from_millis(20)).await,
+        let binding = async {
+            loop {
+                match TcpListener::bind(self.address).await {
+                    Ok(listener) => return listener,
+                    Err(_) => sleep(Duration::from_millis(20)).await,
+                }
             }
         };
-        self.listen(listener);
+        let listener = timeout(PATIENCE, binding).await;
+        self.listen(listener.expect("the port is free again"));
     }
 
     fn listen(&mut self, listener: TcpListener) {
