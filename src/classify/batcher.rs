@@ -302,7 +302,9 @@ mod tests {
         let worked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&worked);
         let (go, gate) = channel::<()>();
+        let (at_work, started) = channel::<()>();
         let work = move |numbers: &[u32]| {
+            at_work.send(()).unwrap();
             gate.recv().unwrap();
             seen.lock().unwrap().push(numbers.to_vec());
             halve(numbers)
@@ -314,8 +316,11 @@ mod tests {
         };
         let first = ask(vec![2]);
         tokio::task::yield_now().await;
+        started.recv().unwrap();
         let (second, third) = (ask(vec![4, 6]), ask(vec![6, 8]));
-        tokio::task::yield_now().await;
+        while batcher.waiting() < 2 {
+            tokio::task::yield_now().await;
+        }
         for _ in 0..3 {
             go.send(()).unwrap();
         }
@@ -331,7 +336,9 @@ mod tests {
     #[tokio::test]
     async fn who_will_not_wait_is_told_so_when_the_queue_is_full() {
         let (go, gate) = channel::<()>();
+        let (at_work, started) = channel::<()>();
         let work = move |numbers: &[u32]| {
+            at_work.send(()).unwrap();
             let _ = gate.recv();
             halve(numbers)
         };
@@ -341,6 +348,8 @@ mod tests {
             tokio::spawn(async move { batcher.ask(&[number], Patience::Wait).await.unwrap() })
         };
         let mut asked = vec![ask(2)];
+        tokio::task::yield_now().await;
+        started.recv().unwrap();
         while batcher.waiting() < WAITING_REQUESTS_MAX {
             asked.push(ask(4));
             tokio::task::yield_now().await;

@@ -26,7 +26,9 @@ struct Waiting {
     next: u32,
     /// When the first of them changed.
     since: Option<Instant>,
-    /// When the first of those changed who were taken and do not show yet.
+    /// Those who were taken and do not show yet.
+    taken: RoaringBitmap,
+    /// When the first of them changed.
     taken_since: Option<Instant>,
     is_closed: bool,
 }
@@ -55,6 +57,7 @@ impl Changed {
         } else {
             ids
         };
+        waiting.taken.extend(ids.iter().copied());
         if !ids.is_empty() {
             waiting.taken_since = waiting.taken_since.or(since);
         }
@@ -70,7 +73,17 @@ impl Changed {
 
     /// Notes that all who were taken show now.
     pub fn show(&self) {
-        self.waiting().taken_since = None;
+        let mut waiting = self.waiting();
+        waiting.taken.clear();
+        waiting.taken_since = None;
+    }
+
+    /// Whether what is known of any of these does not show yet.
+    #[must_use]
+    pub fn has_any(&self, ids: &[ProfileId]) -> bool {
+        let waiting = self.waiting();
+        ids.iter()
+            .any(|id| waiting.ids.contains(id.0) || waiting.taken.contains(id.0))
     }
 
     /// How long the oldest change has not been showing.
@@ -132,6 +145,25 @@ mod tests {
         assert_eq!(changed.take(2).0, [ProfileId(3)]);
         assert_eq!(changed.take(2).0, [ProfileId(1)]);
         assert_eq!(changed.take(2), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_change_shows_once_whoever_took_it_says_so() {
+        let changed = Changed::default();
+        let whom = [ProfileId(1), ProfileId(9)];
+        assert!(!changed.has_any(&whom));
+        changed.note([ProfileId(9)]);
+        assert!(changed.has_any(&whom), "nobody took it");
+        let (taken, _) = changed.take(2);
+        assert_eq!(taken, [ProfileId(9)]);
+        assert!(changed.has_any(&whom), "it was taken, and does not show");
+        changed.note([ProfileId(9)]);
+        changed.show();
+        assert!(changed.has_any(&whom), "it changed again");
+        let _ = changed.take(2);
+        changed.show();
+        assert!(!changed.has_any(&whom));
+        assert_eq!(changed.behind(), Duration::ZERO);
     }
 
     #[tokio::test]

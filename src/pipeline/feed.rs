@@ -147,7 +147,9 @@ impl Feed {
     }
 
     /// Forgets what was read: it was changed in the store.
-    pub fn forget(&self) {
+    pub async fn forget(&self) {
+        // Whoever reads now may have read before that, and would keep it.
+        let _reading = self.reading.lock().await;
         *self.kept() = Kept::default();
     }
 

@@ -116,7 +116,7 @@ impl Following {
             self.suppressed.refresh(&self.store).await?;
         }
         if now.feed_rewritten != before.feed_rewritten {
-            self.feed.forget();
+            self.feed.forget().await;
         }
         self.feed.tell();
         self.catch_up(now.feed).await?;

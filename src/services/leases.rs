@@ -366,7 +366,7 @@ mod tests {
                 }
             }
         };
-        let lease = tokio::time::timeout(Duration::from_secs(2), taken).await.unwrap();
+        let lease = tokio::time::timeout(Duration::from_mins(1), taken).await.unwrap();
         assert!(lease.is_held());
         other.finish().await;
         assert!(!lease.is_held());

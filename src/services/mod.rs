@@ -166,7 +166,7 @@ impl Services {
         let search = search::Search::new(store.clone(), pipeline, names.clone(), index, background);
         let kept = settings.activation.deliveries_kept();
         let keep = (kept, &settings.privacy.retention);
-        let index = search.purger();
+        let index = search.purger(pipeline);
         let privacy = privacy::Privacy::start(store, pipeline, &leases, &names, index, keep, background);
         let schedule = schedule::Schedule::start(store, pipeline, &leases, background);
         let services = Arc::new(Self {

@@ -59,6 +59,8 @@ type Known = HashMap<String, Arc<WriteKey>>;
 struct Inner {
     store: Store,
     known: RwLock<Arc<Known>>,
+    /// Held while the keys are read and taken over: what was read first is not taken over last.
+    reading: tokio::sync::Mutex<()>,
     /// Uses that are not noted yet.
     uses: Mutex<BTreeMap<Ulid, Timestamp>>,
 }
@@ -75,6 +77,7 @@ impl WriteKeys {
         let inner = Arc::new(Inner {
             store,
             known: RwLock::default(),
+            reading: tokio::sync::Mutex::default(),
             uses: Mutex::default(),
         });
         let ended = Arc::new(Notify::new());
@@ -145,8 +148,9 @@ impl WriteKeys {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self) -> Result<Vec<WriteKey>, Error> {
+        // First, since a use that is noted meanwhile is in the store then.
+        let uses = self.inner.uses().clone();
         let mut keys = self.inner.store.write_keys().await?;
-        let uses = self.inner.uses();
         for key in &mut keys {
             key.last_used_at = key.last_used_at.max(uses.get(&key.id).copied());
         }
@@ -261,6 +265,7 @@ impl Inner {
     }
 
     async fn refresh(&self) -> Result<(), StoreError> {
+        let _reading = self.reading.lock().await;
         let keys = self.store.write_keys().await?;
         let good = keys.into_iter().filter(|key| key.revoked_at.is_none());
         let known: Known = good.map(|key| (key.digest.clone(), Arc::new(key))).collect();
@@ -269,19 +274,14 @@ impl Inner {
     }
 
     async fn note_uses(&self) -> Result<(), StoreError> {
-        let uses = std::mem::take(&mut *self.uses());
+        let uses = self.uses().clone();
         if uses.is_empty() {
             return Ok(());
         }
-        let noted = self.store.note_key_uses(&uses).await;
-        if noted.is_err() {
-            // The next look tries again; what was used since is later.
-            let mut later = self.uses();
-            for (id, at) in uses {
-                later.entry(id).or_insert(at);
-            }
-        }
-        noted
+        self.store.note_key_uses(&uses).await?;
+        // What was used meanwhile is to be noted yet.
+        self.uses().retain(|id, at| uses.get(id) != Some(at));
+        Ok(())
     }
 }
 

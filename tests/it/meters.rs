@@ -29,8 +29,15 @@ async fn metrics_tell_what_the_table_says_and_of_nobody() {
     let receiver = Receiver::start(|_| 200).await;
     walk(&client, &server.url, &receiver).await;
 
+    // A delivery counts once it was answered, and the search index follows by and by.
     let text = until(&client, |text| {
-        text.contains("cdp_webhook_lag_commits{") && text.contains("cdp_search_lag_seconds_count")
+        let delivered = samples(text).into_iter().any(|(name, labels, count)| {
+            let is_delivered = labels.get("outcome") == Some(&"delivered");
+            name == "cdp_webhook_deliveries_total" && is_delivered && count > 0.5
+        });
+        delivered
+            && text.contains("cdp_webhook_lag_commits{")
+            && text.contains("cdp_search_lag_seconds_count")
     })
     .await;
     let told: BTreeMap<&str, &str> = (text.lines())

@@ -247,13 +247,22 @@ fn threads(process: &str) -> Vec<(String, i32)> {
 async fn what_can_wait_gives_way_to_those_who_are_answered() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
-    let threads = threads(&server.id());
-    let niceness = |wanted: &str| {
-        let of_name = threads.iter().filter(|(name, _)| name.contains(wanted));
-        of_name.map(|(_, niceness)| *niceness).collect::<Vec<_>>()
+    // A thread that was started just now has no name yet, and the index starts some at each commit.
+    let mut looks = 0;
+    let (threads, [background, serving, indexing]) = loop {
+        let threads = threads(&server.id());
+        let niceness = |wanted: &str| {
+            let of_name = threads.iter().filter(|(name, _)| name.contains(wanted));
+            of_name.map(|(_, niceness)| *niceness).collect::<Vec<_>>()
+        };
+        let found = ["background", "tokio", "tantivy"].map(niceness);
+        if found[0].len() >= 2 && found[1].len() >= 2 && !found[2].is_empty() {
+            break (threads, found);
+        }
+        looks += 1;
+        assert!(looks < 6_000, "{threads:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let (background, serving) = (niceness("background"), niceness("tokio"));
-    assert!(background.len() >= 2 && serving.len() >= 2, "{threads:?}");
     // Whatever the tests themselves have.
     let own = serving[0];
     assert!(serving.iter().all(|niceness| *niceness == own), "{threads:?}");
@@ -261,7 +270,6 @@ async fn what_can_wait_gives_way_to_those_who_are_answered() {
     let is_given = |all: &[i32]| all.iter().all(|niceness| *niceness == given);
     assert!(is_given(&background), "{threads:?}");
     // The index's own threads are as those that open it.
-    let indexing = niceness("tantivy");
-    assert!(!indexing.is_empty() && is_given(&indexing), "{threads:?}");
+    assert!(is_given(&indexing), "{threads:?}");
     server.stop().await;
 }

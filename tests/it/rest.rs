@@ -11,9 +11,9 @@ use cdp::app::App;
 use cdp::config::Mode;
 use cdp::domain::role::{Role, Scopes};
 use futures_util::stream;
-use poem::Body;
 use poem::http::Method;
 use poem::test::TestClient;
+use poem::{Body, Endpoint};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -508,23 +508,19 @@ async fn too_few_and_too_many_texts_are_refused() {
     );
 }
 
-async fn log_in(app: &TestApp, username: &str, password: &str) -> Answer {
+async fn log_in(client: &TestClient<impl Endpoint>, username: &str, password: &str) -> Answer {
     let credentials = json!({ "username": username, "password": password });
-    Answer::of(
-        app.client()
-            .post("/api/auth/token")
-            .body_json(&credentials)
-            .send()
-            .await,
-    )
-    .await
+    let request = client.post("/api/auth/token").body_json(&credentials);
+    Answer::of(request.send().await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_exchanged_for_a_token_of_its_users_role() {
     let app = TestApp::start().await;
     for role in Role::ALL {
-        let mut token = log_in(&app, role.name(), &format!("demo-{role}")).await.ok();
+        let mut token = log_in(app.client(), role.name(), &format!("demo-{role}"))
+            .await
+            .ok();
         let secret = token["access_token"].take();
         assert_eq!(secret.as_str().unwrap().split('.').count(), 3);
         let refresh = token["refresh_token"].take();
@@ -540,8 +536,8 @@ async fn a_password_is_exchanged_for_a_token_of_its_users_role() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_user_and_a_wrong_password_are_refused_alike() {
     let app = TestApp::start().await;
-    let wrong_password = log_in(&app, "admin", "demo-viewer").await;
-    let wrong_user = log_in(&app, "nobody", "demo-admin").await;
+    let wrong_password = log_in(app.client(), "admin", "demo-viewer").await;
+    let wrong_user = log_in(app.client(), "nobody", "demo-admin").await;
     let error = wrong_password.error(401, "unauthorized");
     assert_eq!(error, wrong_user.error(401, "unauthorized"));
     assert_eq!(wrong_password.text, wrong_user.text);
@@ -551,11 +547,11 @@ async fn a_wrong_user_and_a_wrong_password_are_refused_alike() {
 #[tokio::test(flavor = "multi_thread")]
 async fn guessing_passwords_ends_soon_for_this_name_and_then_for_this_address() {
     let mut config = config();
-    config.login.attempts_per_minute = NonZeroU32::new(2).unwrap();
-    let app = TestApp::with(&config).await;
-    // Starting logged each role in once. Eight attempts are this address's, four are left.
-    log_in(&app, "admin", "wrong").await.error(401, "unauthorized");
-    let limited = log_in(&app, "ADMIN", "demo-admin").await;
+    config.login.attempts_per_minute = NonZeroU32::MIN;
+    // Of nobody who has logged in: four attempts are this address's.
+    let client = TestClient::new(build(&config).await.into_routes());
+    log_in(&client, "admin", "wrong").await.error(401, "unauthorized");
+    let limited = log_in(&client, "ADMIN", "demo-admin").await;
     let error = limited.error(429, "rate_limited");
     let wait: u64 = limited.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
@@ -563,9 +559,11 @@ async fn guessing_passwords_ends_soon_for_this_name_and_then_for_this_address() 
         error["message"].as_str().unwrap().contains(&wait.to_string()),
         "{error}"
     );
-    log_in(&app, "viewer", "demo-viewer").await.ok();
-    log_in(&app, "somebody", "wrong").await.error(401, "unauthorized");
-    log_in(&app, "somebody else", "wrong")
+    log_in(&client, "viewer", "demo-viewer").await.ok();
+    log_in(&client, "somebody", "wrong")
+        .await
+        .error(401, "unauthorized");
+    log_in(&client, "somebody else", "wrong")
         .await
         .error(429, "rate_limited");
 }

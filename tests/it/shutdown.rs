@@ -22,6 +22,11 @@ const LONGEST: Duration = Duration::from_mins(2);
 /// How many clients send at once.
 const SENDERS: usize = 6;
 
+const BYTES_IN_FLIGHT: &str = "cdp_http_body_bytes_in_flight ";
+
+/// What the server keeps for a body that does not say how long it is.
+const ROOM_BYTES: f64 = 4_194_304.0;
+
 /// A payload that its sender holds back in the middle.
 struct Upload {
     parts: mpsc::Sender<Result<String, Infallible>>,
@@ -45,11 +50,22 @@ impl Upload {
         parts.send(Ok(first)).await.unwrap();
         // The channel has room again once the first part is on its way.
         drop(parts.reserve().await.unwrap());
-        // Connections are taken in their order: once these are, so was that.
-        for _ in 0..3 {
-            let alive = reqwest::get(format!("{url}/healthz")).await.unwrap();
-            assert_eq!(alive.status(), 200);
-        }
+        // Room for a body that does not say how long it is: the server has read the head then.
+        let has_room = async || {
+            let metrics = reqwest::get(format!("{url}/metrics")).await.unwrap();
+            let metrics = metrics.text().await.unwrap();
+            let told = metrics
+                .lines()
+                .filter_map(|line| line.strip_prefix(BYTES_IN_FLIGHT));
+            told.map(|bytes| bytes.trim().parse::<f64>().unwrap())
+                .any(|bytes| bytes >= ROOM_BYTES)
+        };
+        let reading = async {
+            while !has_room().await {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LONGEST, reading).await.unwrap();
         Self { parts, answer }
     }
 

@@ -62,7 +62,7 @@ fn rows(answer: &Value, pointer: &str) -> usize {
 
 /// Waits until the index shows those who were stored.
 async fn await_index(app: &TestApp) {
-    for _ in 0..100 {
+    for _ in 0..1_200 {
         let found = app.get("/api/users/search?cohort=Sports&limit=1").await;
         if found["total"].as_u64().unwrap() >= 120 {
             return;

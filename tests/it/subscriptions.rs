@@ -50,7 +50,7 @@ async fn changes_come_as_they_happen_behind_any_cursor() {
     subscribe(
         &mut socket,
         "2",
-        "subscription { profileMerged { absorbed survivor } }",
+        "subscription { profileMerged(after: \"1\") { absorbed survivor } }",
     )
     .await;
     subscribe(
@@ -150,7 +150,7 @@ async fn who_subscribes_is_told_by_name() {
     socket.hear_of("next").await;
     let path = "/api/audit?action=Subscription.profileChanged";
     let mut told = Value::Null;
-    for _ in 0..100 {
+    for _ in 0..2_400 {
         told = client.ok(Method::GET, path, &Value::Null).await["entries"][0].clone();
         if !told.is_null() {
             break;
@@ -176,7 +176,7 @@ async fn a_subscription_counts_as_a_request_of_its_caller() {
     let app = TestApp::serve_with(settings).await;
     let mut socket = log_in(&app.url, Role::Viewer).await;
     let mut refused = Value::Null;
-    for number in 0..8 {
+    for number in 0..1_000 {
         let id = number.to_string();
         // Answered at once, since there is no such cohort.
         let query = "subscription { cohortChanged(cohort: \"nowhere\") { entered } }";
@@ -220,7 +220,7 @@ async fn strangers_hold_no_place_of_those_who_are_known() {
 
 /// Opens a connection once there is a place for it: one that was left is free a moment later.
 async fn open_soon(url: &str) -> Socket {
-    for _ in 0..100 {
+    for _ in 0..2_400 {
         if let Ok(opened) = Socket::open(url).await {
             return opened;
         }

@@ -300,7 +300,7 @@ impl Eraser {
             }
             self.note(erasure).await?;
         }
-        self.pipeline.feed().forget();
+        self.pipeline.feed().forget().await;
         Ok(())
     }
 

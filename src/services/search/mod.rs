@@ -25,6 +25,7 @@ use crate::domain::error::Error;
 use crate::domain::interest::{ClassifiedInterest, InterestKey};
 use crate::domain::profile::ProfileId;
 use crate::pipeline::Pipeline;
+use crate::pipeline::changed::Changed;
 use crate::pipeline::segmented::Scores;
 use crate::search::{Found, SearchIndex, Settings};
 use crate::store::{Store, StoreError};
@@ -109,9 +110,10 @@ impl Search {
     }
 
     /// What takes the last traces of somebody out of the index.
-    pub(super) fn purger(&self) -> Purger {
+    pub(super) fn purger(&self, pipeline: &Pipeline) -> Purger {
         Purger {
             index: Arc::clone(&self.index),
+            changed: Arc::clone(pipeline.changed()),
         }
     }
 
@@ -152,6 +154,7 @@ impl Search {
 #[derive(Clone)]
 pub struct Purger {
     index: Arc<SearchIndex>,
+    changed: Arc<Changed>,
 }
 
 impl Purger {
@@ -163,7 +166,9 @@ impl Purger {
     pub async fn purge(&self, gone: Vec<ProfileId>) -> Result<bool, IndexingError> {
         for _ in 0..PURGE_LOOKS {
             let (index, asked) = (Arc::clone(&self.index), gone.clone());
-            if !spawn_blocking(move || index.has_any(&asked)).await?? {
+            // Of somebody who came just now the index may be told yet what is gone by now.
+            let is_told = !self.changed.has_any(&gone);
+            if is_told && !spawn_blocking(move || index.has_any(&asked)).await?? {
                 let index = Arc::clone(&self.index);
                 spawn_blocking(move || index.purge()).await??;
                 return Ok(true);
