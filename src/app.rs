@@ -13,11 +13,14 @@ use poem::endpoint::BoxEndpoint;
 use poem::listener::{Acceptor as _, AcceptorExt as _, BoxAcceptor, Listener as _, TcpListener};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use crate::activation::{self, sender::SenderError};
 use crate::api;
+use crate::api::client::Proxies;
 use crate::api::connections::{self, Patience};
 use crate::auth::{self, PasswordHasher};
+use crate::classify::bert::BertEncoder;
 use crate::classify::lexicon::Lexicon;
 use crate::classify::{self, Classifier};
 use crate::config::{Config, Mode};
@@ -55,6 +58,7 @@ pub struct App {
     /// What interests mean; apps of one process may share it.
     pub classifier: Arc<Classifier>,
     routes: BoxEndpoint<'static, Response>,
+    drain: Duration,
     grace: Duration,
     connections_max: usize,
     tls: api::tls::Settings,
@@ -67,6 +71,8 @@ pub enum Ended {
     Stopped,
     /// Its store's disk had refused something and takes bytes again: start anew.
     ToStartAnew,
+    /// The writer has ended by itself: nothing could be stored any more.
+    Broken,
 }
 
 /// Why the platform does not start.
@@ -178,8 +184,10 @@ impl App {
         config: &Config,
         classifier: Option<Arc<Classifier>>,
     ) -> Result<Self, StartError> {
+        check(config)?;
+        let meaning = Meaning::find(config, classifier).await?;
         let store = Box::pin(open_store(config)).await?;
-        Self::build_over(config, store, classifier).await
+        Box::pin(Self::assemble(config, store, meaning, &Background::here())).await
     }
 
     /// The same, over a store that is open already.
@@ -191,7 +199,8 @@ impl App {
         store: Store,
         classifier: Option<Arc<Classifier>>,
     ) -> Result<Self, StartError> {
-        Box::pin(Self::assemble(config, store, classifier, &Background::here())).await
+        let meaning = Meaning::find(config, classifier).await?;
+        Box::pin(Self::assemble(config, store, meaning, &Background::here())).await
     }
 
     /// The same, with threads for what can wait.
@@ -199,14 +208,17 @@ impl App {
     /// # Errors
     /// As [`App::build`].
     pub async fn build_beside(config: &Config, background: &Background) -> Result<Self, StartError> {
+        check(config)?;
+        check_address(&config.api.listen)?;
+        let meaning = Meaning::find(config, None).await?;
         let store = Box::pin(open_store(config)).await?;
-        Box::pin(Self::assemble(config, store, None, background)).await
+        Box::pin(Self::assemble(config, store, meaning, background)).await
     }
 
     async fn assemble(
         config: &Config,
         store: Store,
-        classifier: Option<Arc<Classifier>>,
+        meaning: Meaning,
         background: &Background,
     ) -> Result<Self, StartError> {
         auth::install_crypto();
@@ -216,9 +228,9 @@ impl App {
         if store.catalogue_rev().await? == 0 {
             store.add_cohorts(&parse_seeds(COHORT_SEEDS)?).await?;
         }
-        let classifier = match classifier {
-            Some(classifier) => classifier,
-            None => Arc::new(start_classifier(config, &store).await?),
+        let classifier = match meaning {
+            Meaning::Classifier(classifier) => classifier,
+            Meaning::Encoder(encoder) => Arc::new(start_classifier(encoder, config, &store).await?),
         };
         let transforms = transforms::load(&config.ingest.transforms)?;
         let pseudonyms = Arc::new(privacy::pseudonyms(&config.privacy, &store).await?);
@@ -250,6 +262,7 @@ impl App {
             services,
             classifier,
             routes,
+            drain: Duration::from_secs(config.api.drain_s),
             grace: Duration::from_secs(config.api.shutdown_grace_s),
             connections_max: config.api.limits.connections_max,
             tls: config.api.tls.clone(),
@@ -264,7 +277,8 @@ impl App {
 
     /// Listens on an address; `bound` learns the real one before the first request, and
     /// `stop` ends the listening, after which requests that are under way may finish, and then
-    /// the parts. It ends of itself where the store must be opened anew.
+    /// the parts. It ends of itself where the store must be opened anew, and where nothing can be
+    /// stored any more.
     ///
     /// # Errors
     /// When the address can't be listened on, or TLS not be spoken.
@@ -278,7 +292,12 @@ impl App {
             address: address.to_owned(),
             source,
         };
-        let acceptor = self.accept(address, failed).await?;
+        let accepting = self.accept(address, failed).await;
+        if accepting.is_err() {
+            // Some of the parts work already.
+            self.services.stop().await;
+        }
+        let acceptor = accepting?;
         let local = acceptor
             .local_addr()
             .into_iter()
@@ -289,11 +308,21 @@ impl App {
         let places = connections::places(self.connections_max);
         let services = Arc::clone(&self.services);
         let (ending, ended) = oneshot::channel();
+        let drain = self.drain;
         let stop = async move {
             let why = tokio::select! {
                 () = stop => Ended::Stopped,
                 () = services.disk_mended() => Ended::ToStartAnew,
+                () = services.writer_ended() => Ended::Broken,
             };
+            services.begin_to_stop();
+            if why == Ended::Stopped {
+                // Until whoever balances has seen that it is not ready.
+                sleep(drain).await;
+            }
+            if why == Ended::Broken {
+                tracing::error!("the writer has ended by itself, and so does the server");
+            }
             // A stream would last as long as it is waited for.
             services.activation.close();
             let _ = ending.send(why);
@@ -329,9 +358,6 @@ impl App {
 }
 
 async fn open_store(config: &Config) -> Result<Store, StartError> {
-    auth::install_crypto();
-    // Before anything is made on disk.
-    secret(config)?;
     make_folder(&config.store)?;
     Ok(Store::connect(&config.store).await?)
 }
@@ -367,8 +393,51 @@ fn make_folder(settings: &store::Settings) -> Result<(), StartError> {
     })
 }
 
-async fn start_classifier(config: &Config, store: &Store) -> Result<Classifier, StartError> {
-    let encoder = Arc::new(classify::load(&config.classify).await?);
+/// Looks at what the settings name, before a store is made, or brought up to date: whoever has to go
+/// back to the version before could not open it any more.
+fn check(config: &Config) -> Result<(), StartError> {
+    auth::install_crypto();
+    secret(config)?;
+    config.api.tls.check()?;
+    transforms::load(&config.ingest.transforms)?;
+    if let Some(rules) = &config.cohorts.rules {
+        seeds::read_rules(rules)?;
+    }
+    Proxies::new(&config.api.trusted_proxies)?;
+    Ok(())
+}
+
+/// Whether an address can be listened on.
+fn check_address(address: &str) -> Result<(), StartError> {
+    let listening = std::net::TcpListener::bind(address);
+    listening.map(drop).map_err(|source| StartError::Listen {
+        address: address.to_owned(),
+        source,
+    })
+}
+
+/// What interests mean.
+enum Meaning {
+    /// A classifier that is running.
+    Classifier(Arc<Classifier>),
+    /// The model for one that is to be started.
+    Encoder(Arc<BertEncoder>),
+}
+
+impl Meaning {
+    async fn find(config: &Config, classifier: Option<Arc<Classifier>>) -> Result<Self, StartError> {
+        Ok(match classifier {
+            Some(classifier) => Self::Classifier(classifier),
+            None => Self::Encoder(Arc::new(classify::load(&config.classify).await?)),
+        })
+    }
+}
+
+async fn start_classifier(
+    encoder: Arc<BertEncoder>,
+    config: &Config,
+    store: &Store,
+) -> Result<Classifier, StartError> {
     let (cohorts, settings) = (store.cohorts().await?, config.classify.clone());
     let corrections = store.corrections().await?;
     let corrections = corrections

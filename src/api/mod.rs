@@ -64,6 +64,9 @@ pub struct Settings {
     pub tls: tls::Settings,
     /// What a request may cost.
     pub limits: Limits,
+    /// How long a server that was told to stop still takes connections, while it says that it is
+    /// not ready.
+    pub drain_s: u64,
     /// How long requests that are under way may take to end when the server stops.
     pub shutdown_grace_s: u64,
     /// How visitors of websites are known, and what they decide.
@@ -84,6 +87,7 @@ impl Default for Settings {
             listen: "127.0.0.1:8080".to_owned(),
             tls: tls::Settings::default(),
             limits: Limits::default(),
+            drain_s: 0,
             shutdown_grace_s: 20,
             collector: senders::Settings::default(),
             metrics_are_public: None,

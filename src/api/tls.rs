@@ -66,6 +66,28 @@ impl Settings {
         self.certificate.is_some() || self.key.is_some()
     }
 
+    /// Whether the files can be used as they are.
+    ///
+    /// # Errors
+    /// When they can't.
+    pub fn check(&self) -> Result<(), TlsError> {
+        if let Some(files) = self.files()? {
+            files.configuration(&files.read()?)?;
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> Result<Option<Files>, TlsError> {
+        match (&self.certificate, &self.key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            })),
+            _ => Err(TlsError::Half),
+        }
+    }
+
     /// What to speak TLS with, now and after each change of the files; none where it is not
     /// spoken. A change to something that can't be used is logged, and what was in use stays.
     ///
@@ -74,13 +96,8 @@ impl Settings {
     pub fn configurations(
         &self,
     ) -> Result<Option<impl Stream<Item = RustlsConfig> + Send + 'static + use<>>, TlsError> {
-        let files = match (&self.certificate, &self.key) {
-            (None, None) => return Ok(None),
-            (Some(certificate), Some(key)) => Files {
-                certificate: certificate.clone(),
-                key: key.clone(),
-            },
-            _ => return Err(TlsError::Half),
+        let Some(files) = self.files()? else {
+            return Ok(None);
         };
         let first = files.read()?;
         let configuration = files.configuration(&first)?;

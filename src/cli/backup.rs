@@ -1,7 +1,7 @@
 //! `cdp backup` and `cdp restore`: a copy of everything, and a store of one.
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Write as _};
+use std::fs::{self, File};
+use std::io::{self, BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use super::offline::StoreArgs;
 use super::threads::runtime;
 use super::token::{Server, ServerError, block_on};
 use crate::app::say;
-use crate::services::backup::restore;
+use crate::services::backup::{RestoreError, restore};
 use crate::services::search::reindex;
 
 /// Of which server, and where to
@@ -37,6 +37,17 @@ pub struct RestoreArgs {
     /// The store
     #[command(flatten)]
     place: StoreArgs,
+}
+
+/// What is wrong, and with which file.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error("`{}` can't be opened, written or renamed", path.display())]
+    Unusable { path: PathBuf, source: io::Error },
+    #[error("the server broke off what was to come into `{}`", path.display())]
+    BrokeOff { path: PathBuf, source: reqwest::Error },
+    #[error("`{}` can't be restored", path.display())]
+    Restore { path: PathBuf, source: RestoreError },
 }
 
 /// Copies all that a running server has stored into a file, which has its name only once it is
@@ -72,26 +83,38 @@ async fn keep(answer: reqwest::Response, out: &Path) -> Result<u64, CommandError
         ),
         _ => format!("can't make `{}`: {error}", part.display()),
     })?;
-    let written = write(answer, file).await;
+    let written = write(answer, file, &part).await;
     if written.is_ok() {
-        std::fs::rename(&part, out)?;
+        fs::rename(&part, out).map_err(unusable(out))?;
     } else {
-        std::fs::remove_file(&part)?;
+        // What went wrong before is what is told; the next backup says what to do about a part.
+        let _ = fs::remove_file(&part);
     }
     written
 }
 
-async fn write(mut answer: reqwest::Response, mut file: File) -> Result<u64, CommandError> {
+async fn write(mut answer: reqwest::Response, mut file: File, path: &Path) -> Result<u64, CommandError> {
     let bar = ProgressBar::new_spinner();
     let mut bytes = 0;
-    while let Some(piece) = answer.chunk().await? {
-        file.write_all(&piece)?;
+    let broke_off = |source| FileError::BrokeOff {
+        path: path.to_owned(),
+        source,
+    };
+    while let Some(piece) = answer.chunk().await.map_err(broke_off)? {
+        file.write_all(&piece).map_err(unusable(path))?;
         bytes += piece.len() as u64;
         bar.set_position(bytes);
     }
     bar.finish_and_clear();
-    file.sync_all()?;
+    file.sync_all().map_err(unusable(path))?;
     Ok(bytes)
+}
+
+fn unusable(path: &Path) -> impl Fn(io::Error) -> FileError {
+    move |source| FileError::Unusable {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Makes a store of a backup.
@@ -100,13 +123,18 @@ async fn write(mut answer: reqwest::Response, mut file: File) -> Result<u64, Com
 /// When the file is no whole backup, or there is a store already.
 pub fn restore_file(args: RestoreArgs) -> Result<ExitCode, CommandError> {
     let config = args.place.load()?;
-    let file = BufReader::new(File::open(&args.file)?);
+    let file = File::open(&args.file).map_err(unusable(&args.file))?;
+    let file = BufReader::new(file);
     let bar = ProgressBar::new_spinner();
     // Before it is true: an index that is there is of another store.
     reindex::doubt(&config.search, &config.store)?;
     let restored =
-        runtime(config.threads)?.block_on(restore(&config.store, file, &|keys| bar.set_position(keys)))?;
+        runtime(config.threads)?.block_on(restore(&config.store, file, &|keys| bar.set_position(keys)));
     bar.finish_and_clear();
+    let restored = restored.map_err(|source| FileError::Restore {
+        path: args.file,
+        source,
+    })?;
     say(&format!(
         "{} keys, as they were at {}, in {}",
         restored.keys,

@@ -12,6 +12,7 @@ mod open_files;
 pub mod quality_table;
 pub mod reindex;
 pub mod serve;
+mod signals;
 pub mod sweep;
 pub mod threads;
 pub mod token;

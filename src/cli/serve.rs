@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use chrono::Utc;
-use tokio::signal::unix::{SignalKind, signal};
 use ulid::Ulid;
 
+use super::signals::Signals;
 use super::threads::Threads;
 use super::{CommandError, demo, open_files};
 use crate::app::{App, Ended, say};
@@ -22,12 +22,6 @@ use crate::services::seeds::{DEMO_RULES, parse_rules};
 use crate::services::write_keys::DEMO_KEYS;
 use crate::telemetry;
 use crate::telemetry::export::Exporting;
-
-/// The signal of a file that is longer than the process may write (`SIGXFSZ`).
-const FILE_TOO_LONG: i32 = 25;
-
-/// What the process answers that was told twice to stop, and did not wait for what was under way.
-const ENDED_AT_ONCE: i32 = 1;
 
 /// Seed of the visitors that a demo shows.
 const DEMO_SEED: u64 = 1;
@@ -64,6 +58,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
         say(crate::config::DEFAULTS.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
+    let signals = Signals::listen()?;
     let mut config = Config::load(args.config.as_deref())?;
     if args.demo {
         config.mode = Mode::Demo;
@@ -79,7 +74,7 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
     let background = Background::on(threads.background.handle().clone());
     let ended = threads.serving.block_on(async {
         let exporting = exporting.map(Exporting::start);
-        let served = serve(&config, args.demo_people, &background).await;
+        let served = serve(&config, args.demo_people, &background, &signals).await;
         if served.is_ok() {
             tracing::info!("stopped");
         }
@@ -89,10 +84,12 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
         served
     })?;
     // Whoever starts anew lets what still runs come to its end first.
-    drop(threads);
+    threads.end();
     match ended {
         Ended::Stopped => Ok(ExitCode::SUCCESS),
+        Ended::ToStartAnew if signals.were_told() => Ok(ExitCode::SUCCESS),
         Ended::ToStartAnew => Err(start_anew().into()),
+        Ended::Broken => Err("the writer has ended by itself; the log says why".into()),
     }
 }
 
@@ -100,25 +97,29 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
 /// failed.
 fn start_anew() -> std::io::Error {
     tracing::warn!("starting anew");
-    match std::env::current_exe() {
-        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).exec(),
-        Err(error) => error,
-    }
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    // Where the program was replaced or removed meanwhile, its own path leads nowhere.
+    let program = std::env::current_exe().ok().filter(|program| program.exists());
+    let program = program.unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+    Command::new(program).arg0(name).args(arguments).exec()
 }
 
-async fn serve(config: &Config, demo_people: u32, background: &Background) -> Result<Ended, CommandError> {
-    // A file that grew too long is an error of writing it, and no end of the process.
-    let _file_limit = signal(SignalKind::from_raw(FILE_TOO_LONG));
-    let mut stop = Box::pin(stop_signal()?);
+async fn serve(
+    config: &Config,
+    demo_people: u32,
+    background: &Background,
+    signals: &Signals,
+) -> Result<Ended, CommandError> {
     let app = tokio::select! {
         app = App::build_beside(config, background) => app?,
-        () = &mut stop => return Ok(Ended::Stopped),
+        () = signals.stop() => return Ok(Ended::Stopped),
     };
     let is_demo = config.mode == Mode::Demo;
     if is_demo {
         tokio::select! {
             shown = show(config, &app.services, demo_people) => shown?,
-            () = &mut stop => {
+            () = signals.stop() => {
                 app.services.stop().await;
                 return Ok(Ended::Stopped);
             }
@@ -126,7 +127,7 @@ async fn serve(config: &Config, demo_people: u32, background: &Background) -> Re
     }
     let scheme = if config.api.tls.is_on() { "https" } else { "http" };
     let announce = |address| announce(&format!("{scheme}://{address}"), is_demo);
-    Ok(app.serve(&config.api.listen, announce, stop).await?)
+    Ok(app.serve(&config.api.listen, announce, signals.stop()).await?)
 }
 
 /// Loads what a demo shows.
@@ -213,29 +214,4 @@ fn example_calls(url: &str) -> String {
         ),
     ];
     calls.map(|call| format!("    {call}\n")).concat()
-}
-
-/// From here on the process is not ended by being told to, by the terminal or by whoever runs it; what
-/// this gives ends then.
-///
-/// # Errors
-/// When the system lets nobody listen.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut told = async move || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    Ok(async move {
-        told().await;
-        tracing::info!("stopping: requests under way may finish; a second signal ends at once");
-        tokio::spawn(async move {
-            told().await;
-            tracing::warn!("ended at once, as told; the store is as after a crash, and loses nothing");
-            std::process::exit(ENDED_AT_ONCE);
-        });
-    })
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -18,6 +19,9 @@ const BACKGROUND_NICENESS: i32 = 5;
 
 /// The most that there is.
 const NICENESS_MAX: i32 = 19;
+
+/// How long those in the background, and those that serve, may take to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// A server's threads. The background ends first: its work needs the engine, whose own tasks run on
 /// the threads that serve.
@@ -41,6 +45,13 @@ impl Threads {
             .build()?;
         let serving = runtime(threads)?;
         Ok(Self { background, serving })
+    }
+
+    /// Lets what runs on them come to its end, for so long: what reckons and does not look up, as
+    /// whoever embeds terms, would hold the end up for minutes.
+    pub fn end(self) {
+        self.background.shutdown_timeout(ENDS_WITHIN);
+        self.serving.shutdown_timeout(ENDS_WITHIN);
     }
 }
 

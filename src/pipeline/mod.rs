@@ -326,6 +326,11 @@ impl Pipeline {
         }
     }
 
+    /// Waits until there is no writer any more.
+    pub async fn ended(&self) {
+        self.queue.closed().await;
+    }
+
     /// Whether there is a writer to take chunks.
     #[must_use]
     pub fn is_alive(&self) -> bool {

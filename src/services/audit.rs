@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use serde::Deserialize;
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -135,9 +136,14 @@ impl Audit {
     pub async fn tell(&self, entries: Vec<Entry>, is_change: bool) {
         let (kept, is_kept) = oneshot::channel();
         let told = Told::Entries(entries, is_change.then_some(kept));
-        if self.waiting.send(told).await.is_ok() && is_change {
-            self.urgent.notify_one();
-            let _ = is_kept.await;
+        match self.waiting.send(told).await {
+            Ok(()) if is_change => {
+                self.urgent.notify_one();
+                let _ = is_kept.await;
+            }
+            // The log was closed: the server ends, and this call took longer than it waited.
+            Err(SendError(Told::Entries(entries, _))) => lose(&entries),
+            Ok(()) | Err(SendError(Told::End)) => {}
         }
     }
 
@@ -315,8 +321,13 @@ async fn keep_block(store: &Store, entries: &Arc<[Entry]>) {
             sleep(pause).await;
         }
     }
+    lose(entries);
+}
+
+/// Tells the program's log of what can't be kept.
+fn lose(entries: &[Entry]) {
     metrics::counter!("cdp_audit_lost_total").increment(entries.len() as u64);
-    for entry in entries.iter() {
+    for entry in entries {
         tracing::error!(
             audit.caller = entry.caller,
             audit.action = entry.action,

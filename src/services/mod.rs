@@ -6,7 +6,7 @@
 //! people apart and together by hand, [`history`] is how that is shown, [`search`] finds by what is
 //! half typed or alike, [`cohorts`] lists and pages cohorts, [`definitions`] makes and changes them, [`schedule`] looks again at whom time moves, [`classification`]
 //! asks the classifier, [`corrections`] go before it, [`backfill`] gives people what follows, [`evaluation`] measures it, [`accounts`] knows who calls, within the [`attempts`] they have, and a [`limiter`] counts what is asked;
-//! [`leases`] say which of several servers does what, [`following`] what the others did;
+//! [`calls`] are those under way that may change something, [`leases`] say which of several servers does what, [`following`] what the others did;
 //! [`analytics`] says how the platform fares, [`activation`] is what leaves the platform;
 //! [`audit`] keeps who did what; [`backup`] copies everything; [`write_keys`] are what senders prove themselves by; [`privacy`] is what people may ask of whoever keeps their data, [`sight`] how much of them a caller may see; [`doctor`] checks what is stored and mends it, with no server beside it;
 //! `gauges` measures what waits, and `jobs` what runs; [`interests`] puts the classifier together, and [`seeds`] is what a new platform starts with.
@@ -19,6 +19,7 @@ pub mod audit;
 pub mod backfill;
 pub mod background;
 pub mod backup;
+pub mod calls;
 pub mod classification;
 pub mod cohorts;
 pub mod corrections;
@@ -48,9 +49,12 @@ pub mod view;
 pub mod write_keys;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinError;
+use tokio::time::timeout;
 
 use crate::activation::sender::SenderError;
 use crate::auth::Pseudonyms;
@@ -70,6 +74,12 @@ const DISK_RETRY_AFTER_S: u64 = 10;
 /// After how many seconds to try again what the store's server could not be reached for, or took too
 /// long for.
 const AWAY_RETRY_AFTER_S: u64 = 5;
+
+/// How long the parts may take to stop, all of them.
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long calls that were cut off may take to come to their end, once nothing more is stored.
+const CALLS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the services are told of the settings.
 pub struct Settings<'a> {
@@ -93,6 +103,9 @@ pub struct Services {
     pub events: ingest::events::Events,
     /// What senders prove themselves by.
     pub write_keys: write_keys::WriteKeys,
+    /// What may change something and is under way.
+    pub calls: calls::Calls,
+    is_stopping: AtomicBool,
     /// Finds people.
     pub lookup: lookup::Lookup,
     /// Says why they are one.
@@ -173,6 +186,8 @@ impl Services {
             events: ingest::events::Events::start(&ingest, &settings.ingest.segment),
             ingest,
             write_keys: write_keys::WriteKeys::start(store.clone()),
+            calls: calls::Calls::default(),
+            is_stopping: AtomicBool::new(false),
             lookup: lookup::Lookup::new(store.clone(), names.clone()),
             explain: explain::Explain::new(store.clone()),
             timeline: timeline::Timeline::new(store.clone()),
@@ -211,15 +226,30 @@ impl Services {
         Ok(services)
     }
 
+    /// Says that the server is about to stop: it is not ready any more.
+    pub fn begin_to_stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Takes no more records, notes how far each webhook is, and leaves the search index equal to
-    /// the store.
+    /// the store. What takes too long is left, as by a crash, which loses nothing.
     pub async fn stop(&self) {
+        if timeout(STOPPED_WITHIN, self.stop_parts()).await.is_err() {
+            tracing::warn!("a part takes too long to stop and is left as it is");
+        }
+    }
+
+    async fn stop_parts(&self) {
         if let Err(error) = self.write_keys.finish().await {
             tracing::warn!(%error, "the last use of write keys was not noted");
         }
         self.activation.finish().await;
-        self.audit.finish().await;
         self.pipeline.stop().await;
+        // Those that were cut off go on; what they have changed is in the audit log.
+        if timeout(CALLS_END_WITHIN, self.calls.end()).await.is_err() {
+            tracing::warn!("some calls have not come to their end");
+        }
+        self.audit.finish().await;
         // Nothing is written under a lease any more.
         self.leases.finish().await;
         self.search.finish().await;
@@ -231,6 +261,9 @@ impl Services {
     /// # Errors
     /// Unavailable when one does not.
     pub async fn ready(&self) -> Result<(), Error> {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorCode::Unavailable, STOPPING));
+        }
         if !self.pipeline.is_alive() {
             return Err(Error::new(ErrorCode::Unavailable, "the writer has ended"));
         }
@@ -245,6 +278,11 @@ impl Services {
     /// be started anew.
     pub async fn disk_mended(&self) {
         self.store.disk_mended().await;
+    }
+
+    /// Waits until the writer has ended: nothing can be stored any more.
+    pub async fn writer_ended(&self) {
+        self.pipeline.ended().await;
     }
 }
 

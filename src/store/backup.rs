@@ -5,8 +5,9 @@
 //! the lengths of key and value (little-endian, 32 bits each), key, value. It ends with [`END`] and
 //! how many pairs there were (64 bits), so that one that was cut short can't be taken for whole.
 
-use std::io::{BufRead, Read, Write as _};
-use std::path::Path;
+use std::fs;
+use std::io::{BufRead, ErrorKind, Read, Write as _};
+use std::path::{Path, PathBuf};
 
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,9 @@ use surrealdb_kvs::TransactionType;
 use surrealdb_kvs::key::RawRange;
 use zstd::stream::write::Encoder;
 
-use super::connect::{Connection, engine};
-use super::{Settings, Store, StoreError, keys};
+use super::connect::{Connection, cannot_open, engine};
+use super::place::{self, Lock, LockError, Mark, PlaceError, RESTORING, at, beside};
+use super::{Settings, Store, StoreError, compact, keys};
 use crate::domain::Timestamp;
 
 /// What a file begins with.
@@ -67,6 +69,9 @@ pub enum RestoreError {
     /// It ends before its end, or holds what no backup does.
     #[error("the backup is torn: {0}")]
     Torn(&'static str),
+    /// A folder can't be made, moved or removed.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// There is something already.
     #[error("there is a store already; restore into a folder that is empty or not there")]
     NotEmpty,
@@ -168,8 +173,8 @@ impl Packer {
     }
 }
 
-/// Makes a store of a backup, where there is none yet. One that fails leaves nothing; one that is
-/// killed half way leaves what the engine takes for no store of its own.
+/// Makes a store of a backup, where there is none yet. It is made beside its place, and moved there once
+/// it is whole: one that fails leaves nothing, and what one leaves that is killed, the next deletes.
 ///
 /// # Errors
 /// When the file is no whole backup, there is a store already, or the engine fails.
@@ -178,35 +183,105 @@ pub async fn restore(
     file: impl BufRead + Send,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Restored, RestoreError> {
-    let folder = settings.folder().ok_or(RestoreError::NotOnDisk)?;
-    if !is_empty(folder)? {
-        return Err(RestoreError::NotEmpty);
-    }
+    let folder = place::without_link(settings.folder().ok_or(RestoreError::NotOnDisk)?);
+    check_empty(&folder)?;
     let mut file = file;
     let header = read_header(&mut file)?;
     header
         .keyspace
         .check()
         .map_err(|error| RestoreError::Version(error.into()))?;
-    let engine = engine(settings).await.map_err(|source| StoreError::Keys {
-        doing: "opened a store for a restore",
-        source,
-    })?;
-    let written = write_all(&engine, file, progress).await;
-    let closed = engine.shutdown().await.map_err(keys("closed a restored store"));
-    match written {
+    place::make_parent(&folder)?;
+    let _lock = Lock::take(&folder).map_err(|error| cannot_open(settings)(error.into()))?;
+    if !settings.is_rocksdb() {
+        compact::settle(&folder).map_err(|error| cannot_open(settings)(error.into()))?;
+    }
+    check_empty(&folder)?;
+    let (mark, half) = (Mark::of(&folder, RESTORING), half(&folder));
+    if mark.is_set() {
+        mark.clear(&[&half])?;
+    }
+    mark.set(&[&half])?;
+    match make(settings, &folder, &half, file, progress).await {
         Ok(keys) => {
-            closed?;
+            mark.clear(&[])?;
             Ok(Restored {
                 made_at: header.made_at,
                 keys,
             })
         }
         Err(error) => {
-            // Half a store is of no use, and in the way of the next try.
-            std::fs::remove_dir_all(folder)?;
+            // Half a store is of no use. If it can't be deleted now, the next restore does.
+            if let Err(left) = mark.clear(&[&half]) {
+                tracing::warn!(error = %left, "what there is of a store can't be deleted");
+            }
             Err(error)
         }
+    }
+}
+
+/// Makes the store in one folder, and moves it to another; how many keys it has.
+async fn make(
+    settings: &Settings,
+    folder: &Path,
+    half: &Path,
+    file: impl BufRead + Send,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<u64, RestoreError> {
+    fs::create_dir(half).map_err(at(half))?;
+    if let Ok(empty) = fs::metadata(folder) {
+        // Found out now, and not at the end: a folder that something is mounted at is no place to move to.
+        fs::remove_dir(folder).map_err(at(folder))?;
+        fs::set_permissions(half, empty.permissions()).map_err(at(half))?;
+    }
+    let keys = Box::pin(fill(&settings.in_folder(half), file, progress)).await?;
+    place::rename(half, folder)?;
+    Ok(keys)
+}
+
+/// Writes a file into a store, which is closed then; how many keys there were.
+async fn fill(
+    settings: &Settings,
+    file: impl BufRead + Send,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<u64, RestoreError> {
+    let engine = engine(settings).await.map_err(|source| StoreError::Keys {
+        doing: "opened a store for a restore",
+        source,
+    })?;
+    let written = write_all(&engine, file, progress).await;
+    let closed = engine.shutdown().await.map_err(keys("closed a restored store"));
+    let keys = written?;
+    closed?;
+    Ok(keys)
+}
+
+/// Where a store is made of a backup, until it is whole.
+fn half(folder: &Path) -> PathBuf {
+    beside(folder, "restoring-new")
+}
+
+/// Refuses a store that is being restored.
+///
+/// # Errors
+/// When another process does that.
+pub(super) fn check_restoring(folder: &Path) -> Result<(), LockError> {
+    if Mark::of(folder, RESTORING).is_set() {
+        drop(Lock::take(folder)?);
+        warn_of_half(folder);
+    }
+    Ok(())
+}
+
+/// Says that a restore was interrupted, to whoever is about to make an empty store in its place. Its
+/// caller has the store's lock.
+pub(super) fn warn_of_half(folder: &Path) {
+    let half = half(folder);
+    if !folder.exists() && half.is_dir() && Mark::of(folder, RESTORING).is_set() {
+        tracing::warn!(
+            folder.path = %half.display(),
+            "a restore was interrupted here, and an empty store is made: the next restore deletes what it left"
+        );
     }
 }
 
@@ -246,11 +321,16 @@ async fn write(engine: &Datastore, pairs: Vec<Pair>) -> Result<(), StoreError> {
     transaction.commit().await.map_err(keys(doing))
 }
 
-fn is_empty(folder: &Path) -> Result<bool, std::io::Error> {
-    match std::fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
+/// Refuses a folder that has anything in it.
+fn check_empty(folder: &Path) -> Result<(), RestoreError> {
+    let mut entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(folder)(error).into()),
+    };
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(RestoreError::NotEmpty),
     }
 }
 

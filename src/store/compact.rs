@@ -6,8 +6,7 @@
 //! it, and put in its place, in steps of which each leaves a whole store to be found: see
 //! [`settle`]. That is surrealkv's way; RocksDB merges all its files when it is asked to.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -20,9 +19,16 @@ use surrealkv::{LSMIterator as _, Mode, Tree, TreeBuilder};
 
 use super::connect::{BLOCK_BYTES, Settings, engine_with};
 use super::log;
+use super::place::{self, COMPACTING, Lock, LockError, Mark, PlaceError, at, beside};
 
 /// As the engine's own layer over these files has it (`surrealdb-kvs-surrealkv`).
 const VALUE_LOG_BYTES_MIN: usize = 4 * 1024;
+
+/// The file that the engine locks, within the folder of the store.
+const ENGINE_LOCK: &str = "LOCK";
+
+/// What a copy was called that was whole, before it had to be this program's beyond doubt.
+const COPIED_ONCE: &str = "copied";
 
 const MIB: usize = 1024 * 1024;
 
@@ -43,14 +49,43 @@ pub enum CompactError {
     /// There is nothing at the place.
     #[error("there is no store at `{}`", .0.display())]
     NoStore(PathBuf),
-    /// A folder can't be made, moved or removed.
-    #[error("the folder `{}` can't be used", folder.display())]
-    Folder {
-        /// Which.
+    /// Another process has it.
+    #[error("the store at `{}` can't be opened", folder.display())]
+    Locked {
+        /// The folder of the store.
         folder: PathBuf,
-        /// The cause.
+        /// What was found.
         #[source]
-        source: io::Error,
+        source: LockError,
+    },
+    /// A folder can't be made, moved or removed.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// What lies beside the store is nothing that an interruption leaves.
+    #[error(
+        "no interrupted `cdp compact` leaves {found} as they are: give the one that is the store the name `{}`, move others away, and delete `{}`",
+        folder.display(),
+        mark.display()
+    )]
+    Unclear {
+        /// The folder of the store.
+        folder: PathBuf,
+        /// Which folders are there.
+        found: String,
+        /// What says that something was interrupted.
+        mark: PathBuf,
+    },
+    /// There is no store, but what an interruption by an earlier version may have left.
+    #[error(
+        "there is no store at `{}`, but `{}`, which may be what a `cdp compact` of an earlier version left: if it is the store, give it that name, and if not, another",
+        folder.display(),
+        copied.display()
+    )]
+    OfEarlier {
+        /// The folder of the store.
+        folder: PathBuf,
+        /// What is there.
+        copied: PathBuf,
     },
     /// The engine failed, or a server has the store open.
     #[error("the engine failed while it {doing}")]
@@ -93,38 +128,163 @@ struct Content {
 /// When it is not on this disk, a server has it open, or the copy can't be written.
 pub async fn compact(settings: &Settings) -> Result<Compacted, CompactError> {
     let folder = settings.folder().ok_or(CompactError::NotOnDisk)?;
-    if !settings.is_rocksdb() {
-        settle(folder)?;
-    }
-    if !folder.is_dir() {
-        return Err(CompactError::NoStore(folder.to_owned()));
-    }
-    let before = size(folder);
     if settings.is_rocksdb() {
+        if !folder.is_dir() {
+            return Err(CompactError::NoStore(folder.to_owned()));
+        }
+        let before = size(folder);
         let keys = merge(settings).await.map_err(CompactError::Merge)?;
         // Logs of what has long been in the tables, which the engine keeps for a while.
-        remove(&folder.join("archive"))?;
+        place::remove(&folder.join("archive"))?;
         return Ok(Compacted {
             keys,
             before,
             after: size(folder),
         });
     }
-    log::seal(folder).map_err(at(folder))?;
-    let copying = beside(folder, "copying");
-    remove(&copying)?;
-    let keys = copy(folder, &copying, settings).await?;
-    let copied = beside(folder, "copied");
-    fs::rename(&copying, &copied).map_err(at(&copied))?;
-    sync_parent(folder)?;
-    let old = beside(folder, "old");
-    fs::rename(folder, &old).map_err(at(&old))?;
-    settle(folder)?;
+    let folder = place::without_link(folder);
+    let way = Way::beside(&folder);
+    // Before anything is made where there may be nothing.
+    if !folder.is_dir() && !way.mark.is_set() {
+        check_earlier(&folder)?;
+        return Err(CompactError::NoStore(folder));
+    }
+    // Nobody else opens the store until its copy is in its place.
+    let _lock = Lock::take(&folder).map_err(locked(&folder))?;
+    check_engine(&folder)?;
+    settle(&folder)?;
+    if !folder.is_dir() {
+        return Err(CompactError::NoStore(folder));
+    }
+    let before = size(&folder);
+    log::seal(&folder).map_err(at(&folder))?;
+    way.mark.set(&way.folders())?;
+    let copied = way.write(&folder, settings).await;
+    // Also if that failed: what there is of a copy goes.
+    let settled = way.settle(&folder);
+    let keys = copied?;
+    settled?;
     Ok(Compacted {
         keys,
         before,
-        after: size(folder),
+        after: size(&folder),
     })
+}
+
+/// The way of a copy into the place of a store.
+struct Way {
+    /// Set before the first step, and cleared after the last.
+    mark: Mark,
+    /// The copy, until it is whole and was compared.
+    new: PathBuf,
+    /// The copy from then on.
+    done: PathBuf,
+    /// The store, once it was moved out of the way.
+    old: PathBuf,
+}
+
+impl Way {
+    fn beside(folder: &Path) -> Self {
+        Self {
+            mark: Mark::of(folder, COMPACTING),
+            new: beside(folder, "compacting-new"),
+            done: beside(folder, "compacting-done"),
+            old: beside(folder, "compacting-old"),
+        }
+    }
+
+    fn folders(&self) -> [&Path; 3] {
+        [&self.new, &self.done, &self.old]
+    }
+
+    /// Makes a copy, and moves the store away; how many keys there are.
+    async fn write(&self, folder: &Path, settings: &Settings) -> Result<u64, CompactError> {
+        // Whoever could not look into the store can't look into its copy.
+        let rights = fs::metadata(folder).map_err(at(folder))?.permissions();
+        let made = fs::create_dir(&self.new).and_then(|()| fs::set_permissions(&self.new, rights));
+        made.map_err(at(&self.new))?;
+        let keys = copy(folder, &self.new, settings).await?;
+        place::rename(&self.new, &self.done)?;
+        place::rename(folder, &self.old)?;
+        Ok(keys)
+    }
+
+    /// Goes on from wherever the way was left, to a store in its place and nothing beside it.
+    fn settle(&self, folder: &Path) -> Result<(), CompactError> {
+        match [folder, &self.done, &self.old].map(Path::is_dir) {
+            // Between the two renames.
+            [false, true, true] => {
+                place::rename(&self.done, folder)?;
+                tracing::info!(store.folder = %folder.display(), "a compacted copy took the place of its store");
+            }
+            // Somebody was at these.
+            [true, true, true] | [false, true, false] | [false, false, true] => {
+                return Err(self.unclear(folder));
+            }
+            // A copy that is not in place by now is of an older state, and a store that was moved away
+            // has its copy in its place; or there was neither yet.
+            [true, ..] | [false, false, false] => {}
+        }
+        Ok(self.mark.clear(&self.folders())?)
+    }
+
+    fn unclear(&self, folder: &Path) -> CompactError {
+        let all = [folder, &self.new, &self.done, &self.old];
+        let found = all.into_iter().filter(|folder| folder.is_dir());
+        let found: Vec<String> = found.map(|folder| format!("`{}`", folder.display())).collect();
+        CompactError::Unclear {
+            folder: folder.to_owned(),
+            found: found.join(", "),
+            mark: self.mark.path().to_owned(),
+        }
+    }
+}
+
+/// Ends what an interrupted [`compact`] began: a whole copy takes the place of a store that was
+/// moved away, and what was moved away goes. Its caller has the store's lock.
+///
+/// # Errors
+/// When a folder can't be moved or removed, an engine has the store open all the same, or it can't be
+/// told which folder is the store.
+pub(super) fn settle(folder: &Path) -> Result<(), CompactError> {
+    let way = Way::beside(folder);
+    if !way.mark.is_set() {
+        return check_earlier(folder);
+    }
+    check_engine(folder)?;
+    way.settle(folder)
+}
+
+/// Refuses to make a store where one of an earlier version may have been left under another name.
+/// Whether it is one, and not what somebody called so, is not known.
+fn check_earlier(folder: &Path) -> Result<(), CompactError> {
+    let copied = beside(folder, COPIED_ONCE);
+    if folder.exists() || !copied.is_dir() {
+        return Ok(());
+    }
+    Err(CompactError::OfEarlier {
+        folder: folder.to_owned(),
+        copied,
+    })
+}
+
+/// Refuses a store that an engine has open: one of a version that knew of no lock beside it, or one
+/// that was let go of, and still writes what it has in memory.
+fn check_engine(folder: &Path) -> Result<(), CompactError> {
+    let Ok(file) = File::open(folder.join(ENGINE_LOCK)) else {
+        return Ok(());
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(locked(folder)(LockError::Held(folder.to_owned()))),
+        _ => Ok(()),
+    }
+}
+
+fn locked(folder: &Path) -> impl Fn(LockError) -> CompactError {
+    move |source| CompactError::Locked {
+        folder: folder.to_owned(),
+        source,
+    }
 }
 
 /// Lets RocksDB write all its files anew, which it does as it ends; and counts the keys.
@@ -155,43 +315,32 @@ async fn count_keys(engine: &Datastore) -> Result<u64, Box<dyn std::error::Error
     Ok(keys)
 }
 
-/// Ends what an interrupted [`compact`] began: a whole copy takes the place of a store that was
-/// moved away, and what was moved away goes.
-///
-/// # Errors
-/// When a folder can't be moved or removed.
-pub(super) fn settle(folder: &Path) -> Result<(), CompactError> {
-    let (copied, old) = (beside(folder, "copied"), beside(folder, "old"));
-    if copied.is_dir() && !folder.exists() {
-        fs::rename(&copied, folder).map_err(at(folder))?;
-        sync_parent(folder)?;
-    }
-    if folder.is_dir() {
-        // A copy that is not in place by now is of an older state.
-        for left in [copied, old, beside(folder, "copying")] {
-            remove(&left)?;
-        }
-    }
-    Ok(())
+/// Copies a store, and compares the two; how many keys there are.
+async fn copy(from: &Path, to: &Path, settings: &Settings) -> Result<u64, CompactError> {
+    let source = open(from, settings)?;
+    // Open, and by that locked, until the copy is known to be whole.
+    let copied = copy_of(&source, to, settings).await;
+    // Closed before the folder is moved, whatever came of it.
+    let closed = end(source).await;
+    let keys = copied?;
+    closed?;
+    Ok(keys)
 }
 
-async fn copy(from: &Path, to: &Path, settings: &Settings) -> Result<u64, CompactError> {
-    let (source, target) = (open(from, settings)?, open(to, settings)?);
-    let copied = copy_keys(&source, &target).await;
-    // Closed before their folders are moved, whatever came of it.
-    let closed = [end(target).await, end(source).await];
+async fn copy_of(source: &Tree, to: &Path, settings: &Settings) -> Result<u64, CompactError> {
+    let target = open(to, settings)?;
+    let copied = copy_keys(source, &target).await;
+    let closed = end(target).await;
     let content = copied?;
-    for closed in closed {
-        closed?;
-    }
+    closed?;
     let target = open(to, settings)?;
     let written = read_all(&target);
     end(target).await?;
-    if written? != content {
-        remove(to)?;
-        return Err(CompactError::Differs);
+    if written? == content {
+        Ok(content.keys)
+    } else {
+        Err(CompactError::Differs)
     }
-    Ok(content.keys)
 }
 
 fn open(folder: &Path, settings: &Settings) -> Result<Tree, CompactError> {
@@ -293,29 +442,6 @@ impl Walk {
     }
 }
 
-/// `data/cdp` → `data/cdp.copying`.
-fn beside(folder: &Path, ending: &str) -> PathBuf {
-    let mut name = folder.file_name().unwrap_or_default().to_os_string();
-    name.push(".");
-    name.push(ending);
-    folder.with_file_name(name)
-}
-
-fn remove(folder: &Path) -> Result<(), CompactError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(folder)(error)),
-        _ => Ok(()),
-    }
-}
-
-/// The new name of a folder is durable once the one around it is.
-fn sync_parent(folder: &Path) -> Result<(), CompactError> {
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    let opened = fs::File::open(parent).and_then(|parent| parent.sync_all());
-    opened.map_err(at(parent))
-}
-
 fn size(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;
@@ -328,14 +454,6 @@ fn size(folder: &Path) -> u64 {
     entries.flatten().map(of).sum()
 }
 
-fn at(folder: &Path) -> impl Fn(io::Error) -> CompactError {
-    let folder = folder.to_owned();
-    move |source| CompactError::Folder {
-        folder: folder.clone(),
-        source,
-    }
-}
-
 fn engine(doing: &'static str) -> impl Fn(surrealkv::Error) -> CompactError + Copy {
     move |source| CompactError::Engine { doing, source }
 }
@@ -344,43 +462,107 @@ fn engine(doing: &'static str) -> impl Fn(surrealkv::Error) -> CompactError + Co
 mod tests {
     use super::*;
 
+    /// Makes a folder, which says its own name.
     fn make(folder: &Path) {
         fs::create_dir(folder).unwrap();
         fs::write(folder.join("file"), folder.to_string_lossy().as_bytes()).unwrap();
+    }
+
+    fn name_in(folder: &Path) -> PathBuf {
+        fs::read_to_string(folder.join("file")).unwrap().into()
+    }
+
+    fn names(place: &Path) -> Vec<String> {
+        let entries = fs::read_dir(place).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
     }
 
     #[test]
     fn wherever_it_was_interrupted_a_whole_store_is_found() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("cdp");
-        let of = |ending| beside(&folder, ending);
-        let is_left = || -> Vec<String> {
-            let entries = fs::read_dir(place.path()).unwrap();
-            let mut names: Vec<_> = entries
-                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-                .collect();
-            names.sort();
-            names
-        };
+        let way = Way::beside(&folder);
         // Nothing was begun.
         settle(&folder).unwrap();
-        assert!(is_left().is_empty());
-        // The copy is not whole; it is, and the store is in its place; that one was moved away;
-        // the copy is in place.
-        for (begun, store_is_old) in [
-            (vec![folder.clone(), of("copying")], true),
-            (vec![folder.clone(), of("copied")], true),
-            (vec![of("old"), of("copied")], false),
-            (vec![folder.clone(), of("old")], true),
+        assert!(names(place.path()).is_empty());
+        // Nothing is made yet; the copy is not whole; it is, and the store is in its place; that one
+        // was moved away; the copy is in place.
+        for (begun, store) in [
+            (vec![&folder], &folder),
+            (vec![&folder, &way.new], &folder),
+            (vec![&folder, &way.done], &folder),
+            (vec![&way.old, &way.done], &way.done),
+            (vec![&folder, &way.old], &folder),
         ] {
+            way.mark.set(&way.folders()).unwrap();
             for folder in &begun {
                 make(folder);
             }
             settle(&folder).unwrap();
-            assert_eq!(is_left(), ["cdp"]);
-            let said = fs::read_to_string(folder.join("file")).unwrap();
-            assert_eq!(said == folder.to_string_lossy(), store_is_old, "{begun:?}");
+            assert_eq!(names(place.path()), ["cdp"], "{begun:?}");
+            assert_eq!(&name_in(&folder), store, "{begun:?}");
             fs::remove_dir_all(&folder).unwrap();
         }
+    }
+
+    #[test]
+    fn what_no_interruption_leaves_is_left_to_people() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("cdp");
+        let way = Way::beside(&folder);
+        for begun in [
+            vec![&folder, &way.done, &way.old],
+            vec![&way.done],
+            vec![&way.new, &way.old],
+        ] {
+            way.mark.set(&way.folders()).unwrap();
+            for folder in &begun {
+                make(folder);
+            }
+            let error = settle(&folder).unwrap_err().to_string();
+            for folder in &begun {
+                assert!(error.contains(&*folder.to_string_lossy()), "{error}");
+                assert_eq!(&&name_in(folder), folder);
+                fs::remove_dir_all(folder).unwrap();
+            }
+            assert!(way.mark.is_set());
+        }
+    }
+
+    #[test]
+    fn folders_that_it_did_not_make_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("cdp");
+        let endings = ["old", "copied", "copying", "compacting-old", "compacting-done"];
+        for ending in endings {
+            make(&beside(&folder, ending));
+        }
+        let nowhere = settle(&folder).unwrap_err();
+        assert!(matches!(nowhere, CompactError::OfEarlier { .. }), "{nowhere:?}");
+        make(&folder);
+        settle(&folder).unwrap();
+        assert_eq!(names(place.path()).len(), endings.len() + 1);
+    }
+
+    #[test]
+    fn a_store_that_an_engine_has_open_is_left_as_it_is() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("cdp");
+        let way = Way::beside(&folder);
+        way.mark.set(&way.folders()).unwrap();
+        make(&folder);
+        make(&way.new);
+        let held = File::create(folder.join(ENGINE_LOCK)).unwrap();
+        held.lock().unwrap();
+        let refused = settle(&folder).unwrap_err();
+        assert!(matches!(refused, CompactError::Locked { .. }), "{refused:?}");
+        assert!(way.new.is_dir());
+        drop(held);
+        settle(&folder).unwrap();
+        assert_eq!(names(place.path()), ["cdp"]);
     }
 }

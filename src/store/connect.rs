@@ -17,8 +17,9 @@ use surrealdb_kvs::TransactionType;
 
 use super::by_key::Decoded;
 use super::disk::Disk;
+use super::place::{self, COMPACTING, Lock, Mark};
 use super::remote::Remote;
-use super::{Store, StoreError, compact, log, migrations};
+use super::{Store, StoreError, backup, compact, log, migrations};
 
 /// Namespace and database that hold the platform's records.
 pub(super) const NAMESPACE: &str = "cdp";
@@ -80,6 +81,25 @@ impl Settings {
         Some(Path::new(path.split('?').next().unwrap_or(path)))
     }
 
+    /// The folder of a store on this disk where there is none, nor what an interrupted `compact` left
+    /// of one.
+    #[must_use]
+    pub fn missing(&self) -> Option<&Path> {
+        let is_left = |folder| Mark::of(&place::without_link(folder), COMPACTING).is_set();
+        self.folder()
+            .filter(|folder| !folder.is_dir() && !is_left(folder))
+    }
+
+    /// The same for a store in another folder.
+    pub(super) fn in_folder(&self, folder: &Path) -> Self {
+        let (scheme, place) = self.url.split_once("://").unwrap_or_default();
+        let options = place.find('?').map_or("", |start| &place[start..]);
+        Self {
+            url: format!("{scheme}://{}{options}", folder.display()),
+            ..self.clone()
+        }
+    }
+
     /// What profiles that are kept decoded may take of the cache.
     fn decoded_bytes(&self) -> u64 {
         self.cache_mib * MIB / DECODED_SHARE
@@ -117,6 +137,8 @@ pub(super) struct Embedded {
     /// What its keys say instead of the names of namespace and database.
     pub(super) home: (NamespaceId, DatabaseId),
     pub(super) decoded: Decoded,
+    /// Let go of with the last clone of the store; the engine's own lock follows in the background.
+    _lock: Option<Lock>,
 }
 
 impl Connection {
@@ -150,10 +172,7 @@ impl Store {
     /// # Errors
     /// When it can't be reached, is locked by another process, or can't be migrated.
     pub async fn connect(settings: &Settings) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Open {
-            url: without_credentials(&settings.url),
-            source,
-        };
+        let failed = cannot_open(settings);
         let is_remote = ["ws://", "wss://"]
             .iter()
             .any(|scheme| settings.url.starts_with(scheme));
@@ -179,16 +198,25 @@ impl Store {
     }
 }
 
-type OpenError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type OpenError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Says of which store it is that it can't be opened.
+pub(super) fn cannot_open(settings: &Settings) -> impl Fn(OpenError) -> StoreError {
+    let url = without_credentials(&settings.url);
+    move |source| StoreError::Open {
+        url: url.clone(),
+        source,
+    }
+}
 
 /// Builds the engine here instead of letting the SDK do it, because only so can its memory
 /// be bounded: the SDK passes no configuration on, and an embedded engine reads no
 /// environment.
 async fn open_embedded(settings: &Settings) -> Result<Embedded, OpenError> {
-    if let Some(folder) = settings.folder().filter(|_| !settings.is_rocksdb()) {
-        compact::settle(folder)?;
-        log::seal(folder)?;
-    }
+    let lock = match settings.folder() {
+        Some(folder) => prepare(folder, settings)?,
+        None => None,
+    };
     // The version must be stamped before anything else is written, so the maintenance
     // tasks are started by hand, last.
     let datastore = engine(settings).await?;
@@ -203,7 +231,24 @@ async fn open_embedded(settings: &Settings) -> Result<Embedded, OpenError> {
         engine: datastore,
         home,
         decoded: Decoded::new(settings.decoded_bytes()),
+        _lock: lock,
     })
+}
+
+/// Locks the folder of a store, and ends what was interrupted there.
+fn prepare(folder: &Path, settings: &Settings) -> Result<Option<Lock>, OpenError> {
+    let folder = place::without_link(folder);
+    if settings.is_rocksdb() {
+        // It takes its own lock before it does anything, and only a restore works beside its folder.
+        backup::check_restoring(&folder)?;
+        return Ok(None);
+    }
+    place::make_parent(&folder)?;
+    let lock = Lock::take(&folder)?;
+    compact::settle(&folder)?;
+    backup::warn_of_half(&folder);
+    log::seal(&folder)?;
+    Ok(Some(lock))
 }
 
 async fn home(engine: &Datastore) -> Result<(NamespaceId, DatabaseId), OpenError> {
@@ -284,6 +329,19 @@ mod tests {
             ("wss://host:8000", None),
         ] {
             assert_eq!(at(url).folder(), folder.map(Path::new), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_store_in_another_folder_is_of_the_same_engine_and_options() {
+        for (url, moved) in [
+            (
+                "surrealkv://data/cdp?sync=every",
+                "surrealkv:///srv/new?sync=every",
+            ),
+            ("rocksdb:///var/cdp", "rocksdb:///srv/new"),
+        ] {
+            assert_eq!(at(url).in_folder(Path::new("/srv/new")).url, moved);
         }
     }
 

@@ -3,13 +3,14 @@
 //!
 //! [`connect`] opens it by URL, [`remote`] stays connected to a server, [`migrations`] bring its
 //! schema up to date, [`transaction`] tells a conflict from a failure, [`disk`] says whether there is
-//! room, [`compact`] writes its files anew, [`commit`] writes what one chunk changes, [`journal`] says
-//! how a batch is carried on, [`feed`] keeps what commits did to people, and [`webhooks`] where that is
-//! sent, [`spool`] holds payloads that wait, [`graph`] reads the identity graph, [`survey`] walks all of
-//! it, [`repair`] mends it, and the others read one kind of record each, people [`by_key`] where the
-//! engine is in the process. [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing
-//! more is taken in. [`leases`] say which of several servers does what, and [`revisions`] what the
-//! others have to read again. [`rows`] are the twins of the domain's types as records hold them.
+//! room, [`place`] locks its folder and knows what lies beside it, [`compact`] writes its files anew,
+//! [`commit`] writes what one chunk changes, [`journal`] says how a batch is carried on, [`feed`] keeps
+//! what commits did to people, and [`webhooks`] where that is sent, [`spool`] holds payloads that wait,
+//! [`graph`] reads the identity graph, [`survey`] walks all of it, [`repair`] mends it, and the
+//! others read one kind of record each, people [`by_key`] where the engine is in the process.
+//! [`erasures`] takes somebody out, and [`suppressions`] say of whom nothing more is taken in.
+//! [`leases`] say which of several servers does what, and [`revisions`] what the others have to
+//! read again. [`rows`] are the twins of the domain's types as records hold them.
 
 pub mod accounts;
 pub mod audit;
@@ -38,6 +39,7 @@ pub mod leases;
 mod log;
 pub mod members;
 mod migrations;
+mod place;
 pub mod profiles;
 mod quality;
 pub mod raw;
@@ -94,10 +96,12 @@ impl Store {
         self.disk.fault()
     }
 
-    /// Waits until the disk refused something and takes bytes again: then the store is to be
-    /// opened anew. A store that has no disk of its own lets wait for ever.
+    /// Waits until the disk refused something, takes bytes again, and has room for the store to be
+    /// opened anew, which is due then. A store that has no disk of its own lets wait for ever.
     pub async fn disk_mended(&self) {
-        self.disk.mended().await;
+        // A transaction may be half as large as the write buffer.
+        let write_buffer_bytes = self.transaction_bytes_max.saturating_mul(2) as u64;
+        self.disk.mended(write_buffer_bytes).await;
     }
 
     /// How long a server has what it works on before another takes it over, unless it says again

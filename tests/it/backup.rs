@@ -2,10 +2,14 @@
 //! acknowledged before it, and contradicts itself nowhere.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -200,17 +204,102 @@ async fn a_file_that_is_no_whole_backup_makes_no_store() {
         std::fs::write(&file, bytes).unwrap();
         let store = store_url(&folder.path().join(name));
         let arguments = ["restore", file.to_str().unwrap(), "--store", &store];
-        check(&command(&arguments).await, false);
+        let said = check(&command(&arguments).await, false);
+        assert!(said.contains(file.to_str().unwrap()), "{said}");
         assert!(
             !folder.path().join(name).join("cdp").exists(),
             "{name} leaves nothing"
         );
         check(&command(&["restore", out, "--store", &store]).await, true);
     }
+    let nowhere = folder.path().join("nowhere/not.backup");
+    let nowhere = nowhere.to_str().unwrap();
+    let store = store_url(&folder.path().join("none"));
+    for arguments in [
+        ["restore", nowhere, "--store", &store],
+        ["restore", folder.path().to_str().unwrap(), "--store", &store],
+    ] {
+        let said = check(&command(&arguments).await, false);
+        assert!(said.contains(arguments[1]), "{said}");
+    }
+    let arguments = ["backup", "--url", &server.url, "--out", nowhere];
+    let said = check(&command(&arguments).await, false);
+    assert!(said.contains(nowhere), "{said}");
     let elsewhere = ["restore", out, "--store", "mem://"];
     let refused = check(&command(&elsewhere).await, false);
     assert!(refused.contains("on disk"), "{refused}");
     assert!(!Path::new(&format!("{out}.part")).exists());
+}
+
+/// What lies in a folder, by name.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_was_killed_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("origin")).await;
+    let [file, pipe, place] = ["whole.backup", "pipe", "copy"].map(|name| folder.path().join(name));
+    let out = file.to_str().unwrap();
+    let arguments = ["backup", "--url", &server.url, "--out", out];
+    check(&command(&arguments).await, true);
+    server.kill().await;
+    let store = store_url(&place);
+    let restore = ["restore", out, "--store", &store];
+    let half = place.join("cdp.restoring-new");
+
+    // A folder of that name that no restore made.
+    fs::create_dir_all(half.join("of-somebody")).unwrap();
+    let said = check(&command(&restore).await, false);
+    assert!(said.contains(half.to_str().unwrap()), "{said}");
+    assert!(half.join("of-somebody").is_dir());
+    fs::remove_dir_all(&half).unwrap();
+
+    // It reads half of the file and waits for the rest, as long as somebody may write that.
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut restoring = program(&["restore", pipe.to_str().unwrap(), "--store", &store])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    let (end, ended) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        let mut writing = File::options().write(true).open(pipe).unwrap();
+        // Whoever reads is killed, perhaps before the last byte.
+        let _ = writing.write_all(&bytes);
+        let _ = ended.recv();
+    });
+    let begun = async {
+        while !half.join("LOCK").exists() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LONGEST, begun).await.expect("it begins");
+    let said = check(&command(&restore).await, false);
+    assert!(
+        said.contains("can't be opened") && said.contains("already locked by another process"),
+        "{said}"
+    );
+    restoring.kill().await.unwrap();
+    drop(end);
+    let left = ["cdp.lock", "cdp.restoring", "cdp.restoring-new"];
+    assert_eq!(names(&place), BTreeSet::from(left.map(str::to_owned)));
+
+    let made = place.join("cdp");
+    fs::create_dir(&made).unwrap();
+    fs::set_permissions(&made, fs::Permissions::from_mode(0o700)).unwrap();
+    check(&command(&restore).await, true);
+    let whole = ["cdp", "cdp.lock"];
+    assert_eq!(names(&place), BTreeSet::from(whole.map(str::to_owned)));
+    assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
+    check(&command(&["doctor", "--store", &store]).await, true);
 }
 
 #[tokio::test]

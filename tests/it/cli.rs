@@ -37,6 +37,30 @@ async fn check_refused(command: &mut Command, said: &str) {
     );
 }
 
+/// Whoever has to go back to the version before must find the store as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_on_a_setting_leaves_the_store_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (name, value, said) in [
+        ("CDP_API__LISTEN", taken.as_str(), "can't listen on"),
+        ("CDP_API__TLS__CERTIFICATE", "nowhere.pem", "needs both"),
+        ("CDP_INGEST__TRANSFORMS", "[\"nowhere.toml\"]", "nowhere.toml"),
+        ("CDP_COHORTS__RULES", "nowhere.yaml", "nowhere.yaml"),
+        ("CDP_API__TRUSTED_PROXIES", "[\"nobody\"]", "nobody"),
+        ("CDP_CLASSIFY__MODEL", "/nowhere", "/nowhere"),
+    ] {
+        let mut command = program(&["serve", "--demo", "--store", &store_url(folder.path())]);
+        command.env("CDP_API__LISTEN", "127.0.0.1:0").env(name, value);
+        let output = run(command.env("CDP_TELEMETRY__FILTER", "off")).await;
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {err}");
+        assert!(err.starts_with("error: ") && err.contains(said), "{name}: {err}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{name}: {err}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_writes_visits_and_the_truth_about_them() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
 //! A disk that is full, or can't be written to: whoever sends is told so, reads go on, nothing
-//! acknowledged is lost, and once there is room the server starts anew by itself.
+//! acknowledged is lost, and once there is room enough the server starts anew by itself.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -35,6 +35,22 @@ const TURNING: usize = 5;
 
 /// A request takes some milliseconds; a disk that turns read-only amid one does so within these.
 const TURNING_MS_MAX: u64 = 30;
+
+/// How long the older part of a log is, which a start writes once more: longer than
+/// [`TOO_LITTLE`] makes room for.
+const OLDER_LOG_BYTES: u64 = 3 * 1024 * 1024;
+
+/// What a small disk is made larger to: by 2 MiB, and by all that a start takes.
+const TOO_LITTLE: &str = "size=10m";
+const ENOUGH: &str = "size=200m";
+
+/// How often, and how long apart, is looked whether a server stays. It looks for room each second,
+/// and one that starts anew is gone from where it was.
+const LOOKS: usize = 20;
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What the log says of too little room.
+const TOLD_OF_ROOM: &str = "MiB fit on the store's disk";
 
 /// What is said of a disk, and why nothing is stored.
 const FULL: &str = "the store's disk is full: nothing is stored until there is room";
@@ -199,16 +215,25 @@ async fn check_refused(answer: reqwest::Response, told: &str) {
     assert_eq!(body["error"]["message"], told);
 }
 
-/// Sends until the disk refuses, and calls `before` before each request; which requests were
-/// acknowledged, and how many were sent.
-async fn fill(sender: &Sender, told: &str, before: impl Fn(usize)) -> (Vec<usize>, usize) {
-    let mut acknowledged = Vec::new();
-    for request in 0..REQUESTS_MAX {
+/// Of requests that are numbered from 0 on: which were acknowledged, and how many were sent.
+struct Sent {
+    acknowledged: Vec<usize>,
+    sent: usize,
+}
+
+/// Sends until the disk refuses, after so many requests that were acknowledged before, and calls
+/// `before` before each request.
+async fn fill(sender: &Sender, told: &str, earlier: usize, before: impl Fn(usize)) -> Sent {
+    let mut acknowledged: Vec<_> = (0..earlier).collect();
+    for request in earlier..REQUESTS_MAX {
         before(request);
         let answer = sender.send(request).await;
         if answer.status() != StatusCode::OK {
             check_refused(answer, told).await;
-            return (acknowledged, request + 1);
+            return Sent {
+                acknowledged,
+                sent: request + 1,
+            };
         }
         acknowledged.push(request);
     }
@@ -249,15 +274,25 @@ async fn check_doors(sender: &Sender, told: &str) {
 
 /// Sends until a disk refuses, which is said in these words, and calls `before` before each request.
 /// Sees how the server fares, and how it goes on once `mend` was called.
-async fn outlive(folder: &Path, mut server: Server, told: &str, before: impl Fn(usize), mend: impl FnOnce()) {
+async fn outlive(folder: &Path, server: Server, told: &str, before: impl Fn(usize), mend: impl FnOnce()) {
     let sender = Sender::log_in(&server.url).await;
-    let (acknowledged, mut sent) = fill(&sender, told, before).await;
+    let sent = be_refused(&sender, told, 0, before).await;
+    mend();
+    go_on(folder, server, sent).await;
+}
+
+/// Sends until a disk refuses, and sees how the server fares then; see [`fill`].
+async fn be_refused(sender: &Sender, told: &str, earlier: usize, before: impl Fn(usize)) -> Sent {
+    let Sent {
+        acknowledged,
+        mut sent,
+    } = fill(sender, told, earlier, before).await;
     assert!(acknowledged.len() > 3, "{acknowledged:?}");
     for _ in 0..3 {
         check_refused(sender.send(sent).await, told).await;
         sent += 1;
     }
-    check_doors(&sender, told).await;
+    check_doors(sender, told).await;
     // Whoever reads is served.
     for path in [
         "/healthz",
@@ -270,8 +305,12 @@ async fn outlive(folder: &Path, mut server: Server, told: &str, before: impl Fn(
     for request in [acknowledged[0], acknowledged[acknowledged.len() - 1]] {
         assert_eq!(sender.present(request).await, RECORDS, "{request}");
     }
+    Sent { acknowledged, sent }
+}
 
-    mend();
+/// Sees how a server goes on whose disk was mended, and that it has all that was acknowledged.
+async fn go_on(folder: &Path, mut server: Server, sent: Sent) {
+    let Sent { acknowledged, sent } = sent;
     server.started_anew().await;
     let sender = Sender::log_in(&server.url).await;
     assert_eq!(sender.status("/readyz").await, StatusCode::OK);
@@ -326,8 +365,60 @@ async fn a_full_disk_is_outlived() {
         return;
     };
     let server = Server::start(folder.path()).await;
-    let mend = || disk.remount("size=200m");
+    let mend = || disk.remount(ENOUGH);
     outlive(folder.path(), server, FULL, |_| {}, mend).await;
+}
+
+/// A start settles the log: it writes once more what the older parts of it hold. A server that
+/// starts anew without room for that ends, and whoever reads is not served either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_for_a_start_serves_on_until_there_is() {
+    let (folder, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let untested = "that a server without room for a start serves on";
+    let Some(disk) = SmallDisk::make(folder.path(), untested) else {
+        return;
+    };
+    let server = Server::start(folder.path()).await;
+    let sender = Sender::log_in(&server.url).await;
+    let mut earlier = 0;
+    while log_lengths(folder.path()).iter().sum::<u64>() < OLDER_LOG_BYTES {
+        assert_eq!(sender.send(earlier).await.status(), StatusCode::OK);
+        earlier += 1;
+    }
+    // Killed, so that the log stays; the next server begins another part of it.
+    server.kill().await;
+    let log = place.path().join("log");
+    let server = Server::logging_to(&log, &store_url(folder.path()), &[]).await;
+    let sender = Sender::log_in(&server.url).await;
+    let mut sent = be_refused(&sender, FULL, earlier, |_| {}).await;
+    let times_told = || fs::read_to_string(&log).unwrap().matches(TOLD_OF_ROOM).count();
+    let is_told = async {
+        while times_told() == 0 {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    timeout(LONGEST, is_told)
+        .await
+        .expect("it is said how much room is needed");
+
+    disk.remount(TOO_LITTLE);
+    for _ in 0..LOOKS {
+        sleep(LOOK_EVERY).await;
+        assert_eq!(sender.status("/api/cohorts").await, StatusCode::OK);
+        assert_eq!(sender.present(0).await, RECORDS);
+    }
+    check_refused(sender.send(sent.sent).await, FULL).await;
+    sent.sent += 1;
+    assert_eq!(times_told(), 1);
+
+    disk.remount(ENOUGH);
+    go_on(folder.path(), server, sent).await;
+}
+
+/// How long the parts of a store's log are.
+fn log_lengths(folder: &Path) -> Vec<u64> {
+    let log = fs::read_dir(folder.join("cdp/wal")).unwrap();
+    log.map(|file| file.unwrap().metadata().unwrap().len()).collect()
 }
 
 /// A limit of the length of files is a disk that is full to the engine.
@@ -335,13 +426,9 @@ async fn a_full_disk_is_outlived() {
 async fn files_that_may_not_grow_are_outlived() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
-    let log = fs::read_dir(folder.path().join("cdp/wal")).unwrap();
-    let longest = log
-        .map(|file| file.unwrap().metadata().unwrap().len())
-        .max()
-        .unwrap();
+    let longest = log_lengths(folder.path()).into_iter().max().unwrap();
     let most = longest + 300_000;
-    // What must fit for the disk to have room is longer than that.
+    // What is written to see whether the disk takes it is longer than that.
     assert!(most < 1024 * 1024, "{most}");
     let id = server.id();
     limit_files(&id, &most.to_string());

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use crate::support::app::{build, config};
-use crate::support::server::{by_hand, free, program, run, store_url};
+use crate::support::server::{Server, by_hand, free, program, run, store_url};
 
 /// The source whose addresses are persons.
 const KIOSK: &str = "kiosk";
@@ -506,4 +507,190 @@ async fn a_store_that_is_open_or_not_there_is_one_clear_error() {
     let output = run(&mut program(&["doctor", "--store", &nowhere])).await;
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(err.starts_with("error: there is no store at `"), "{err}");
+}
+
+/// Only of a store on surrealkv a copy is made: RocksDB merges its files where they are.
+fn is_copied() -> bool {
+    store_url(Path::new("")).starts_with("surrealkv:")
+}
+
+/// What lies in a folder, by name.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Makes a folder that is no store.
+fn make(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    fs::write(folder.join("kept"), "as it was").unwrap();
+}
+
+fn is_as_made(folder: &Path) -> bool {
+    fs::read(folder.join("kept")).is_ok_and(|text| text == b"as it was")
+}
+
+/// Runs a command over a store, which must be refused, and returns what it said.
+async fn refusal(arguments: &[&str], folder: &Path) -> String {
+    let store = store_url(folder);
+    let output = run(&mut program(&[arguments, &["--store", &store]].concat())).await;
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {err}");
+    err
+}
+
+const SERVE: &[&str] = &["serve", "--demo", "--listen", "127.0.0.1:0"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_that_people_put_beside_a_store_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fill(folder).await;
+    let mut beside = vec!["cdp.old", "cdp.copied", "cdp.copying", "cdp.restoring-new"];
+    // A name that nobody would think of, but nothing says that it is not theirs.
+    let taken = folder.join("cdp.compacting-old");
+    for name in &beside {
+        make(&folder.join(name));
+    }
+    make(&taken);
+    said(&doctor(folder, &[]).await, true);
+    Server::start(folder).await.stop().await;
+    if is_copied() {
+        let err = refusal(&["compact"], folder).await;
+        assert!(err.contains(&*taken.to_string_lossy()), "{err}");
+        assert!(is_as_made(&taken));
+        fs::remove_dir_all(&taken).unwrap();
+    } else {
+        beside.push("cdp.compacting-old");
+    }
+    // As whoever wants nobody to look into it.
+    let store = folder.join("cdp");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o700)).unwrap();
+    let output = compact(folder).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o700);
+    for name in beside {
+        assert!(is_as_made(&folder.join(name)), "{name}");
+    }
+}
+
+/// What an interruption leaves at each step beside a file that says so, and whether that is the store
+/// that was copied or is its copy, or something that is of no use.
+const LEFT: &[&[(&str, bool)]] = &[
+    &[("cdp", true)],
+    &[("cdp", true), ("cdp.compacting-new", false)],
+    &[("cdp", true), ("cdp.compacting-done", false)],
+    &[("cdp.compacting-done", true), ("cdp.compacting-old", false)],
+    &[("cdp", true), ("cdp.compacting-old", false)],
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compact_that_was_interrupted_anywhere_leaves_everybody() {
+    if !is_copied() {
+        return;
+    }
+    let origin = tempfile::tempdir().unwrap();
+    let (cookies, emails) = fill(origin.path()).await;
+    let before = people(origin.path(), &cookies, &emails).await;
+    free(origin.path()).await;
+    for left in LEFT {
+        for is_compacted in [false, true] {
+            let place = tempfile::tempdir().unwrap();
+            let place = place.path();
+            for (name, is_store) in *left {
+                if *is_store {
+                    copy(&origin.path().join("cdp"), &place.join(name));
+                } else {
+                    make(&place.join(name));
+                }
+            }
+            fs::write(place.join("cdp.compacting"), "").unwrap();
+            if is_compacted {
+                let output = compact(place).await;
+                assert!(output.status.success(), "{left:?}: {output:?}");
+            } else {
+                said(&doctor(place, &[]).await, true);
+            }
+            assert_eq!(people(place, &cookies, &emails).await, before, "{left:?}");
+            free(place).await;
+            assert_eq!(names(place), ["cdp", "cdp.lock"], "{left:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_empty_store_is_made_where_an_earlier_version_may_have_left_one() {
+    if !is_copied() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    drop(connect(folder).await);
+    free(folder).await;
+    fs::rename(folder.join("cdp"), folder.join("cdp.copied")).unwrap();
+    make(&folder.join("cdp.old"));
+    let compacting: &[&str] = &["compact"];
+    for command in [SERVE, compacting] {
+        let err = refusal(command, folder).await;
+        assert!(
+            err.contains("there is no store at") && err.contains("cdp.copied`"),
+            "{err}"
+        );
+        assert!(!folder.join("cdp").exists());
+    }
+    fs::rename(folder.join("cdp.copied"), folder.join("cdp")).unwrap();
+    let output = compact(folder).await;
+    assert!(output.status.success(), "{output:?}");
+    assert!(is_as_made(&folder.join("cdp.old")));
+}
+
+async fn check_refused(folder: &Path, commands: &[&[&str]]) {
+    let before = names(folder);
+    for command in commands {
+        let err = refusal(command, folder).await;
+        assert!(
+            err.contains("can't be opened") && err.contains("already locked by another process"),
+            "{command:?}: {err}"
+        );
+        assert_eq!(names(folder), before, "{command:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_while_a_store_is_compacted_is_refused_and_changes_nothing() {
+    if !is_copied() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    let [store, new, done, old] = [
+        "cdp",
+        "cdp.compacting-new",
+        "cdp.compacting-done",
+        "cdp.compacting-old",
+    ]
+    .map(|name| folder.join(name));
+    drop(connect(folder).await);
+    free(folder).await;
+    // As `compact` has it from its beginning to its end, and no engine.
+    let lock = fs::File::open(folder.join("cdp.lock")).unwrap();
+    lock.lock().unwrap();
+    // While it copies; and between its two renames.
+    make(&new);
+    fs::write(folder.join("cdp.compacting"), "").unwrap();
+    check_refused(folder, &[&["doctor"], &["compact"], SERVE]).await;
+    assert!(is_as_made(&new));
+    fs::remove_dir_all(&new).unwrap();
+    fs::rename(&store, &done).unwrap();
+    make(&old);
+    check_refused(folder, &[&["compact"], SERVE]).await;
+    assert!(is_as_made(&old) && done.is_dir());
+    drop(lock);
+    let output = compact(folder).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(names(folder), ["cdp", "cdp.lock"]);
 }

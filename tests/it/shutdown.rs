@@ -4,15 +4,19 @@
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cdp::app::Ended;
 use cdp::domain::role::Role;
+use cdp::services::audit::Asked;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::support::app::{TestApp, build, config};
 use crate::support::people::Asked as _;
 use crate::support::server::{Client, Server, program, run, store_url, token};
 
@@ -262,6 +266,78 @@ async fn a_server_can_be_told_to_stop_while_it_starts() {
     let server = Server::start(folder.path()).await;
     assert!(listens(&server.id()));
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_says_so_before_it_takes_no_further_connection() {
+    let server = Server::over("mem://", &[("CDP_API__DRAIN_S", "3")]).await;
+    let ready = async || {
+        // A connection of its own each time.
+        let answer = reqwest::get(format!("{}/readyz", server.url)).await?;
+        Ok::<_, reqwest::Error>(answer.status().as_u16())
+    };
+    assert_eq!(ready().await.unwrap(), 200);
+    server.terminate().await;
+    let told = async {
+        loop {
+            match ready().await {
+                Ok(200) => sleep(Duration::from_millis(10)).await,
+                other => return other,
+            }
+        }
+    };
+    assert_eq!(timeout(LONGEST, told).await.unwrap().unwrap(), 503);
+    closed(&server.url).await;
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_ends_nobody_who_has_no_certificate() {
+    let server = Server::over("mem://", &[]).await;
+    for _ in 0..3 {
+        let told = std::process::Command::new("kill")
+            .args(["-HUP", &server.id()])
+            .status();
+        assert!(told.unwrap().success());
+        let alive = reqwest::get(format!("{}/healthz", server.url)).await.unwrap();
+        assert_eq!(alive.status(), 200);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_writer_ends_ends_too() {
+    let app = build(&config()).await;
+    let services = Arc::clone(&app.services);
+    let (bound, address) = oneshot::channel();
+    let serving = tokio::spawn(async move {
+        let report = move |address| bound.send(address).unwrap();
+        app.serve("127.0.0.1:0", report, std::future::pending()).await
+    });
+    address.await.unwrap();
+    services.stop().await;
+    let ended = timeout(LONGEST, serving).await.unwrap().unwrap();
+    assert_eq!(ended.unwrap(), Ended::Broken);
+}
+
+/// A call that was cut off goes on, and so it is in the audit log, however late it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_while_the_server_stops_is_in_the_audit_log() {
+    let app = build(&config()).await;
+    let services = Arc::clone(&app.services);
+    let app = TestApp::of(app).await;
+    let under_way = services.calls.begin();
+    let stopping = tokio::spawn({
+        let services = Arc::clone(&services);
+        async move { services.stop().await }
+    });
+    timeout(LONGEST, services.writer_ended()).await.unwrap();
+    let late = app.client().delete("/api/user?cookie=late");
+    app.answer_to(Role::Admin, late).await.error(503, "unavailable");
+    drop(under_way);
+    timeout(LONGEST, stopping).await.unwrap().unwrap();
+    let found = services.audit.find(&Asked::default(), 100).await.unwrap();
+    assert!(found.entries.iter().any(|entry| entry.status == 503), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,9 +74,14 @@ impl Deliverer {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
+    /// Takes up nothing more.
+    pub(super) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
     /// Takes up nothing more; returns when what is under way is noted.
     pub(super) async fn finish(&self) {
-        self.closing.send_replace(true);
+        self.close();
         if let Some(supervisor) = self.supervisor.lock().await.take() {
             // One that panicked has ended, too.
             let _ = supervisor.await;

@@ -71,9 +71,10 @@ impl Activation {
         })
     }
 
-    /// Ends what is open, which would hold up a stop.
+    /// Ends what is open, which would hold up a stop, and lets webhooks take up nothing more.
     pub fn close(&self) {
         self.streams.close();
+        self.webhooks.close();
     }
 
     /// Ends delivering; returns when it is noted how far each webhook is.

@@ -372,6 +372,11 @@ impl Webhooks {
         })
     }
 
+    /// Takes up nothing more.
+    pub(super) fn close(&self) {
+        self.deliverer.close();
+    }
+
     /// Ends delivering; returns when it is noted how far each webhook is.
     pub(super) async fn finish(&self) {
         self.deliverer.finish().await;

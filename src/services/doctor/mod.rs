@@ -94,7 +94,7 @@ impl Doctor {
     /// # Errors
     /// When it is not there, or a server has it open.
     pub async fn open(settings: &Settings) -> Result<Self, DoctorError> {
-        if let Some(folder) = settings.folder().filter(|folder| !folder.is_dir()) {
+        if let Some(folder) = settings.missing() {
             return Err(DoctorError::NoStore(folder.to_owned()));
         }
         let store = Store::connect(settings).await?;

@@ -59,7 +59,7 @@ pub async fn reindex(
     store: &store::Settings,
     listener: Listener<'_>,
 ) -> Result<Rebuilt, ReindexError> {
-    if let Some(folder) = store.folder().filter(|folder| !folder.is_dir()) {
+    if let Some(folder) = store.missing() {
         return Err(ReindexError::NoStore(folder.to_owned()));
     }
     let place = settings.place(store.folder()).ok_or(ReindexError::InMemory)?;
