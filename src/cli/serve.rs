@@ -82,10 +82,10 @@ pub fn run(args: ServeArgs) -> Result<ExitCode, CommandError> {
             exporting.finish().await;
         }
         served
-    })?;
+    });
     // Whoever starts anew lets what still runs come to its end first.
     threads.end();
-    match ended {
+    match ended? {
         Ended::Stopped => Ok(ExitCode::SUCCESS),
         Ended::ToStartAnew if signals.were_told() => Ok(ExitCode::SUCCESS),
         Ended::ToStartAnew => Err(start_anew().into()),

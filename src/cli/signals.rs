@@ -3,8 +3,10 @@
 use std::io;
 use std::process::exit;
 use std::sync::Arc;
+use std::thread::{Builder, sleep};
+use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -13,6 +15,9 @@ const ENDED_AT_ONCE: i32 = 1;
 
 /// A file that is longer than the process may write (`SIGXFSZ`).
 const FILE_TOO_LONG: i32 = 25;
+
+/// How long the log has to say that the process ends at once.
+const SAID_WITHIN: Duration = Duration::from_millis(100);
 
 /// Whether the process was told to stop: by the terminal, or by whoever runs it. Who is told a second
 /// time ends at once, whatever it waits for.
@@ -33,7 +38,7 @@ impl Signals {
     /// # Errors
     /// When the system lets nobody listen.
     pub fn listen() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
         let heard = {
             let _inside = runtime.enter();
             Heard {
@@ -45,7 +50,7 @@ impl Signals {
         };
         let told = Arc::new(watch::channel(false).0);
         let telling = Arc::clone(&told);
-        std::thread::Builder::new()
+        Builder::new()
             .name("signals".to_owned())
             .spawn(move || runtime.block_on(heard.tell(&telling)))?;
         Ok(Self(told))
@@ -78,11 +83,21 @@ impl Heard {
                 // Whoever speaks TLS hears it as well, and reads its certificate anew.
                 _ = self.hangup.recv() => continue,
             }
+            // Said by threads of their own: whoever reads the log may have stopped to, and then to write
+            // to it does not return.
             if told.send_replace(true) {
-                tracing::warn!("ended at once, as told; the store is as after a crash, and loses nothing");
+                let ended = || {
+                    tracing::warn!(
+                        "ended at once, as told; the store is as after a crash, and loses nothing"
+                    );
+                };
+                let _ = Builder::new().spawn(ended);
+                sleep(SAID_WITHIN);
                 exit(ENDED_AT_ONCE);
             }
-            tracing::info!("stopping: requests under way may finish; a second signal ends at once");
+            let stopping =
+                || tracing::info!("stopping: requests under way may finish; a second signal ends at once");
+            let _ = Builder::new().spawn(stopping);
         }
     }
 }

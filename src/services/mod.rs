@@ -78,6 +78,9 @@ const AWAY_RETRY_AFTER_S: u64 = 5;
 /// How long the parts may take to stop, all of them.
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long the deliveries that are under way may take to end.
+const WEBHOOKS_END_WITHIN: Duration = Duration::from_secs(12);
+
 /// How long calls that were cut off may take to come to their end, once nothing more is stored.
 const CALLS_END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -243,7 +246,12 @@ impl Services {
         if let Err(error) = self.write_keys.finish().await {
             tracing::warn!(%error, "the last use of write keys was not noted");
         }
-        self.activation.finish().await;
+        if timeout(WEBHOOKS_END_WITHIN, self.activation.finish())
+            .await
+            .is_err()
+        {
+            tracing::warn!("a webhook does not answer; what was sent to it may be sent again");
+        }
         self.pipeline.stop().await;
         // Those that were cut off go on; what they have changed is in the audit log.
         if timeout(CALLS_END_WITHIN, self.calls.end()).await.is_err() {

@@ -261,28 +261,28 @@ fn half(folder: &Path) -> PathBuf {
     beside(folder, "restoring-new")
 }
 
-/// Refuses a store that is being restored.
+/// Refuses a store that is being restored, or of which there is half.
 ///
 /// # Errors
-/// When another process does that.
+/// When another process restores it, or did and was interrupted.
 pub(super) fn check_restoring(folder: &Path) -> Result<(), LockError> {
     if Mark::of(folder, RESTORING).is_set() {
         drop(Lock::take(folder)?);
-        warn_of_half(folder);
     }
-    Ok(())
+    check_half(folder)
 }
 
-/// Says that a restore was interrupted, to whoever is about to make an empty store in its place. Its
-/// caller has the store's lock.
-pub(super) fn warn_of_half(folder: &Path) {
-    let half = half(folder);
-    if !folder.exists() && half.is_dir() && Mark::of(folder, RESTORING).is_set() {
-        tracing::warn!(
-            folder.path = %half.display(),
-            "a restore was interrupted here, and an empty store is made: the next restore deletes what it left"
-        );
+/// Refuses to make an empty store where one was to be restored. Its caller has the store's lock.
+///
+/// # Errors
+/// When a restore was interrupted.
+pub(super) fn check_half(folder: &Path) -> Result<(), LockError> {
+    let (half, mark) = (half(folder), Mark::of(folder, RESTORING));
+    if folder.exists() || !half.is_dir() || !mark.is_set() {
+        return Ok(());
     }
+    let mark = mark.path().to_owned();
+    Err(LockError::Half { half, mark })
 }
 
 /// Writes all pairs of a file; how many there were.

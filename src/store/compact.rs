@@ -30,6 +30,9 @@ const ENGINE_LOCK: &str = "LOCK";
 /// What a copy was called that was whole, before it had to be this program's beyond doubt.
 const COPIED_ONCE: &str = "copied";
 
+/// All that earlier versions left beside a store, if they were interrupted.
+const LEFT_ONCE: [&str; 3] = ["copying", COPIED_ONCE, "old"];
+
 const MIB: usize = 1024 * 1024;
 
 /// What goes into one transaction of the copy.
@@ -266,6 +269,19 @@ fn check_earlier(folder: &Path) -> Result<(), CompactError> {
         folder: folder.to_owned(),
         copied,
     })
+}
+
+/// Says what lies beside a store that an interrupted compaction of an earlier version may have left,
+/// with what was erased since.
+pub(super) fn warn_of_earlier(folder: &Path) {
+    for left in LEFT_ONCE.map(|ending| beside(folder, ending)) {
+        if left.is_dir() {
+            tracing::warn!(
+                folder.path = %left.display(),
+                "beside the store lies what an earlier version may have left of compacting it: delete it, unless it is yours"
+            );
+        }
+    }
 }
 
 /// Refuses a store that an engine has open: one of a version that knew of no lock beside it, or one

@@ -246,7 +246,8 @@ fn prepare(folder: &Path, settings: &Settings) -> Result<Option<Lock>, OpenError
     place::make_parent(&folder)?;
     let lock = Lock::take(&folder)?;
     compact::settle(&folder)?;
-    backup::warn_of_half(&folder);
+    compact::warn_of_earlier(&folder);
+    backup::check_half(&folder)?;
     log::seal(&folder)?;
     Ok(Some(lock))
 }

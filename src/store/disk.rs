@@ -207,8 +207,10 @@ fn find_room(folder: &Path, write_buffer_bytes: u64) -> Result<(), NotYet> {
             .as_ref()
             .map(|said| said.f_bavail.saturating_mul(said.f_frsize)),
     };
-    // What the system holds back is counted in, since an administrator's server may write there.
-    if said.is_some_and(|said| said.f_bfree.saturating_mul(said.f_frsize) < needed) {
+    // An administrator's server may also write where the system holds room back.
+    let is_root = rustix::process::geteuid().is_root();
+    let blocks = said.map(|said| (if is_root { said.f_bfree } else { said.f_bavail }, said.f_frsize));
+    if blocks.is_some_and(|(free, bytes)| free.saturating_mul(bytes) < needed) {
         return Err(no_room);
     }
     // That was cheap, but says nothing of quotas, of limits of files, and of a disk that takes no
@@ -283,8 +285,11 @@ fn allocate(folder: &Path, bytes: u64, write_buffer_bytes: u64) -> io::Result<()
 fn nameless(folder: &Path) -> io::Result<File> {
     let path = folder.join(PROBE_FILE);
     let file = File::create(&path)?;
-    fs::remove_file(&path)?;
-    Ok(file)
+    match fs::remove_file(&path) {
+        // Somebody looks at the same time, and was first.
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(file),
+    }
 }
 
 /// Writes what no file system can pack, and sees it to the disk.

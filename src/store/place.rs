@@ -33,6 +33,14 @@ pub enum LockError {
     /// Somebody has it open, compacts it, or restores it.
     #[error("the store in `{}` is already locked by another process", .0.display())]
     Held(PathBuf),
+    /// What there is of it is half of a backup.
+    #[error("a restore was interrupted here: run it again, or delete `{}` and `{}`", half.display(), mark.display())]
+    Half {
+        /// What there is.
+        half: PathBuf,
+        /// What says that a restore made it.
+        mark: PathBuf,
+    },
     /// The lock can't be tried.
     #[error(transparent)]
     Place(#[from] PlaceError),

@@ -292,7 +292,13 @@ async fn a_restore_that_was_killed_is_in_nobodys_way() {
     let left = ["cdp.lock", "cdp.restoring", "cdp.restoring-new"];
     assert_eq!(names(&place), BTreeSet::from(left.map(str::to_owned)));
 
+    // Nor is an empty one made in its place, by whoever starts a server again.
+    let serve = ["serve", "--demo", "--listen", "127.0.0.1:0", "--store", &store];
+    let said = check(&command(&serve).await, false);
+    assert!(said.contains("a restore was interrupted here"), "{said}");
     let made = place.join("cdp");
+    assert!(!made.exists());
+
     fs::create_dir(&made).unwrap();
     fs::set_permissions(&made, fs::Permissions::from_mode(0o700)).unwrap();
     check(&command(&restore).await, true);

@@ -10,9 +10,10 @@ use std::time::Duration;
 use cdp::app::Ended;
 use cdp::domain::role::Role;
 use cdp::services::audit::Asked;
+use poem::Body;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -241,12 +242,15 @@ async fn a_server_can_be_told_to_stop_while_it_starts() {
             .spawn()
             .unwrap();
         let id = server.id().unwrap().to_string();
-        while !listens(&id) {
-            sleep(Duration::from_millis(1)).await;
-        }
-        while some_are_there && bytes_below(folder.path()) < WITHOUT_PEOPLE_MAX {
-            sleep(Duration::from_millis(10)).await;
-        }
+        let starting = async {
+            while !listens(&id) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            while some_are_there && bytes_below(folder.path()) < WITHOUT_PEOPLE_MAX {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LONGEST, starting).await.expect("it starts");
         let told = std::process::Command::new("kill").args(["-TERM", &id]).status();
         assert!(told.unwrap().success());
         let ended = timeout(LONGEST, server.wait_with_output())
@@ -270,7 +274,7 @@ async fn a_server_can_be_told_to_stop_while_it_starts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stops_says_so_before_it_takes_no_further_connection() {
-    let server = Server::over("mem://", &[("CDP_API__DRAIN_S", "3")]).await;
+    let server = Server::over("mem://", &[("CDP_API__DRAIN_S", "10")]).await;
     let ready = async || {
         // A connection of its own each time.
         let answer = reqwest::get(format!("{}/readyz", server.url)).await?;
@@ -326,16 +330,39 @@ async fn what_ends_while_the_server_stops_is_in_the_audit_log() {
     let app = build(&config()).await;
     let services = Arc::clone(&app.services);
     let app = TestApp::of(app).await;
-    let under_way = services.calls.begin();
-    let stopping = tokio::spawn({
-        let services = Arc::clone(&services);
-        async move { services.stop().await }
+    // One whose body comes to no end, for now.
+    let (end, ended) = oneshot::channel::<()>();
+    let begun = Arc::new(Notify::new());
+    let rest = futures_util::stream::once({
+        let begun = Arc::clone(&begun);
+        async move {
+            begun.notify_one();
+            let _ = ended.await;
+            Ok::<_, std::io::Error>("{\"cookie\":\"late-1\"}\n")
+        }
     });
-    timeout(LONGEST, services.writer_ended()).await.unwrap();
-    let late = app.client().delete("/api/user?cookie=late");
-    app.answer_to(Role::Admin, late).await.error(503, "unavailable");
-    drop(under_way);
-    timeout(LONGEST, stopping).await.unwrap().unwrap();
+    let upload = app
+        .client()
+        .post("/api/ingest")
+        .content_type("application/x-ndjson")
+        .header("authorization", format!("Bearer {}", app.token(Role::Admin)))
+        .body(Body::from_bytes_stream(rest));
+    let stop = async {
+        begun.notified().await;
+        let stopping = tokio::spawn({
+            let services = Arc::clone(&services);
+            async move { services.stop().await }
+        });
+        services.writer_ended().await;
+        let late = app.client().delete("/api/user?cookie=late");
+        app.answer_to(Role::Admin, late).await.error(503, "unavailable");
+        let waits = timeout(Duration::from_millis(200), services.calls.end()).await;
+        assert!(waits.is_err(), "one call is under way");
+        end.send(()).unwrap();
+        stopping.await.unwrap();
+    };
+    let both = async { tokio::join!(upload.send(), stop) };
+    timeout(LONGEST, both).await.unwrap();
     let found = services.audit.find(&Asked::default(), 100).await.unwrap();
     assert!(found.entries.iter().any(|entry| entry.status == 503), "{found:?}");
 }
