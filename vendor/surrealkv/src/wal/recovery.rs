@@ -279,6 +279,12 @@ pub(crate) fn repair_corrupted_wal_segment(wal_dir: &Path, segment_id: usize) ->
 
 	// Create a repair directory for the new WAL file
 	let repair_dir = wal_dir.join("repair_temp");
+	// Changed from 0.21.4: a repair that was cut off, by a kill or a full disk, leaves a part of a
+	// segment here, and what is written to it is appended.
+	match fs::remove_dir_all(&repair_dir) {
+		Err(err) if err.kind() != std::io::ErrorKind::NotFound => return Err(err.into()),
+		_ => {}
+	}
 	fs::create_dir_all(&repair_dir)?;
 
 	// Create a new Wal for writing the repaired data
