@@ -316,12 +316,11 @@ impl App {
                 () = services.writer_ended() => Ended::Broken,
             };
             services.begin_to_stop();
-            if why == Ended::Stopped {
+            match why {
                 // Until whoever balances has seen that it is not ready.
-                sleep(drain).await;
-            }
-            if why == Ended::Broken {
-                tracing::error!("the writer has ended by itself, and so does the server");
+                Ended::Stopped => sleep(drain).await,
+                Ended::ToStartAnew => {}
+                Ended::Broken => tracing::error!("the writer has ended by itself, and so does the server"),
             }
             // A stream would last as long as it is waited for.
             services.activation.close();

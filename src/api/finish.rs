@@ -16,20 +16,17 @@ use crate::services::{Services, inherited};
 /// # Errors
 /// Whatever the endpoint fails with; unavailable when the process ends meanwhile.
 pub async fn finish<E: Endpoint + 'static>(endpoint: Arc<E>, request: Request) -> poem::Result<Response> {
-    // Counted until it has come to its end, with whatever the layers within this one do.
-    let counted = request
-        .data::<Arc<Services>>()
-        .map(|services| services.calls.begin());
     let only_reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    let call = async move { Ok(endpoint.call(request).await?.into_response()) };
+    let services = request.data::<Arc<Services>>().filter(|_| !only_reads);
+    let counted = services.map(|services| services.calls.begin());
+    let call = async move {
+        // Until it has come to its end, with whatever the layers within this one do.
+        let _counted = counted;
+        Ok(endpoint.call(request).await?.into_response())
+    };
     if only_reads {
         return call.await;
     }
-    let call = async move {
-        let answer = call.await;
-        drop(counted);
-        answer
-    };
     match tokio::spawn(inherited(call)).await {
         Ok(answer) => answer,
         Err(ended) if ended.is_panic() => resume_unwind(ended.into_panic()),

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::process::exit;
-use std::sync::Arc;
 use std::thread::{Builder, sleep};
 use std::time::Duration;
 
@@ -21,8 +20,7 @@ const SAID_WITHIN: Duration = Duration::from_millis(100);
 
 /// Whether the process was told to stop: by the terminal, or by whoever runs it. Who is told a second
 /// time ends at once, whatever it waits for.
-#[derive(Clone)]
-pub struct Signals(Arc<watch::Sender<bool>>);
+pub struct Signals(watch::Sender<bool>);
 
 struct Heard {
     terminate: Signal,
@@ -48,8 +46,8 @@ impl Signals {
                 _file_too_long: signal(SignalKind::from_raw(FILE_TOO_LONG))?,
             }
         };
-        let told = Arc::new(watch::channel(false).0);
-        let telling = Arc::clone(&told);
+        let told = watch::channel(false).0;
+        let telling = told.clone();
         Builder::new()
             .name("signals".to_owned())
             .spawn(move || runtime.block_on(heard.tell(&telling)))?;
@@ -64,13 +62,9 @@ impl Signals {
 
     /// Waits until it is told.
     pub fn stop(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut told = self.0.subscribe();
-        let told_by = Arc::clone(&self.0);
-        async move {
-            // Who tells lives as long as this.
-            let _ = told.wait_for(|told| *told).await;
-            drop(told_by);
-        }
+        let told = self.0.clone();
+        // Who tells lives as long as this.
+        async move { drop(told.subscribe().wait_for(|told| *told).await) }
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::support::names;
 use crate::support::people::Asked as _;
 use crate::support::server::{Client, Server, program, run, store_url};
 
@@ -231,14 +232,6 @@ async fn a_file_that_is_no_whole_backup_makes_no_store() {
     assert!(!Path::new(&format!("{out}.part")).exists());
 }
 
-/// What lies in a folder, by name.
-fn names(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    entries
-        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_was_killed_is_in_nobodys_way() {
     let folder = tempfile::tempdir().unwrap();
@@ -290,7 +283,7 @@ async fn a_restore_that_was_killed_is_in_nobodys_way() {
     restoring.kill().await.unwrap();
     drop(end);
     let left = ["cdp.lock", "cdp.restoring", "cdp.restoring-new"];
-    assert_eq!(names(&place), BTreeSet::from(left.map(str::to_owned)));
+    assert_eq!(names(&place), left);
 
     // Nor is an empty one made in its place, by whoever starts a server again.
     let serve = ["serve", "--demo", "--listen", "127.0.0.1:0", "--store", &store];
@@ -303,7 +296,7 @@ async fn a_restore_that_was_killed_is_in_nobodys_way() {
     fs::set_permissions(&made, fs::Permissions::from_mode(0o700)).unwrap();
     check(&command(&restore).await, true);
     let whole = ["cdp", "cdp.lock"];
-    assert_eq!(names(&place), BTreeSet::from(whole.map(str::to_owned)));
+    assert_eq!(names(&place), whole);
     assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
     check(&command(&["doctor", "--store", &store]).await, true);
 }

@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use crate::support::app::{build, config};
+use crate::support::names;
 use crate::support::server::{Server, by_hand, free, program, run, store_url};
 
 /// The source whose addresses are persons.
@@ -512,16 +513,6 @@ async fn a_store_that_is_open_or_not_there_is_one_clear_error() {
 /// Only of a store on surrealkv a copy is made: RocksDB merges its files where they are.
 fn is_copied() -> bool {
     store_url(Path::new("")).starts_with("surrealkv:")
-}
-
-/// What lies in a folder, by name.
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
 }
 
 /// Makes a folder that is no store.

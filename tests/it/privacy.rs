@@ -17,7 +17,7 @@ use tokio::process::Child;
 
 use crate::activation::start_again;
 use crate::support::app::TestApp;
-use crate::support::server::{by_hand, program, run, store_url, token};
+use crate::support::server::{by_hand, program, run, signal, store_url, token};
 
 const ADDRESS: &str = "zelda.quixote@nowhere-else.example";
 const COOKIES: [&str; 2] = ["zq-laptop-7f3a9c", "zq-phone-81bd02"];
@@ -686,8 +686,7 @@ impl Logged {
     /// Tells it to stop, and waits until it has.
     async fn stop(mut self) {
         let id = self.child.id().unwrap().to_string();
-        let told = std::process::Command::new("kill").args(["-TERM", &id]).status();
-        assert!(told.unwrap().success());
+        signal(&id, "-TERM").await;
         let ended = tokio::time::timeout(Duration::from_mins(1), self.child.wait()).await;
         assert!(ended.expect("it stops in time").unwrap().success());
     }

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::app::{TestApp, build, config};
 use crate::support::people::Asked as _;
-use crate::support::server::{Client, Server, program, run, store_url, token};
+use crate::support::server::{Client, Server, program, run, signal, store_url, token};
 
 /// Nothing here takes longer; what hangs must not hang the tests.
 const LONGEST: Duration = Duration::from_mins(2);
@@ -251,8 +251,7 @@ async fn a_server_can_be_told_to_stop_while_it_starts() {
             }
         };
         timeout(LONGEST, starting).await.expect("it starts");
-        let told = std::process::Command::new("kill").args(["-TERM", &id]).status();
-        assert!(told.unwrap().success());
+        signal(&id, "-TERM").await;
         let ended = timeout(LONGEST, server.wait_with_output())
             .await
             .unwrap()
@@ -299,10 +298,7 @@ async fn a_server_that_stops_says_so_before_it_takes_no_further_connection() {
 async fn a_hangup_ends_nobody_who_has_no_certificate() {
     let server = Server::over("mem://", &[]).await;
     for _ in 0..3 {
-        let told = std::process::Command::new("kill")
-            .args(["-HUP", &server.id()])
-            .status();
-        assert!(told.unwrap().success());
+        signal(&server.id(), "-HUP").await;
         let alive = reqwest::get(format!("{}/healthz", server.url)).await.unwrap();
         assert_eq!(alive.status(), 200);
     }
@@ -364,7 +360,13 @@ async fn what_ends_while_the_server_stops_is_in_the_audit_log() {
     let both = async { tokio::join!(upload.send(), stop) };
     timeout(LONGEST, both).await.unwrap();
     let found = services.audit.find(&Asked::default(), 100).await.unwrap();
-    assert!(found.entries.iter().any(|entry| entry.status == 503), "{found:?}");
+    assert!(
+        found
+            .entries
+            .iter()
+            .any(|entry| (entry.action.as_str(), entry.status) == ("eraseUser", 503)),
+        "{found:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use reqwest::{Certificate, tls};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use crate::support::server::{Server, program, run, store_url};
+use crate::support::server::{Server, program, run, signal, store_url};
 
 /// Nothing here takes longer; what hangs must not hang the tests.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -99,10 +99,7 @@ async fn a_server_with_a_certificate_speaks_tls_and_takes_a_new_one() {
     assert!(plain.is_err(), "{plain:?}");
 
     // The certificate without its key is not taken: whoever comes is served with the old pair.
-    let look_again = async || {
-        let hangup = Command::new("kill").args(["-HUP", &server.id()]).status().await;
-        assert!(hangup.unwrap().success());
-    };
+    let look_again = async || signal(&server.id(), "-HUP").await;
     fs::copy(&second.certificate, &certificate).unwrap();
     look_again().await;
     for _ in 0..20 {

@@ -11,6 +11,7 @@ pub mod receiver;
 pub mod server;
 pub mod socket;
 
+use std::fs;
 use std::path::Path;
 
 use figment::providers::{Format as _, Toml};
@@ -24,6 +25,16 @@ pub fn root() -> &'static Path {
 /// A manifest of cargo's, by its place in the repository.
 pub fn manifest(path: &str) -> Value {
     Toml::from_path(&root().join(path)).unwrap()
+}
+
+/// What lies in a folder, by name and in order.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
 }
 
 /// A number that whoever runs the tests may set.

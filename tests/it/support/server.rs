@@ -89,8 +89,7 @@ impl Server {
 
     /// Asks it to stop.
     pub async fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.id()]).status().await;
-        assert!(sent.unwrap().success());
+        signal(&self.id(), "-TERM").await;
     }
 
     /// Waits until the process has ended by itself.
@@ -129,9 +128,7 @@ impl Server {
 
     /// Tells it to stop, and waits until it has.
     pub async fn stop(mut self) {
-        let id = self.child.id().unwrap().to_string();
-        let told = std::process::Command::new("kill").args(["-TERM", &id]).status();
-        assert!(told.unwrap().success());
+        self.terminate().await;
         let ended = timeout(START_MAX, self.child.wait()).await;
         assert!(ended.expect("it stops in time").unwrap().success());
     }
@@ -140,6 +137,12 @@ impl Server {
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
+}
+
+/// Sends a signal, such as `-TERM`, to a process.
+pub async fn signal(process: &str, signal: &str) {
+    let sent = Command::new("kill").args([signal, process]).status().await;
+    assert!(sent.unwrap().success());
 }
 
 fn serve(store: &str) -> Command {
