@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use chrono::Duration;
+use chrono::{Duration, SubsecRound};
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{Bytes, RecordId, SurrealValue};
 use tokio::task::spawn_blocking;
@@ -77,11 +77,13 @@ impl Store {
             .await
     }
 
-    /// The entries from a moment until before another, the newest first.
+    /// The entries from a moment until before another, the newest first. Moments are kept to the
+    /// microsecond, and looked for as they are kept.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
     pub async fn audit_between(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Entry>, StoreError> {
+        let (from, until) = (from.trunc_subsecs(6), until.trunc_subsecs(6));
         let parameters = bind([
             ("newest", number_of(until + BESIDE_NUMBER_MAX).into_value()),
             ("oldest", number_of(from - BESIDE_NUMBER_MAX).into_value()),
@@ -249,6 +251,21 @@ mod tests {
             store.audit_begin().await.unwrap().timestamp(),
             (begin + Duration::hours(4)).timestamp()
         );
+    }
+
+    #[tokio::test]
+    async fn what_came_within_the_microsecond_asked_from_is_found() {
+        let store = Store::in_memory().await;
+        let at = entry(Door::Rest).at + Duration::nanoseconds(400);
+        let one = Entry {
+            at,
+            ..entry(Door::Rest)
+        };
+        store.keep_audit(&Arc::from([one])).await.unwrap();
+        let later = at + Duration::seconds(1);
+        assert_eq!(store.audit_between(at, later).await.unwrap().len(), 1);
+        let before = at - Duration::seconds(1);
+        assert_eq!(store.audit_between(before, at).await.unwrap().len(), 0);
     }
 
     #[test]
