@@ -30,9 +30,11 @@ impl InterestKey {
     /// when neither a letter nor a digit is left. Cut at [`INTEREST_CHARS_MAX`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // Lower case may undo the normal form, and the normal form may reveal capitals.
-        let plain = text.nfkc().collect::<String>().to_lowercase();
-        let plain: String = plain.nfkc().filter(|c| !is_invisible(*c)).collect();
+        // Lower case may undo the normal form, and the normal form may reveal capitals. What is
+        // invisible keeps apart what the normal form makes one, so it goes first.
+        let visible = text.chars().filter(|c| !is_invisible(*c));
+        let plain = visible.nfkc().collect::<String>().to_lowercase();
+        let plain: String = plain.nfkc().collect();
         let spaced = plain.replace(char::is_control, " ");
         let words = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
         let cut: String = trim_edges(&words).chars().take(INTEREST_CHARS_MAX).collect();
@@ -138,6 +140,7 @@ mod tests {
         check("ｓｕｓｈｉ", Some("sushi"));
         check("Beyonce\u{301}", Some("beyoncé"));
         check("foot\u{200b}ball\n", Some("football"));
+        check("caf\u{65}\u{200b}\u{301}", Some("café"));
     }
 
     #[test]

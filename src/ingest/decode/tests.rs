@@ -526,7 +526,9 @@ proptest! {
 
     #[test]
     fn json_is_accepted_just_when_it_is_json(payload in payload()) {
-        let is_json = serde_json::from_slice::<serde_json::Value>(&payload);
+        // The byte order mark before it is passed over.
+        let text = payload.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&payload);
+        let is_json = serde_json::from_slice::<serde_json::Value>(text);
         let is_container = is_json.is_ok_and(|value| value.is_object() || value.is_array());
         prop_assert_eq!(decoded(Format::Json, &payload).1.is_none(), is_container);
     }

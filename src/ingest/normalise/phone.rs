@@ -46,11 +46,13 @@ pub fn phone(written: &str, region: &str) -> Result<String, PhoneError> {
         (false, None) => digits.strip_prefix("00"),
         (false, Some(_)) => None,
     };
-    match (international, region) {
-        (Some(digits), _) => of_international(digits).ok_or_else(|| PhoneError::Unlikely(as_written())),
-        (None, Some(region)) => of_national(digits, region).ok_or_else(|| PhoneError::Unlikely(as_written())),
-        (None, None) => Err(PhoneError::NoRegion(as_written())),
-    }
+    let form = match (international, region) {
+        (Some(digits), _) => of_international(digits),
+        (None, Some(region)) => of_national(digits, region),
+        (None, None) => return Err(PhoneError::NoRegion(as_written())),
+    };
+    form.filter(|form| is_its_own(form))
+        .ok_or_else(|| PhoneError::Unlikely(as_written()))
 }
 
 /// Reads the library's tables, which takes a tenth of a second and more: at the start of a
@@ -86,11 +88,7 @@ fn of_international(digits: &str) -> Option<String> {
     }
     let regions = DATABASE.region(&code)?;
     let main = regions.first().and_then(|region| region.parse().ok());
-    let read = |number: String| checked(&phonenumber::parse(main, number).ok()?);
-    let form = read(format!("+{digits}"))?;
-    // Of several zeros at the front the library takes some away each time it looks; no country
-    // has such numbers.
-    (read(form.clone()).as_ref() == Some(&form)).then_some(form)
+    checked(&phonenumber::parse(main, format!("+{digits}")).ok()?)
 }
 
 fn of_national(digits: &str, region: country::Id) -> Option<String> {
@@ -98,11 +96,22 @@ fn of_national(digits: &str, region: country::Id) -> Option<String> {
     // Guessed, so it must look like a number of that country, and not only be as long.
     let national = parsed.national().to_string();
     let metadata = DATABASE.by_id(region.as_ref())?;
-    let is_at_home = metadata.country_code() == parsed.code().value();
-    if is_at_home && !metadata.descriptors().general().is_match(&national) {
+    let code = parsed.code().value();
+    if metadata.country_code() != code {
+        // Dialled abroad, and read by the rules of the country that it is dialled from.
+        return of_international(&format!("{code}{national}"));
+    }
+    if !metadata.descriptors().general().is_match(&national) {
         return None;
     }
     checked(&parsed)
+}
+
+/// Whether a form is read as itself: a person's number is to have one. Of several zeros at the front
+/// the library takes some away each time it looks, and what is left may be too short.
+fn is_its_own(form: &str) -> bool {
+    let again = digits(form).and_then(|(digits, _)| of_international(&digits));
+    again.as_deref() == Some(form)
 }
 
 fn checked(parsed: &phonenumber::PhoneNumber) -> Option<String> {
@@ -112,10 +121,13 @@ fn checked(parsed: &phonenumber::PhoneNumber) -> Option<String> {
 
 /// The country's code, which no other begins with, and the number within the country.
 fn split(digits: &str) -> Option<(u16, &str)> {
+    if digits.starts_with('0') {
+        return None;
+    }
     (1..=3).find_map(|length| {
         let (code, national) = digits.split_at_checked(length)?;
         let code: u16 = code.parse().ok()?;
-        (code > 0 && *LENGTHS.get(usize::from(code))? != 0).then_some((code, national))
+        (*LENGTHS.get(usize::from(code))? != 0).then_some((code, national))
     })
 }
 
@@ -184,6 +196,7 @@ mod tests {
         check("IT", "06 698 12345", "+390669812345");
         check("IN", "98765 43210", "+919876543210");
         check("GB", "00 1 718 555 0143", "+17185550143");
+        check("IT", "0049 030 123456", "+4930123456");
     }
 
     #[test]
@@ -208,6 +221,11 @@ mod tests {
             ("US", "030 1234567"),
             ("US", "5551234"),
             ("", "+600000000001"),
+            ("", "+001 718 555 0143"),
+            // Too short without the zero of the trunk.
+            ("", "+4301000"),
+            ("", "0043001"),
+            ("US", "011 64 0 0 0 1000"),
         ] {
             assert_eq!(
                 phone(written, region),
