@@ -73,6 +73,9 @@ check-licenses:
 audit: setup-test ## Known vulnerabilities; apart from `test`, since it fetches a database and changes by itself
 	$(deny) --locked check advisories
 
+# Without it, the snapshots' library asks `cargo metadata` for it, beside tests that let go of locks: a
+# process that begins holds a copy of them.
+test-rust: export INSTA_WORKSPACE_ROOT = $(CURDIR)
 test-rust:
 	cargo test --release --locked
 

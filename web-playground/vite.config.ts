@@ -56,5 +56,6 @@ export default defineConfig({
       },
     },
   ],
-  test: { include: ['tests/unit/**/*.test.ts'] },
+  // A test waits for what it imports, which takes long on a busy machine.
+  test: { include: ['tests/unit/**/*.test.ts'], testTimeout: 60_000 },
 })

@@ -211,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_sent_where_nothing_may_be() {
-        let sender = Sender::new(Duration::from_secs(1), false).unwrap();
+        let sender = Sender::new(Duration::from_mins(1), false).unwrap();
         let send = |url| {
             let letter = Letter {
                 url,

@@ -283,6 +283,9 @@ struct Neighbours {
 
 impl Neighbours {
     fn of<'a>(terms: impl Iterator<Item = (&'a str, u64)>) -> Result<Self, TermsError> {
+        // Of equal rank those are found that came first, which are to be the same at each start.
+        let mut terms: Vec<_> = terms.collect();
+        terms.sort_unstable_by_key(|(text, rank)| (*rank, *text));
         let mut schema = Schema::builder();
         let term = schema.add_text_field("term", STRING | STORED);
         let rank = schema.add_u64_field("rank", FAST | STORED);

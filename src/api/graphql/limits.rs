@@ -245,8 +245,7 @@ mod tests {
     #[Object]
     impl Query {
         async fn slow(&self) -> bool {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            true
+            std::future::pending().await
         }
     }
 
