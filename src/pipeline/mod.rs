@@ -44,6 +44,7 @@ use ulid::Ulid;
 
 use crate::auth::Pseudonyms;
 use crate::classify::{Classifier, ClassifyError};
+use crate::domain::Timestamp;
 use crate::domain::placeholder::Placeholders;
 use crate::domain::policy::{self, Policy};
 use crate::domain::profile::ProfileId;
@@ -277,15 +278,19 @@ impl Pipeline {
         judged.await.map_err(|_| PipelineError::Stopped)?
     }
 
-    /// Gives people the memberships that their interests mean now; how many changed. Returns
-    /// when it is durable.
+    /// Gives people the memberships that their interests mean now, and not before `since`, though
+    /// the clock was put back; how many changed. Returns when it is durable.
     ///
     /// # Errors
     /// When the store or the model fails; then nothing has changed.
-    pub async fn resegment(&self, ids: Vec<ProfileId>) -> Result<u64, PipelineError> {
+    pub async fn resegment(
+        &self,
+        ids: Vec<ProfileId>,
+        since: Option<Timestamp>,
+    ) -> Result<u64, PipelineError> {
         let (reply, changed) = oneshot::channel();
         self.queue
-            .send(Work::Resegment(ids, reply))
+            .send(Work::Resegment(ids, since, reply))
             .await
             .map_err(|_| PipelineError::Stopped)?;
         changed.await.map_err(|_| PipelineError::Stopped)?
@@ -313,7 +318,7 @@ impl Pipeline {
         }
         self.scores.replace_catalogue(catalogue);
         // What was decided by the old ones lands before this does.
-        self.resegment(Vec::new()).await.map(drop)
+        self.resegment(Vec::new(), None).await.map(drop)
     }
 
     /// Takes nothing more, and returns when all that was taken is durable and told. Whoever sends

@@ -9,25 +9,36 @@ use chrono::Utc;
 use super::PipelineError;
 use super::retry::Retry;
 use super::writer::{Keep, Writer};
+use crate::domain::Timestamp;
 use crate::domain::graph::{Plan, Subgraph, Write};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::ingest::normalise::stored;
 use crate::store::commit::Commit;
 
 impl Writer {
-    /// Makes the memberships of people anew; how many changed.
-    pub(super) async fn resegment(&mut self, ids: &[ProfileId]) -> Result<u64, PipelineError> {
+    /// Makes the memberships of people anew, as of now or of `since`, whichever is later; how many
+    /// changed.
+    pub(super) async fn resegment(
+        &mut self,
+        ids: &[ProfileId],
+        since: Option<Timestamp>,
+    ) -> Result<u64, PipelineError> {
         let mut retry = Retry::default();
         loop {
-            match self.attempt_resegment(ids).await {
+            match self.attempt_resegment(ids, since).await {
                 Ok(changed) => return Ok(changed),
                 Err(failure) => retry.after(failure).await?,
             }
         }
     }
 
-    async fn attempt_resegment(&self, ids: &[ProfileId]) -> Result<u64, PipelineError> {
+    async fn attempt_resegment(
+        &self,
+        ids: &[ProfileId],
+        since: Option<Timestamp>,
+    ) -> Result<u64, PipelineError> {
         let now = stored(Utc::now());
+        let now = since.map_or(now, |since| since.max(now));
         let profiles = self.store.profiles(ids).await?;
         let graph = Subgraph {
             profiles: profiles

@@ -66,7 +66,11 @@ pub struct Submission {
 pub enum Work {
     Chunk(Box<Submission>),
     Judgement(Judgement, oneshot::Sender<Result<Judged, PipelineError>>),
-    Resegment(Vec<ProfileId>, oneshot::Sender<Result<u64, PipelineError>>),
+    Resegment(
+        Vec<ProfileId>,
+        Option<Timestamp>,
+        oneshot::Sender<Result<u64, PipelineError>>,
+    ),
     Erase(Order, oneshot::Sender<Result<Ulid, PipelineError>>),
     /// Finish what is under way, take nothing more, and say so.
     Stop(oneshot::Sender<()>),
@@ -171,9 +175,9 @@ impl Writer {
                     // Whoever asked may have gone; what was decided is decided.
                     let _ = reply.send(self.judge(&judgement).await);
                 }
-                Some(Work::Resegment(ids, reply)) => {
+                Some(Work::Resegment(ids, since, reply)) => {
                     self.land(&mut flight).await;
-                    let _ = reply.send(self.resegment(&ids).await);
+                    let _ = reply.send(self.resegment(&ids, since).await);
                 }
                 Some(Work::Erase(order, reply)) => {
                     self.land(&mut flight).await;

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::background::Background;
+use super::background::{Background, step};
 use super::checked_limit;
 use super::privacy::pseudonym_of;
 use crate::auth::Pseudonyms;
@@ -300,7 +300,7 @@ fn blocks(entries: Vec<Entry>) -> Vec<Arc<[Entry]>> {
     let mut blocks: Vec<Vec<Entry>> = Vec::new();
     for entry in entries {
         match blocks.last_mut() {
-            Some(block) if entry.at - block[0].at < BLOCK_SPAN => block.push(entry),
+            Some(block) if (entry.at - block[0].at).abs() < BLOCK_SPAN => block.push(entry),
             _ => blocks.push(vec![entry]),
         }
     }
@@ -310,12 +310,10 @@ fn blocks(entries: Vec<Entry>) -> Vec<Arc<[Entry]>> {
 /// Keeps a block, however often it takes. What can't be kept is in the program's log.
 async fn keep_block(store: &Store, entries: &Arc<[Entry]>) {
     for pause in PAUSES.into_iter().map(Some).chain([None]) {
-        match store.keep_audit(entries).await {
-            Ok(()) => {
-                metrics::counter!("cdp_audit_entries_total").increment(entries.len() as u64);
-                return;
-            }
-            Err(error) => tracing::warn!(%error, "the audit log has to wait"),
+        let keeping = store.keep_audit(entries);
+        if step("the audit log has to wait", keeping).await.is_some() {
+            metrics::counter!("cdp_audit_entries_total").increment(entries.len() as u64);
+            return;
         }
         if let Some(pause) = pause {
             sleep(pause).await;
@@ -340,9 +338,8 @@ fn lose(entries: &[Entry]) {
 
 async fn sweep(store: Store, keep_days: u32) {
     loop {
-        if let Err(error) = drop_old(&store, keep_days).await {
-            tracing::warn!(%error, "what is old in the audit log stays for now");
-        }
+        let dropping = drop_old(&store, keep_days);
+        step("what is old in the audit log stays for now", dropping).await;
         sleep(SWEEP_EVERY).await;
     }
 }

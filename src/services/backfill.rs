@@ -8,7 +8,7 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use ulid::Ulid;
 
-use super::background::Background;
+use super::background::{Background, step};
 use super::corrections::KnownCorrections;
 use super::definitions::Definitions;
 use super::leases::{ASK_EVERY, Leases, Turn};
@@ -97,13 +97,10 @@ impl Backfills {
         let is_wanted = Arc::downgrade(&backfills);
         background.spawn(async move {
             while is_wanted.strong_count() > 0 {
-                let pause = match worker.work().await {
-                    Ok(true) => LOOK_EVERY,
-                    Ok(false) => ASK_EVERY,
-                    Err(error) => {
-                        tracing::warn!(%error, "a backfill has to wait");
-                        PAUSE
-                    }
+                let pause = match step("a backfill has to wait", worker.work()).await {
+                    Some(true) => LOOK_EVERY,
+                    Some(false) => ASK_EVERY,
+                    None => PAUSE,
                 };
                 let _ = tokio::time::timeout(pause, wake.notified()).await;
             }
@@ -273,7 +270,7 @@ impl Worker {
             .outdated(concerned.collect(), now())
             .await?;
         for some in ids.chunks(AT_ONCE) {
-            backfill.changed += self.pipeline.resegment(some.to_vec()).await?;
+            backfill.changed += self.pipeline.resegment(some.to_vec(), None).await?;
         }
         backfill.position = last.filter(|_| is_full).unwrap_or(backfill.until);
         Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Services;
+use super::background::step;
 use crate::domain::error::Error;
 use crate::pipeline::following::Revisions;
 
@@ -22,14 +23,14 @@ pub(super) async fn follow(services: Weak<Services>, mut revisions: watch::Recei
         let Some(services) = services.upgrade() else {
             return;
         };
-        match take_over(&services, known, now).await {
-            Ok(()) => known = now,
-            Err(error) => {
-                tracing::warn!(%error, "what another server changed can't be taken over for now");
-                tokio::time::sleep(PAUSE).await;
-                // What is left over is looked at again, whether or not there is more.
-                revisions.mark_changed();
-            }
+        let taking = take_over(&services, known, now);
+        let taken = step("what another server changed can't be taken over for now", taking).await;
+        if taken.is_some() {
+            known = now;
+        } else {
+            tokio::time::sleep(PAUSE).await;
+            // What is left over is looked at again, whether or not there is more.
+            revisions.mark_changed();
         }
     }
 }

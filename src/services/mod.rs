@@ -63,7 +63,7 @@ use crate::pipeline::judge::Objection;
 use crate::pipeline::{Pipeline, PipelineError};
 pub use crate::store::inherited;
 use crate::store::{Store, StoreError};
-use background::Background;
+use background::{Background, Panicked};
 
 /// What is said to whoever asks while the server stops.
 const STOPPING: &str = "the server is stopping; try another";
@@ -339,6 +339,12 @@ impl From<JoinError> for Error {
         } else {
             Self::internal(error)
         }
+    }
+}
+
+impl From<Panicked> for Error {
+    fn from(panicked: Panicked) -> Self {
+        Self::internal(panicked)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio::sync::Notify;
 
-use super::background::Background;
+use super::background::{Background, step};
 use super::leases::{Leases, Turn};
 use crate::domain::Timestamp;
 use crate::domain::lease::Job;
@@ -42,9 +42,8 @@ impl Schedule {
         let mut turn = Turn::new(leases, Job::Schedule);
         background.spawn(async move {
             loop {
-                if let Err(error) = look_in_turn(&mut turn, &store, &pipeline).await {
-                    tracing::warn!(%error, "the schedule has to wait");
-                }
+                let looking = look_in_turn(&mut turn, &store, &pipeline);
+                step("the schedule has to wait", looking).await;
                 if tokio::time::timeout(LOOK_EVERY, end.notified()).await.is_ok() {
                     return;
                 }
@@ -77,7 +76,7 @@ pub async fn look(store: &Store, pipeline: &Pipeline, now: Timestamp) -> Result<
     for some in due.chunks(AT_ONCE) {
         let started = Instant::now();
         let ids: Vec<ProfileId> = some.iter().map(|(_, id)| *id).collect();
-        changed += pipeline.resegment(ids).await?;
+        changed += pipeline.resegment(ids, Some(now)).await?;
         // Those who are still there were told anew; the rest were absorbed since.
         store.drop_due(some).await?;
         metrics::counter!("cdp_due_total").increment(some.len() as u64);

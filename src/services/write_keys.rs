@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+use super::background::step;
 use super::ingest::check_source;
 use crate::auth::write_key::{FreshKey, digest};
 use crate::domain::Timestamp;
@@ -288,9 +289,7 @@ impl Inner {
 /// Notes uses, until it is told to end.
 async fn note_uses(inner: Arc<Inner>, ended: Arc<Notify>) {
     while tokio::time::timeout(LOOK_EVERY, ended.notified()).await.is_err() {
-        if let Err(error) = inner.note_uses().await {
-            tracing::warn!(%error, "the use of write keys could not be noted");
-        }
+        step("the use of write keys could not be noted", inner.note_uses()).await;
     }
 }
 

@@ -66,8 +66,11 @@ impl Weighter<ProfileId, Arc<Pair>> for ByBytes {
 impl Decoded {
     /// Empty, and never of more than about so many bytes.
     pub(super) fn new(bytes_max: u64) -> Self {
+        // The cache has parts, more on more cores, which share the bytes: it makes them by how many are
+        // expected, so few bytes are not to be parted so far that nobody fits into a part.
+        let expected = usize::try_from(bytes_max / FIXED_BYTES).unwrap_or(usize::MAX);
         Self {
-            kept: Cache::with_weighter(PROFILES_EXPECTED, bytes_max, ByBytes),
+            kept: Cache::with_weighter(expected.clamp(1, PROFILES_EXPECTED), bytes_max, ByBytes),
             read_once: (0..READ_ONCE).map(|_| AtomicU32::new(u32::MAX)).collect(),
         }
     }

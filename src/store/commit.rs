@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use surrealdb::types::{RecordId, SurrealValue, Variables};
-use ulid::Ulid;
+use ulid::{Generator, Ulid};
 
 use super::batches::{BatchRow, MessageRow};
 use super::conflicts::{ConflictRow, conflict_id, conflict_of};
@@ -50,8 +50,10 @@ const REVISIONS: &str = "
     };
 ";
 
-/// The same of somebody who must not be taken in.
+/// The same of somebody who must not be taken in. What is read here is not written, and the engine
+/// would let both this and what changes it land: it is read for update, which conflicts.
 const UNSUPPRESSED: &str = "
+    LET $suppressions = SELECT VALUE value FROM counter:suppressed FOR UPDATE;
     IF array::len((SELECT VALUE id FROM $guarded)) > 0 {
         THROW 'Transaction conflict: somebody was suppressed meanwhile'
     };
@@ -60,9 +62,10 @@ const UNSUPPRESSED: &str = "
 /// The same of people who were judged by what is not so any more. A counter that is not there
 /// counts from zero.
 const JUDGED_BY: &str = "
-    IF ((SELECT VALUE value FROM counter:catalogue)[0] ?? 0) != $judged_by_catalogue
-        OR ($judged_by_corrections != NONE
-            AND ((SELECT VALUE value FROM counter:corrections)[0] ?? 0) != $judged_by_corrections) {
+    LET $catalogue = (SELECT VALUE value FROM counter:catalogue FOR UPDATE)[0] ?? 0;
+    LET $corrections = (SELECT VALUE value FROM counter:corrections FOR UPDATE)[0] ?? 0;
+    IF $catalogue != $judged_by_catalogue
+        OR ($judged_by_corrections != NONE AND $corrections != $judged_by_corrections) {
         THROW 'Transaction conflict: cohorts have changed since people were judged'
     };
 ";
@@ -521,7 +524,12 @@ impl Statements {
             "FOR $row IN $redirects { UPDATE $row.id CONTENT $row RETURN NONE };",
             redirects,
         );
-        let records = merges.iter().map(|merge| MergeRow::new(merge, at)).collect();
+        // In their order, also within a millisecond: what was absorbed last is taken apart first.
+        let mut ids = Generator::new();
+        let records = merges
+            .iter()
+            .map(|merge| MergeRow::new(merge, ids.generate().unwrap_or_else(|_| Ulid::new()), at))
+            .collect();
         self.over("merges", "INSERT INTO merge $merges RETURN NONE;", records);
     }
 
@@ -663,9 +671,9 @@ struct MergeRow {
 }
 
 impl MergeRow {
-    fn new(merge: &Merge, at: Timestamp) -> Self {
+    fn new(merge: &Merge, id: Ulid, at: Timestamp) -> Self {
         Self {
-            id: merge_id(&Ulid::new().to_string()),
+            id: merge_id(&id.to_string()),
             survivor: rows::profile_id(merge.survivor),
             absorbed: rows::profile_id(merge.absorbed),
             absorbed_created_at: merge.absorbed_created_at,
@@ -682,4 +690,44 @@ impl MergeRow {
 pub(super) struct MemberRow {
     pub(super) id: RecordId,
     pub(super) since: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::suppressions::COUNT;
+    use crate::store::transaction::{bind, is_conflict};
+
+    #[tokio::test]
+    async fn what_a_commit_rests_on_is_so_when_it_lands() {
+        let guards = [
+            (UNSUPPRESSED, COUNT),
+            (JUDGED_BY, "UPSERT counter:catalogue SET value += 1 RETURN NONE"),
+            (JUDGED_BY, "UPSERT counter:corrections SET value += 1 RETURN NONE"),
+        ];
+        for (guard, change) in guards {
+            for is_changed in [false, true] {
+                let store = Store::in_memory().await;
+                let committing = store.begin().await;
+                let parameters = bind([
+                    ("guarded", Vec::<RecordId>::new().into_value()),
+                    ("judged_by_catalogue", 0.into_value()),
+                    ("judged_by_corrections", 0.into_value()),
+                ]);
+                let guarded = committing.query(guard).bind(parameters).await.unwrap();
+                guarded.check().unwrap();
+                if is_changed {
+                    store.run("changed it", change, bind([])).await.unwrap();
+                }
+                let writing = committing.query("UPSERT counter:sample SET value = 1").await;
+                writing.unwrap().check().unwrap();
+                let committed = committing.commit().await;
+                assert_eq!(
+                    committed.is_err_and(|error| is_conflict(&error)),
+                    is_changed,
+                    "{change}"
+                );
+            }
+        }
+    }
 }

@@ -164,6 +164,14 @@ impl Store {
         };
         Self::connect(&settings).await.unwrap()
     }
+
+    /// A transaction that is written step by step, while others come and go.
+    pub(super) async fn begin(&self) -> surrealdb::method::Transaction<Db> {
+        let Connection::Embedded(embedded) = self.connection.as_ref() else {
+            panic!("a store in memory is embedded")
+        };
+        embedded.client.clone().begin().await.unwrap()
+    }
 }
 
 impl Store {

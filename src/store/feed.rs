@@ -213,8 +213,7 @@ impl Store {
         Ok(old == end - begin && end < newest)
     }
 
-    /// Says of these people, in some blocks from before a moment, no more than that they were
-    /// erased; in how many events.
+    /// Says of these people, in some blocks, no more than that they were erased; in how many events.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another search changed one of them meanwhile.
@@ -223,7 +222,6 @@ impl Store {
         from: u64,
         to: u64,
         erased: &BTreeSet<ProfileId>,
-        before: Timestamp,
     ) -> Result<u64, StoreError> {
         let parameters = bind([("from", from.into_value()), ("to", to.into_value())]);
         let text = "SELECT * FROM type::record('feed', $from..$to)";
@@ -231,7 +229,7 @@ impl Store {
             .select("looked for somebody in the feed", text, parameters)
             .await?;
         let mut events = 0;
-        for row in found.into_iter().filter(|row| row.at < before) {
+        for row in found {
             let old = row.happenings.clone();
             let mut block = row.into_domain()?;
             let mut changed = 0;

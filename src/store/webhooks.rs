@@ -286,8 +286,8 @@ impl Store {
         found.first().map(number_of).transpose()
     }
 
-    /// Says of these people, in some deliveries of a webhook from before a moment, no more than
-    /// that they were erased; in how many.
+    /// Says of these people, in some deliveries of a webhook, no more than that they were erased; in
+    /// how many.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
@@ -296,11 +296,10 @@ impl Store {
         id: Ulid,
         numbers: Range<u64>,
         erased: &BTreeSet<ProfileId>,
-        before: Timestamp,
     ) -> Result<u64, StoreError> {
         let found = self.deliveries(id, numbers.start, numbers.end).await?;
         let mut changed = 0;
-        for delivery in found.into_iter().filter(|delivery| delivery.event.at < before) {
+        for delivery in found {
             let Some(left) = delivery.event.happening.without(erased) else {
                 continue;
             };

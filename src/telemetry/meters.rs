@@ -233,6 +233,11 @@ pub const METERS: &[Meter] = &[
         "Requests that wait for the model",
     ),
     counter(
+        "cdp_panics_total",
+        &[],
+        "Panics of the program: faults of it, of which it outlived what a request or a job did",
+    ),
+    counter(
         "cdp_records_total",
         &[("outcome", &["accepted", "rejected"])],
         "Records that were received",

@@ -113,8 +113,10 @@ pub fn init(settings: &Settings) -> Result<Option<Exporting>, TelemetryError> {
     Ok(exporting)
 }
 
-/// A panic as a line of the log like any other: it may quote anything, too.
+/// A panic as a line of the log like any other: it may quote anything, too. It is counted, since
+/// whoever it was for is told of it and nobody else.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
+    metrics::counter!("cdp_panics_total").increment(1);
     let backtrace = Backtrace::capture();
     let is_captured = backtrace.status() == BacktraceStatus::Captured;
     tracing::error!(

@@ -66,9 +66,12 @@ pub(super) fn redact(text: &str) -> Cow<'_, str> {
 fn keys(text: &str) -> String {
     let is_json = text.starts_with('{');
     hide(text, &KEY_STARTS, |start, key| {
-        let field = if is_json { field(key) } else { line(key) };
+        let field = || if is_json { field(key) } else { line(key) };
         // Too much redacted does no harm.
-        let all_before = |last| 0..field.rfind(last).unwrap_or(field.len());
+        let all_before = |last| {
+            let field = field();
+            0..field.rfind(last).unwrap_or(field.len())
+        };
         match start.chars().next_back() {
             Some('[') => return all_before(']'),
             Some('`') => return all_before('`'),
@@ -81,7 +84,7 @@ fn keys(text: &str) -> String {
         };
         let closing = if opening == '⟨' { '⟩' } else { opening };
         let from = opening.len_utf8();
-        let within = &field[from..];
+        let within = &field()[from..];
         // Escaped by a backslash that is one of the key's, and doubled where the line escapes it.
         let mut ends = within.match_indices(closing).map(|(at, _)| at);
         let end = ends.find(|at| backslashes(&within[..*at]).is_multiple_of(4));
@@ -108,21 +111,26 @@ fn values(text: &str) -> String {
 
 /// A text with something hidden behind each of some signs: whatever of the rest is found there.
 fn hide(text: &str, signs: &[&str], found: impl Fn(&str, &str) -> Range<usize>) -> String {
-    let first = |rest: &str| {
-        let places = signs.iter().filter_map(|sign| Some((rest.find(*sign)?, *sign)));
-        places.min()
-    };
+    let next = |sign: &str, from: usize| Some(from + text[from..].find(sign)?);
+    let mut places: Vec<_> = signs.iter().map(|sign| (next(sign, 0), *sign)).collect();
     let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((at, sign)) = first(rest) {
-        let (before, behind) = rest.split_at(at + sign.len());
-        let hidden = found(sign, behind);
-        shown.push_str(before);
-        shown.push_str(&behind[..hidden.start]);
+    let mut from = 0;
+    loop {
+        // Only what was passed is looked for again: a long text is gone through once for each sign.
+        for (place, sign) in &mut places {
+            if place.is_some_and(|at| at < from) {
+                *place = next(sign, from);
+            }
+        }
+        let found_at = places.iter().filter_map(|(place, sign)| Some(((*place)?, *sign)));
+        let Some((at, sign)) = found_at.min() else { break };
+        let behind = at + sign.len();
+        let hidden = found(sign, &text[behind..]);
+        shown.push_str(&text[from..behind + hidden.start]);
         shown.push_str(if hidden.is_empty() { "" } else { HIDDEN });
-        rest = &behind[hidden.end..];
+        from = behind + hidden.end;
     }
-    shown.push_str(rest);
+    shown.push_str(&text[from..]);
     shown
 }
 

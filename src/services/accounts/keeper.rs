@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Accounts;
 use crate::domain::Timestamp;
+use crate::services::background::step;
 use crate::store::StoreError;
 
 /// How often other servers are followed. A new key signs no sooner than all have seen it.
@@ -38,19 +39,20 @@ pub(super) fn start(accounts: &Arc<Accounts>) {
             };
             let now = Utc::now();
             if is_shared {
-                match follow(&accounts, followed).await {
-                    Ok(()) => followed = now,
-                    Err(error) => tracing::warn!(%error, "keys and sessions can't be followed for now"),
+                let following = follow(&accounts, followed);
+                if step("keys and sessions can't be followed for now", following)
+                    .await
+                    .is_some()
+                {
+                    followed = now;
                 }
             }
             if Instant::now() >= sweep_at {
                 sweep_at = Instant::now() + SWEEP_EVERY;
-                match accounts.sweep(now).await {
-                    Ok(0) => {}
-                    Ok(sessions) => tracing::info!(sessions, "dropped sessions that are over"),
-                    Err(error) => {
-                        tracing::warn!(%error, "old sessions could not be dropped; it is tried again");
-                    }
+                let sweeping = accounts.sweep(now);
+                match step("old sessions could not be dropped; it is tried again", sweeping).await {
+                    Some(0) | None => {}
+                    Some(sessions) => tracing::info!(sessions, "dropped sessions that are over"),
                 }
             }
         }

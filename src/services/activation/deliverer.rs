@@ -15,7 +15,7 @@ use super::streams::end;
 use crate::activation::Settings;
 use crate::activation::backoff::Backoff;
 use crate::pipeline::Pipeline;
-use crate::services::background::Background;
+use crate::services::background::{Background, step};
 use crate::services::leases::Leases;
 use crate::store::Store;
 
@@ -100,12 +100,9 @@ impl Supervisor {
     async fn run(mut self) {
         // An error of a channel says that nobody is left to deliver for.
         loop {
-            let pause = match self.look().await {
-                Ok(()) => LOOK_EVERY,
-                Err(error) => {
-                    tracing::warn!(%error, "webhooks have to wait");
-                    PAUSE
-                }
+            let pause = match step("webhooks have to wait", self.look()).await {
+                Some(()) => LOOK_EVERY,
+                None => PAUSE,
             };
             let goes_on = tokio::select! {
                 changed = self.changes.changed() => changed.is_ok(),

@@ -12,7 +12,7 @@ use super::streams::{Streams, end, is_over};
 use crate::activation::Settings;
 use crate::domain::lease::Job;
 use crate::domain::webhook::Webhook;
-use crate::services::background::Background;
+use crate::services::background::{Background, step};
 use crate::services::leases::{Leases, Turn};
 use crate::store::{Store, StoreError};
 
@@ -53,9 +53,8 @@ pub(super) fn start(
     let mut turn = Turn::new(leases, Job::Upkeep);
     background.spawn(async move {
         loop {
-            if let Err(error) = keeper.look_in_turn(&mut turn, &closing).await {
-                tracing::warn!(%error, "old changes could not be dropped; it is tried again");
-            }
+            let looking = keeper.look_in_turn(&mut turn, &closing);
+            step("old changes could not be dropped; it is tried again", looking).await;
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
                 () = end(&mut closing) => return,

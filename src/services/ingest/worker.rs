@@ -17,6 +17,7 @@ use super::queue::locked;
 use super::{Format, Ingest};
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::lease::Job;
+use crate::services::background::{outlive, step};
 use crate::services::jobs::Running;
 use crate::services::leases::Lease;
 use crate::store::spool::Queued;
@@ -39,9 +40,9 @@ pub(super) fn start(ingest: &Arc<Ingest>) {
     tokio::spawn(async move {
         loop {
             let Some(strong) = ingest.upgrade() else { return };
-            let has_more = strong.work_off_next().await;
+            let has_more = step("the queue is looked at again", strong.work_off_next()).await;
             drop(strong);
-            if !has_more {
+            if has_more != Some(true) {
                 // Whether somebody calls or it is time to look makes no difference.
                 let _ = tokio::time::timeout(LOOK_EVERY, wake.notified()).await;
             }
@@ -51,19 +52,13 @@ pub(super) fn start(ingest: &Arc<Ingest>) {
 
 impl Ingest {
     /// Works off the next batch that is free; false if there is none.
-    async fn work_off_next(&self) -> bool {
-        let queue = match self.store.queue().await {
-            Ok(queue) => queue,
-            Err(error) => {
-                tracing::warn!(error = %error, "the queue can't be read; it is looked at again");
-                return false;
-            }
-        };
+    async fn work_off_next(&self) -> Result<bool, StoreError> {
+        let queue = self.store.queue().await?;
         for queued in queue.iter().filter(|queued| self.may_take(queued)) {
             match self.take(queued).await {
                 Ok(Some((lease, queued))) if queued.is_whole => {
                     self.work_off(queued, &lease).await;
-                    return true;
+                    return Ok(true);
                 }
                 // Whoever received it is gone.
                 Ok(Some((_lease, queued))) => self.forget(&queued).await,
@@ -73,7 +68,7 @@ impl Ingest {
                 }
             }
         }
-        false
+        Ok(false)
     }
 
     fn may_take(&self, queued: &Queued) -> bool {
@@ -104,7 +99,7 @@ impl Ingest {
     /// Works a batch off, for as long as it is this process's.
     async fn work_off(&self, queued: Queued, lease: &Lease) {
         let _running = Running::begin("batch");
-        match self.store_queued(queued.batch, lease).await {
+        match outlive(self.store_queued(queued.batch, lease)).await {
             Ok(true) => self.forget(&queued).await,
             // Somebody cancels it, and forgets it then; or another server goes on with it.
             Ok(false) => {}

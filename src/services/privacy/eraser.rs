@@ -20,6 +20,7 @@ use crate::domain::profile::ProfileId;
 use crate::domain::record::RawId;
 use crate::ingest::normalise::stored;
 use crate::pipeline::Pipeline;
+use crate::services::background::{Panicked, outlive, step};
 use crate::services::jobs::Running;
 use crate::services::leases::{ASK_EVERY, Leases, Turn};
 use crate::services::search::{IndexingError, Purger};
@@ -52,6 +53,8 @@ enum SearchError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Index(#[from] IndexingError),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 /// What is left after a look.
@@ -101,14 +104,10 @@ impl Eraser {
     /// Works until nobody wants it any more.
     pub async fn run(mut self, wanted: Weak<Privacy>, wake: Arc<Notify>) {
         while wanted.strong_count() > 0 {
-            let pause = match self.work().await {
-                Ok(Found::Nothing) => LOOK_EVERY,
-                Ok(Found::Waiting) => PAUSE,
-                Ok(Found::Others) => ASK_EVERY,
-                Err(error) => {
-                    tracing::warn!(%error, "what is left of somebody is looked for later");
-                    PAUSE
-                }
+            let pause = match step("what is left of somebody is looked for later", self.work()).await {
+                Some(Found::Nothing) => LOOK_EVERY,
+                Some(Found::Waiting) | None => PAUSE,
+                Some(Found::Others) => ASK_EVERY,
             };
             let _ = tokio::time::timeout(pause, wake.notified()).await;
         }
@@ -123,7 +122,7 @@ impl Eraser {
         let mut waiting: Vec<Ulid> = Vec::new();
         while let Some(erasure) = self.store.next_erasure(&waiting).await? {
             let id = erasure.id;
-            match self.carry_on(erasure).await {
+            match outlive(self.carry_on(erasure)).await {
                 Ok(Progress::Done) => tracing::debug!(erasure.id = %id, "nothing is left of somebody"),
                 Ok(Progress::Waits) => waiting.push(id),
                 Err(SearchError::Store(StoreError::Lost)) => return Ok(Found::Others),
@@ -289,10 +288,7 @@ impl Eraser {
         let mut from = search.position.unwrap_or_default().max(extent.begin);
         while from <= extent.newest {
             let to = from + FEED_BLOCKS;
-            let events = self
-                .store
-                .forget_in_feed(from, to, &search.profiles, erasure.at)
-                .await?;
+            let events = self.store.forget_in_feed(from, to, &search.profiles).await?;
             erasure.erased.events += events;
             from = to;
             if let Some(search) = &mut erasure.search {
@@ -319,7 +315,7 @@ impl Eraser {
                 let to = end.min(from + DELIVERIES);
                 let deliveries = self
                     .store
-                    .forget_in_deliveries(webhook.id, from..to, &search.profiles, erasure.at)
+                    .forget_in_deliveries(webhook.id, from..to, &search.profiles)
                     .await?;
                 erasure.erased.deliveries += deliveries;
                 from = to;

@@ -134,12 +134,13 @@ struct Writer {
     profile: Arc<Profile>,
     whole: Whole,
     needles: Needles,
+    /// Let go of before the reader is told of the end, who may ask for the next one then.
+    _place: OwnedSemaphorePermit,
     sender: mpsc::Sender<Result<Vec<u8>, Error>>,
     /// Rows that were written.
     met: BTreeSet<RawId>,
     /// Whether nothing stands in the list that was begun.
     is_first: bool,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Writer {

@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::{Notify, Semaphore};
 
-use super::background::Background;
+use super::background::{Background, step};
 use super::cohorts::NameBook;
 use super::leases::Leases;
 use super::lookup::{parse_cookie, parse_email};
@@ -171,10 +171,9 @@ async fn purge_others(pipeline: Pipeline, index: Purger, wanted: Weak<Privacy>) 
         if waiting.is_empty() {
             continue;
         }
-        match index.purge(waiting.iter().copied().collect()).await {
-            Ok(true) => waiting.clear(),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "the index keeps what was erased for now"),
+        let purging = index.purge(waiting.iter().copied().collect());
+        if step("the index keeps what was erased for now", purging).await == Some(true) {
+            waiting.clear();
         }
     }
 }

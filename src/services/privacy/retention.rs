@@ -18,7 +18,7 @@ use crate::domain::lease::Job;
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::erase::Order;
 use crate::pipeline::{Pipeline, PipelineError};
-use crate::services::background::Background;
+use crate::services::background::{Background, step};
 use crate::services::jobs::Running;
 use crate::services::leases::{ASK_EVERY, Leases, Turn};
 use crate::store::{Store, StoreError};
@@ -227,13 +227,11 @@ impl Retention {
 async fn look(wanted: Weak<Retention>, mut turn: Turn) {
     tokio::time::sleep(FIRST_LOOK).await;
     while let Some(retention) = wanted.upgrade() {
-        let pause = match retention.sweep_in_turn(&mut turn).await {
-            Ok(true) => LOOK_EVERY,
-            Ok(false) => ASK_EVERY,
-            Err(error) => {
-                tracing::warn!(%error, "what is too old could not be swept; it is tried again");
-                PAUSE
-            }
+        let sweeping = retention.sweep_in_turn(&mut turn);
+        let pause = match step("what is too old could not be swept; it is tried again", sweeping).await {
+            Some(true) => LOOK_EVERY,
+            Some(false) => ASK_EVERY,
+            None => PAUSE,
         };
         drop(retention);
         tokio::time::sleep(pause).await;

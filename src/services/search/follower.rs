@@ -18,6 +18,7 @@ use crate::domain::interest::InterestKey;
 use crate::pipeline::changed::Changed;
 use crate::pipeline::segmented::Scores;
 use crate::search::{Found, Mark, SearchIndex};
+use crate::services::background::outlive;
 use crate::store::{Store, StoreError};
 
 /// People who are read at once.
@@ -66,7 +67,7 @@ pub(super) struct Parts {
 /// Follows the store with an index that was found in some state, to the end.
 pub(super) async fn follow(parts: Parts, found: Found) {
     let started = loop {
-        match Follower::start(&parts, found).await {
+        match outlive(Follower::start(&parts, found)).await {
             Ok(started) => break started,
             Err(error) => {
                 tracing::error!(error = %error, "the search index can't follow the store yet");
@@ -117,7 +118,7 @@ impl Follower {
 
     async fn run(mut self) {
         loop {
-            match self.turn().await {
+            match outlive(self.turn()).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {

@@ -12,6 +12,7 @@ use crate::domain::interest::InterestKey;
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::timed;
 use crate::search::{Mark, SearchError, SearchIndex};
+use crate::services::background::Panicked;
 use crate::store::{Store, StoreError};
 
 /// People of one read of a walk.
@@ -29,6 +30,9 @@ pub enum IndexingError {
     /// The process is stopping, or a part of it panicked.
     #[error("indexing was cut short")]
     Stopped(#[from] JoinError),
+    /// The program has a fault.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 /// Takes people in. There is one for an index.
