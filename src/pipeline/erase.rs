@@ -198,7 +198,7 @@ impl Writer {
         let (merges, decisions, conflicts) = self.store.history_naming(&cookies, &person.emails).await?;
         let mut merges = self.store.merges_with(&merges).await?;
         if let Some(profile) = &person.profile {
-            let (own, family) = self.store.merges_of(profile.id).await?;
+            let (own, family) = self.store.family_of(profile.id).await?;
             found.absorbed = family.into_iter().filter(|id| *id != profile.id).collect();
             merges.retain(|merge| own.iter().all(|one| one.id != merge.id));
             found.traces.merges = own.into_iter().map(|merge| merge.id).collect();

@@ -183,8 +183,11 @@ async fn follow(following: Weak<Following>) {
         let Some(following) = following.upgrade() else {
             return;
         };
-        if let Err(error) = following.look().await {
-            tracing::warn!(%error, "other servers can't be followed for now");
+        // In a task of its own, so that one that panics is followed by the next.
+        match tokio::spawn(async move { following.look().await }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "other servers can't be followed for now"),
+            Err(error) => tracing::error!(%error, "other servers can't be followed for now"),
         }
     }
 }

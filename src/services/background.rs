@@ -2,6 +2,8 @@
 //! and retention, deliveries, and the files of exports. On few cores it would take from callers, a
 //! millisecond here and there and then seconds, what they notice; so a server gives it threads of its
 //! own, which give way. (Whoever changes something does wait for its entry in the audit log.)
+//!
+//! And how what goes on for as long as the server does outlives a fault of one of its steps: [`step`].
 
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use ulid::Ulid;
 
+use super::background::{Panicked, step};
 use crate::domain::lease::{Decision, Job, decide};
 use crate::store::leases::Proof;
 use crate::store::{Store, StoreError};
@@ -224,7 +225,11 @@ async fn beat(inner: Weak<Inner>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(inner) = inner.upgrade() else { return };
-        inner.renew().await;
+        let renewing = async {
+            inner.renew().await;
+            Ok::<_, Panicked>(())
+        };
+        step("leases could not be renewed", renewing).await;
     }
 }
 

@@ -19,7 +19,7 @@ const COMPRESSION_LEVEL: i32 = 1;
 /// How many bits of a block's number tell blocks of one millisecond apart.
 const CHANCE_BITS: u32 = 20;
 
-/// Calls of so long a time may be in one block, which is numbered by the first of them.
+/// Calls so far from the one that was told first may be in its block, which is numbered by the earliest.
 pub const BLOCK_SPAN: Duration = Duration::seconds(5);
 
 /// How far from its number the calls of a block may lie, either way: blocks from before were numbered
@@ -56,7 +56,7 @@ struct EntryDoc {
 }
 
 impl Store {
-    /// Keeps entries, of [`BLOCK_SPAN`] at most, as one block.
+    /// Keeps entries, each within [`BLOCK_SPAN`] of the first, as one block.
     ///
     /// # Errors
     /// When the store fails.

@@ -62,10 +62,9 @@ const UNSUPPRESSED: &str = "
 /// The same of people who were judged by what is not so any more. A counter that is not there
 /// counts from zero.
 const JUDGED_BY: &str = "
-    LET $catalogue = (SELECT VALUE value FROM counter:catalogue FOR UPDATE)[0] ?? 0;
-    LET $corrections = (SELECT VALUE value FROM counter:corrections FOR UPDATE)[0] ?? 0;
-    IF $catalogue != $judged_by_catalogue
-        OR ($judged_by_corrections != NONE AND $corrections != $judged_by_corrections) {
+    IF ((SELECT VALUE value FROM counter:catalogue FOR UPDATE)[0] ?? 0) != $judged_by_catalogue
+        OR ($judged_by_corrections != NONE
+            AND ((SELECT VALUE value FROM counter:corrections FOR UPDATE)[0] ?? 0) != $judged_by_corrections) {
         THROW 'Transaction conflict: cohorts have changed since people were judged'
     };
 ";

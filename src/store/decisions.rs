@@ -1,6 +1,7 @@
 //! Merges as they were recorded, and what people decided about them.
 
 use std::collections::BTreeSet;
+use std::iter::successors;
 
 use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
@@ -253,6 +254,26 @@ impl Store {
         }
         merges.sort_by(|a, b| a.id.cmp(&b.id));
         Ok((merges, profiles))
+    }
+
+    /// The merges of [`Store::merges_of`], and those of its profiles that lead to this one still: what
+    /// was cut off from it took others along.
+    ///
+    /// # Errors
+    /// When the store fails, or holds what it should not.
+    pub async fn family_of(
+        &self,
+        profile: ProfileId,
+    ) -> Result<(Vec<StoredMerge>, BTreeSet<ProfileId>), StoreError> {
+        let (merges, mut family) = self.merges_of(profile).await?;
+        let redirects = self.redirects(family.iter().copied()).await?;
+        let end_of = |id: ProfileId| {
+            let next = |at: &ProfileId| redirects.get(at).map(|standing| standing.to);
+            // A redirect may lead to another one, and none is passed twice.
+            successors(Some(id), next).take(redirects.len() + 1).last()
+        };
+        family.retain(|id| end_of(*id) == Some(profile));
+        Ok((merges, family))
     }
 
     async fn merges_where(

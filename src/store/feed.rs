@@ -214,6 +214,7 @@ impl Store {
     }
 
     /// Says of these people, in some blocks, no more than that they were erased; in how many events.
+    /// The block that tells of that, by its moment, stays: it says which cohorts they left.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another search changed one of them meanwhile.
@@ -222,6 +223,7 @@ impl Store {
         from: u64,
         to: u64,
         erased: &BTreeSet<ProfileId>,
+        erased_at: Timestamp,
     ) -> Result<u64, StoreError> {
         let parameters = bind([("from", from.into_value()), ("to", to.into_value())]);
         let text = "SELECT * FROM type::record('feed', $from..$to)";
@@ -229,7 +231,7 @@ impl Store {
             .select("looked for somebody in the feed", text, parameters)
             .await?;
         let mut events = 0;
-        for row in found {
+        for row in found.into_iter().filter(|row| row.at != erased_at) {
             let old = row.happenings.clone();
             let mut block = row.into_domain()?;
             let mut changed = 0;

@@ -26,6 +26,9 @@ const ANSWER_MAX: Duration = Duration::from_mins(1);
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// The oldest version that knows all that it is asked: `SELECT … FOR UPDATE`.
+const NEEDED: (u64, u64) = (3, 3);
+
 /// Shared, since a clone of the SDK's client would open a session of its own.
 type Client = Arc<Surreal<Any>>;
 
@@ -88,22 +91,31 @@ pub(super) fn no_answer() -> surrealdb::Error {
 /// Looks at the server until nobody asks it any more. A client to which it does not answer is left for
 /// a new one: the old one may wait for a server that went without a word, or have lost its session.
 async fn keep(client: watch::Sender<Option<Client>>, settings: Settings) {
+    let client = Arc::new(client);
     while timeout(LOOK_EVERY, client.closed()).await.is_err() {
-        let held = client.borrow().clone();
-        if let Some(held) = &held
-            && answers(held).await
-        {
-            continue;
+        // In a task of its own, so that one that panics is followed by the next.
+        let looking = tokio::spawn(look(Arc::clone(&client), settings.clone()));
+        if let Err(error) = looking.await {
+            tracing::error!(%error, "the store's server could not be looked at");
         }
-        let anew = timeout(PING_MAX, log_in(&settings)).await;
-        let anew = anew.unwrap_or_else(|_| Err(no_answer()));
-        match &anew {
-            Ok(_) => tracing::warn!("the store's server did not answer; it is connected anew"),
-            Err(error) if held.is_some() => tracing::error!(%error, "the store's server is out of reach"),
-            Err(_) => {}
-        }
-        client.send_replace(anew.ok());
     }
+}
+
+async fn look(client: Arc<watch::Sender<Option<Client>>>, settings: Settings) {
+    let held = client.borrow().clone();
+    if let Some(held) = &held
+        && answers(held).await
+    {
+        return;
+    }
+    let anew = timeout(PING_MAX, log_in(&settings)).await;
+    let anew = anew.unwrap_or_else(|_| Err(no_answer()));
+    match &anew {
+        Ok(_) => tracing::warn!("the store's server did not answer; it is connected anew"),
+        Err(error) if held.is_some() => tracing::error!(%error, "the store's server is out of reach"),
+        Err(_) => {}
+    }
+    client.send_replace(anew.ok());
 }
 
 async fn answers(client: &Client) -> bool {
@@ -121,6 +133,13 @@ async fn log_in(settings: &Settings) -> Result<Client, surrealdb::Error> {
                 password,
             })
             .await?;
+    }
+    let version = client.version().await?;
+    if (version.major, version.minor) < NEEDED {
+        let (major, minor) = NEEDED;
+        let message =
+            format!("the store's server is SurrealDB {version}, and {major}.{minor} or later is needed");
+        return Err(surrealdb::Error::internal(message));
     }
     use_database(&client).await?;
     Ok(Arc::new(client))

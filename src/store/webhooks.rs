@@ -287,7 +287,7 @@ impl Store {
     }
 
     /// Says of these people, in some deliveries of a webhook, no more than that they were erased; in
-    /// how many.
+    /// how many. Those of the moment in which that was so stay.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
@@ -296,10 +296,14 @@ impl Store {
         id: Ulid,
         numbers: Range<u64>,
         erased: &BTreeSet<ProfileId>,
+        erased_at: Timestamp,
     ) -> Result<u64, StoreError> {
         let found = self.deliveries(id, numbers.start, numbers.end).await?;
         let mut changed = 0;
-        for delivery in found {
+        for delivery in found
+            .into_iter()
+            .filter(|delivery| delivery.event.at != erased_at)
+        {
             let Some(left) = delivery.event.happening.without(erased) else {
                 continue;
             };

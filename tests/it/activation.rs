@@ -633,6 +633,32 @@ async fn without_consent_nobody_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_audience_for_a_purpose_hears_that_whoever_was_erased_has_left() {
+    let app = TestApp::with(&hasty()).await;
+    let receiver = Receiver::start(|_| 200).await;
+    app.ingest(json!([{ "cookie": "a", "interests": ["cricket"], "consent": { "marketing": true } }]))
+        .await;
+    let wish = json!({ "kinds": ["cohort.entered", "cohort.left"], "purpose": "marketing" });
+    let (id, _) = webhook(&app, &receiver, wish).await;
+    until_state(&app, &id, |webhook| {
+        webhook["delivered"] != 0 && webhook["lag"] == 0
+    })
+    .await;
+    let entered = receiver.letters().len();
+    send(&app, Method::DELETE, "/api/user?cookie=a", Value::Null)
+        .await
+        .ok();
+    let letters = receiver.until(2 * entered).await;
+    let kinds = |letters: &[Letter]| -> Vec<Value> {
+        let kinds = letters.iter().map(|letter| letter.json()["type"].clone());
+        kinds.collect()
+    };
+    let (before, after) = letters.split_at(entered);
+    assert_eq!(kinds(before), vec![json!("cohort.entered"); entered]);
+    assert_eq!(kinds(after), vec![json!("cohort.left"); entered]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_where_nothing_may_be() {
     let mut settings = config();
     settings.activation.allow_private_addresses = Some(false);

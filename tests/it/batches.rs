@@ -2,6 +2,7 @@
 //! what was refused, mended and replayed. What a process that is killed leaves is in `resume.rs`.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cdp::app::App;
@@ -10,6 +11,7 @@ use cdp::services::ingest::{Format, Payload, Renames};
 use futures_util::stream;
 use poem::Body;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::support::answer::Answer;
@@ -162,9 +164,17 @@ async fn a_payload_of_which_every_row_was_refused_is_answered_again_as_well() {
     assert_eq!(second.header("idempotency-replayed"), "true");
 }
 
-/// A body that comes in pieces, the last of which waits for a word.
-fn body_in_pieces(first: String, last: tokio::sync::oneshot::Receiver<io::Result<String>>) -> Body {
-    let first = stream::once(async { Ok::<_, io::Error>(first) });
+/// A body that comes in pieces, the last of which waits for a word. That it is read, which begins once
+/// the request has its key, is told.
+fn body_in_pieces(
+    first: String,
+    begun: Arc<Notify>,
+    last: tokio::sync::oneshot::Receiver<io::Result<String>>,
+) -> Body {
+    let first = stream::once(async move {
+        begun.notify_one();
+        Ok::<_, io::Error>(first)
+    });
     let last = stream::once(async { last.await.unwrap_or_else(|_| Err(io::Error::other("gone"))) });
     Body::from_bytes_stream(futures_util::StreamExt::chain(first, last))
 }
@@ -173,23 +183,20 @@ fn body_in_pieces(first: String, last: tokio::sync::oneshot::Receiver<io::Result
 async fn while_the_first_request_is_under_way_a_second_one_is_told_to_wait() {
     let app = TestApp::start().await;
     let (go_on, word) = tokio::sync::oneshot::channel();
-    let first = keyed(&app, "k-1", body_in_pieces(visits(1_500), word));
+    let begun = Arc::new(Notify::new());
+    let first = keyed(
+        &app,
+        "k-1",
+        body_in_pieces(visits(1_500), Arc::clone(&begun), word),
+    );
     let second = async {
-        let waiting = timeout(BATCH_MAX, async {
-            loop {
-                let answer = keyed(&app, "k-1", visits(1_500)).await;
-                if answer.status == 409 {
-                    return answer;
-                }
-            }
-        });
-        let answer = waiting.await.expect("the first request holds its key");
+        begun.notified().await;
+        let answer = keyed(&app, "k-1", visits(1_500)).await;
         answer.error(409, "conflict");
         assert_eq!(answer.header("retry-after"), "1");
         go_on.send(Ok(String::new())).unwrap();
     };
     let (first, ()) = tokio::join!(first, second);
-    // Whichever of the two came first: one is stored.
     first.ok();
     assert_eq!(
         keyed(&app, "k-1", visits(1_500))
@@ -218,7 +225,7 @@ async fn a_request_that_broke_off_is_carried_on_by_its_repetition() {
     let app = TestApp::start().await;
     let (go_on, word) = tokio::sync::oneshot::channel();
     // The first chunk is stored for sure once the second one waits.
-    let broken = body_in_pieces(visits(2_200), word);
+    let broken = body_in_pieces(visits(2_200), Arc::default(), word);
     go_on.send(Err(io::Error::other("the line is dead"))).unwrap();
     let error = keyed(&app, "k-1", broken).await.error(400, "unparseable");
     assert!(

@@ -2,12 +2,13 @@
 //! cut, refused links are reviewed, and a person's history is told.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cdp::domain::Timestamp;
 use cdp::domain::role::Role;
 use cdp::pipeline::PolicySetting;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::support::answer::Answer;
 use crate::support::app::{TestApp, config};
@@ -599,6 +600,8 @@ async fn a_timeline_tells_everything_once_and_in_order() {
     )
     .await
     .ok();
+    // In another millisecond: within one a timeline tells records first.
+    sleep(Duration::from_millis(2)).await;
     app.ingest(visit("ann-laptop", 10)).await;
 
     let whole = pages(&app, &id, 200).await;

@@ -433,7 +433,7 @@ async fn classify(app: &TestApp, texts: &[&str]) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_are_classified_in_the_order_asked() {
-    let app = TestApp::start().await;
+    let app = TestApp::alone().await;
     let texts = [
         "tom brady",
         "nike shoes",
@@ -493,7 +493,7 @@ async fn texts_are_classified_in_the_order_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_few_and_too_many_texts_are_refused() {
-    let app = TestApp::start().await;
+    let app = TestApp::alone().await;
     for texts in [&[][..], &["cricket"; 1_001]] {
         let error = classify(&app, texts).await.error(400, "unparseable");
         assert_eq!(error["field"], "texts");

@@ -14,7 +14,7 @@ use crate::domain::cohort::CohortSlug;
 use crate::domain::error::{Error, ErrorCode};
 use crate::domain::profile::{Profile, ProfileId};
 use crate::pipeline::Pipeline;
-use crate::services::background::Background;
+use crate::services::background::{Background, Panicked, outlive};
 use crate::services::cohorts::NameBook;
 use crate::services::jobs::Running;
 use crate::services::sight::Sight;
@@ -66,6 +66,9 @@ pub enum ExportError {
     /// A thread ended before its work.
     #[error("an export was cut short")]
     Stopped(#[from] tokio::task::JoinError),
+    /// The program has a fault.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 impl Export {
@@ -168,7 +171,7 @@ impl Walk {
         let _running = Running::begin("export");
         let mut walk = self;
         loop {
-            let (piece, next) = match walk.step().await {
+            let (piece, next) = match outlive(walk.step()).await {
                 Ok((piece, next)) => (piece, next),
                 Err(error) => {
                     tracing::error!(%error, "an export broke off");

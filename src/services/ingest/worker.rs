@@ -93,6 +93,7 @@ impl Ingest {
         locked(&self.queue.waiting).remove(&queued.batch);
         if let Err(error) = self.store.dequeue(queued).await {
             tracing::warn!(batch.id = %queued.batch, error = %error, "a batch that ended is still in the queue");
+            locked(&self.queue.waiting).insert(queued.batch, (0, Instant::now() + PAUSE_FIRST));
         }
     }
 

@@ -288,7 +288,10 @@ impl Eraser {
         let mut from = search.position.unwrap_or_default().max(extent.begin);
         while from <= extent.newest {
             let to = from + FEED_BLOCKS;
-            let events = self.store.forget_in_feed(from, to, &search.profiles).await?;
+            let events = self
+                .store
+                .forget_in_feed(from, to, &search.profiles, erasure.at)
+                .await?;
             erasure.erased.events += events;
             from = to;
             if let Some(search) = &mut erasure.search {
@@ -315,7 +318,7 @@ impl Eraser {
                 let to = end.min(from + DELIVERIES);
                 let deliveries = self
                     .store
-                    .forget_in_deliveries(webhook.id, from..to, &search.profiles)
+                    .forget_in_deliveries(webhook.id, from..to, &search.profiles, erasure.at)
                     .await?;
                 erasure.erased.deliveries += deliveries;
                 from = to;

@@ -26,6 +26,7 @@ use crate::domain::record::RawId;
 use crate::services::Services;
 use crate::services::activation::fields::{FIELDS, object};
 use crate::services::activation::view::ChangeView;
+use crate::services::background::outlive;
 use crate::services::cohorts::NameBook;
 use crate::services::explain::IdentityGraph;
 use crate::services::history::{DecisionView, LinkView, MergeView};
@@ -145,7 +146,7 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self) {
-        if let Err(Broken::Failed(error)) = self.write().await {
+        if let Err(Broken::Failed(error)) = outlive(self.write()).await {
             tracing::error!(%error, "the export of a person broke off");
             let _ = self.sender.send(Err(error)).await;
         }
@@ -313,7 +314,7 @@ impl Writer {
     }
 
     async fn family(&self) -> Result<BTreeSet<ProfileId>, Broken> {
-        Ok(self.store.merges_of(self.profile.id).await?.1)
+        Ok(self.store.family_of(self.profile.id).await?.1)
     }
 
     /// The rows that are known to be theirs, latest first.

@@ -24,8 +24,8 @@ pub(super) struct Width {
 }
 
 /// So far the clocks of servers may be ahead of this one, or this one may have been put back, in
-/// milliseconds. To look through a day of nothing takes a few questions.
-const AHEAD_MS: u64 = 24 * 60 * 60 * 1_000;
+/// milliseconds.
+const AHEAD_MS: u64 = 10 * 60_000;
 
 /// A moment that nothing was stored at yet, by whatever clock.
 pub(super) fn end() -> u64 {

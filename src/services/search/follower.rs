@@ -223,9 +223,15 @@ impl Follower {
     /// beside the others.
     async fn learn(&mut self) -> Result<(), StoreError> {
         let from = self.meanings.len().saturating_sub(MEANINGS_AT_ONCE);
-        let meant = meanings(&self.store, &self.scores, &self.meanings[from..]).await?;
-        self.meanings.truncate(from);
-        self.standing.learn(&meant);
+        // Those that make it panic are not asked about again.
+        let some = self.meanings.split_off(from);
+        match meanings(&self.store, &self.scores, &some).await {
+            Ok(meant) => self.standing.learn(&meant),
+            Err(error) => {
+                self.meanings.extend(some);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -236,7 +242,7 @@ impl Follower {
         }
         self.standing.lacks_somebody();
         while !self.changed.is_closed() {
-            match self.indexer.walk(0).await {
+            match outlive(self.indexer.walk(0)).await {
                 Ok(walk) => {
                     self.walk = Some(walk);
                     return;

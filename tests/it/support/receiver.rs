@@ -1,5 +1,6 @@
 //! [`Receiver`]: somebody to whom webhooks are sent, over a real socket, and who can be killed.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,21 +43,23 @@ pub struct Receiver {
     pub address: SocketAddr,
     letters: Arc<Mutex<Vec<Letter>>>,
     answer: Answer,
-    listening: Option<JoinHandle<()>>,
+    /// Kept while nobody answers, too: the port would be anybody's.
+    listener: Arc<TcpListener>,
+    listening: JoinHandle<()>,
 }
 
 impl Receiver {
     /// Answers each letter with a status.
     pub async fn start(answer: impl Fn(&Letter) -> u16 + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut receiver = Self {
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let (letters, answer): (_, Answer) = (Arc::default(), Arc::new(answer));
+        Self {
             address: listener.local_addr().unwrap(),
-            letters: Arc::default(),
-            answer: Arc::new(answer),
-            listening: None,
-        };
-        receiver.listen(listener);
-        receiver
+            listening: listen(&listener, &letters, &answer),
+            letters,
+            answer,
+            listener,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -90,45 +93,40 @@ impl Receiver {
         letters
     }
 
-    /// Breaks off all connections, and takes no more.
+    /// Breaks off all connections, those that come as well.
     pub async fn kill(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
-            let _ = listening.await;
-        }
+        let listener = Arc::clone(&self.listener);
+        let refusing = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        self.replace(refusing).await;
     }
 
-    /// Listens where it did.
+    /// Answers again.
     pub async fn revive(&mut self) {
-        let binding = async {
-            loop {
-                match TcpListener::bind(self.address).await {
-                    Ok(listener) => return listener,
-                    Err(_) => sleep(Duration::from_millis(20)).await,
-                }
-            }
-        };
-        let listener = timeout(PATIENCE, binding).await;
-        self.listen(listener.expect("the port is free again"));
+        let listening = listen(&self.listener, &self.letters, &self.answer);
+        self.replace(listening).await;
     }
 
-    fn listen(&mut self, listener: TcpListener) {
-        let (letters, answer) = (Arc::clone(&self.letters), Arc::clone(&self.answer));
-        self.listening = Some(tokio::spawn(async move {
-            // Dropped with this task, and then all connections with it.
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&letters), Arc::clone(&answer)));
-            }
-        }));
+    async fn replace(&mut self, listening: JoinHandle<()>) {
+        let before = mem::replace(&mut self.listening, listening);
+        before.abort();
+        let _ = before.await;
     }
+}
+
+fn listen(listener: &Arc<TcpListener>, letters: &Arc<Mutex<Vec<Letter>>>, answer: &Answer) -> JoinHandle<()> {
+    let (listener, letters, answer) = (Arc::clone(listener), Arc::clone(letters), Arc::clone(answer));
+    tokio::spawn(async move {
+        // Dropped with this task, and then all connections with it.
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(serve(stream, Arc::clone(&letters), Arc::clone(&answer)));
+        }
+    })
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
-        }
+        self.listening.abort();
     }
 }
 

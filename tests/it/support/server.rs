@@ -150,7 +150,8 @@ fn serve(store: &str) -> Command {
 }
 
 /// Waits until this process has let go of the store, which happens in the background: until none of
-/// its open files lies there, whichever engine's they are.
+/// its open files lies there, whichever engine's they are. And until no lock there is held: a process
+/// that another test starts has copies of all open files until it is another program.
 pub async fn free(folder: &Path) {
     let Ok(folder) = fs::canonicalize(folder) else {
         return;
@@ -158,12 +159,25 @@ pub async fn free(folder: &Path) {
     let is_there = |file: &Path| fs::read_link(file).is_ok_and(|file| file.starts_with(&folder));
     for _ in 0..600 {
         let mut files = fs::read_dir("/proc/self/fd").unwrap().map(Result::unwrap);
-        if !files.any(|file| is_there(&file.path())) {
+        if !files.any(|file| is_there(&file.path())) && !holds_a_lock(&folder) {
             return;
         }
         sleep(Duration::from_millis(50)).await;
     }
     panic!("the store stays open");
+}
+
+/// Whether anybody holds a lock below a folder.
+fn holds_a_lock(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() {
+            return holds_a_lock(&path);
+        }
+        let is_lock = name == "LOCK" || name.to_string_lossy().ends_with(".lock");
+        is_lock && File::open(&path).is_ok_and(|file| file.try_lock().is_err())
+    })
 }
 
 /// Changes a store below a folder, past everything that the platform sees to, once this process has let
