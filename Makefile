@@ -77,7 +77,7 @@ audit: setup-test ## Known vulnerabilities; apart from `test`, since it fetches 
 # process that begins holds a copy of them.
 test-rust: export INSTA_WORKSPACE_ROOT = $(CURDIR)
 # Each test of a server has sockets and threads of its own; more at once than this exhaust a machine.
-test-rust: export RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
+test-rust: export RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN || echo 4); echo $$((n < 8 ? n : 8)))
 # What they ask is on this machine.
 test-rust:
 	NO_PROXY="127.0.0.1$${NO_PROXY:+,$$NO_PROXY}" cargo test --release --locked

@@ -24,6 +24,7 @@ use crate::domain::tally::{Counts, Subject};
 use crate::ingest::normalise::stored;
 use crate::store::StoreError;
 use crate::store::commit::{Commit, Due};
+use crate::store::decisions::Family;
 use crate::store::erasures::{Removal, Traces};
 use crate::store::sightings::EmailSighting;
 
@@ -196,18 +197,30 @@ impl Writer {
     async fn find_history(&self, person: &Person, found: &mut Found) -> Result<(), StoreError> {
         let cookies: BTreeSet<Cookie> = person.cookies.keys().cloned().collect();
         let (merges, decisions, conflicts) = self.store.history_naming(&cookies, &person.emails).await?;
-        let mut merges = self.store.merges_with(&merges).await?;
-        if let Some(profile) = &person.profile {
-            let (own, family) = self.store.family_of(profile.id).await?;
-            found.absorbed = family.into_iter().filter(|id| *id != profile.id).collect();
-            merges.retain(|merge| own.iter().all(|one| one.id != merge.id));
-            found.traces.merges = own.into_iter().map(|merge| merge.id).collect();
-        }
-        for mut merge in merges {
+        let merges = self.store.merges_with(&merges).await?;
+        let family = match &person.profile {
+            Some(profile) => self.store.family_of(profile.id, merges).await?,
+            None => Family::of_nobody(merges),
+        };
+        for mut merge in family.merges {
+            let is_gone = |id| family.members.contains(&id);
+            let elsewhere = family.elsewhere.get(&merge.absorbed);
+            if is_gone(merge.absorbed) || (is_gone(merge.survivor) && elsewhere.is_none()) {
+                found.traces.merges.push(merge.id);
+                continue;
+            }
+            // Of whom a cut took along, this tells alone whose id leads there.
+            if is_gone(merge.survivor)
+                && let Some(elsewhere) = elsewhere
+            {
+                merge.survivor = *elsewhere;
+            }
             merge.cookies.retain(|cookie| !person.has_cookie(cookie));
             merge.emails.retain(|email| !person.emails.contains(email));
             found.traces.merges_kept.push(merge);
         }
+        let own = person.profile.as_ref().map(|profile| profile.id);
+        found.absorbed = (family.members.into_iter().filter(|id| Some(*id) != own)).collect();
         let mut others: BTreeSet<Email> = person.others_of().cloned().collect();
         let mut rememberers: BTreeSet<Cookie> = BTreeSet::new();
         let decisions = self.store.decisions(&decisions).await?;

@@ -1,6 +1,6 @@
 //! Merges as they were recorded, and what people decided about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::successors;
 
 use surrealdb::types::{RecordId, SurrealValue};
@@ -39,6 +39,29 @@ pub struct StoredMerge {
     pub at: Timestamp,
     /// Who undid it, and when.
     pub undone: Option<(String, Timestamp)>,
+}
+
+/// A profile and whoever is it by now.
+#[derive(Debug)]
+pub struct Family {
+    /// The merges that tell of it.
+    pub merges: Vec<StoredMerge>,
+    /// The profile's id, and all that lead to it.
+    pub members: BTreeSet<ProfileId>,
+    /// Those of the merges' absorbed that lead to somebody else, and to whom.
+    pub elsewhere: BTreeMap<ProfileId, ProfileId>,
+}
+
+impl Family {
+    /// Of an identifier that nobody has any more.
+    #[must_use]
+    pub const fn of_nobody(named: Vec<StoredMerge>) -> Self {
+        Self {
+            merges: named,
+            members: BTreeSet::new(),
+            elsewhere: BTreeMap::new(),
+        }
+    }
 }
 
 /// A decision as it was recorded.
@@ -256,24 +279,57 @@ impl Store {
         Ok((merges, profiles))
     }
 
-    /// The merges of [`Store::merges_of`], and those of its profiles that lead to this one still: what
-    /// was cut off from it took others along.
+    /// A profile with all that it absorbed and that leads to it still: what was cut off from somebody may
+    /// have taken others along, whose merges say the former person's id. So `named` are looked through
+    /// as well, merges that name identifiers of the profile.
     ///
     /// # Errors
     /// When the store fails, or holds what it should not.
-    pub async fn family_of(
-        &self,
-        profile: ProfileId,
-    ) -> Result<(Vec<StoredMerge>, BTreeSet<ProfileId>), StoreError> {
-        let (merges, mut family) = self.merges_of(profile).await?;
-        let redirects = self.redirects(family.iter().copied()).await?;
+    pub async fn family_of(&self, profile: ProfileId, named: Vec<StoredMerge>) -> Result<Family, StoreError> {
+        let (mut merges, own) = self.merges_of(profile).await?;
+        let known: BTreeSet<String> = merges.iter().map(|merge| merge.id.clone()).collect();
+        merges.extend(named.into_iter().filter(|merge| !known.contains(&merge.id)));
+        let absorbed: BTreeSet<ProfileId> = merges.iter().map(|merge| merge.absorbed).collect();
+        let redirects = self.chains(&absorbed).await?;
         let end_of = |id: ProfileId| {
-            let next = |at: &ProfileId| redirects.get(at).map(|standing| standing.to);
-            // A redirect may lead to another one, and none is passed twice.
-            successors(Some(id), next).take(redirects.len() + 1).last()
+            let next = |at: &ProfileId| redirects.get(at).copied();
+            // None is passed twice.
+            successors(Some(id), next)
+                .take(redirects.len() + 1)
+                .last()
+                .unwrap_or(id)
         };
-        family.retain(|id| end_of(*id) == Some(profile));
-        Ok((merges, family))
+        let ends: BTreeSet<ProfileId> = absorbed.iter().map(|id| end_of(*id)).collect();
+        let ends: Vec<ProfileId> = ends.into_iter().collect();
+        let living: BTreeSet<ProfileId> = self.profiles(&ends).await?.iter().map(|one| one.id).collect();
+        let mut family = Family {
+            merges,
+            members: BTreeSet::from([profile]),
+            elsewhere: BTreeMap::new(),
+        };
+        for id in absorbed {
+            let end = end_of(id);
+            if end == profile || (own.contains(&id) && !living.contains(&end)) {
+                family.members.insert(id);
+            } else if end != id && living.contains(&end) {
+                family.elsewhere.insert(id, end);
+            }
+        }
+        Ok(family)
+    }
+
+    /// Where ids lead, and where what is there leads, until nothing leads on.
+    async fn chains(&self, ids: &BTreeSet<ProfileId>) -> Result<BTreeMap<ProfileId, ProfileId>, StoreError> {
+        let mut chains = BTreeMap::new();
+        let mut asked = ids.clone();
+        let mut next = ids.clone();
+        while !next.is_empty() {
+            let found = self.redirects(next.into_iter()).await?;
+            next = found.values().map(|standing| standing.to).collect();
+            next.retain(|id| asked.insert(*id));
+            chains.extend(found.into_iter().map(|(id, standing)| (id, standing.to)));
+        }
+        Ok(chains)
     }
 
     async fn merges_where(

@@ -62,6 +62,7 @@ pub struct Traces {
 #[derive(SurrealValue)]
 struct KeptMergeRow {
     id: RecordId,
+    survivor: RecordId,
     cookies: Vec<String>,
     emails: Vec<String>,
 }
@@ -290,12 +291,13 @@ impl Statements {
         );
         let merge = |merge: &StoredMerge| KeptMergeRow {
             id: merge_id(&merge.id),
+            survivor: rows::profile_id(merge.survivor),
             cookies: merge.cookies.iter().map(ToString::to_string).collect(),
             emails: merge.emails.iter().map(ToString::to_string).collect(),
         };
         self.over(
             "thinned_merges",
-            "FOR $row IN $thinned_merges { UPDATE $row.id SET cookies = $row.cookies, emails = $row.emails RETURN NONE };",
+            "FOR $row IN $thinned_merges { UPDATE $row.id SET survivor = $row.survivor, cookies = $row.cookies, emails = $row.emails RETURN NONE };",
             traces.merges_kept.iter().map(merge).collect(),
         );
         let link = |(cookie, email): &(Cookie, Email)| vec![cookie.to_string(), email.to_string()];

@@ -190,7 +190,8 @@ async fn while_the_first_request_is_under_way_a_second_one_is_told_to_wait() {
         body_in_pieces(visits(1_500), Arc::clone(&begun), word),
     );
     let second = async {
-        begun.notified().await;
+        let begun = timeout(BATCH_MAX, begun.notified()).await;
+        begun.expect("the first request is read");
         let answer = keyed(&app, "k-1", visits(1_500)).await;
         answer.error(409, "conflict");
         assert_eq!(answer.header("retry-after"), "1");

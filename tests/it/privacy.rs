@@ -188,10 +188,9 @@ async fn who_is_erased_is_gone_everywhere_and_does_not_come_back() {
     assert_eq!(one["erased"], erased["erased"]);
 }
 
-/// What `taken-1` brought to one person, a cut took along to another.
-#[tokio::test(flavor = "multi_thread")]
-async fn whom_a_cut_took_along_is_not_erased_with_whom_they_were_cut_off_from() {
-    let app = TestApp::start().await;
+/// Two people who were one, and the id of somebody whom the first of them had absorbed, and whom the
+/// cut took along to the second.
+async fn parted(app: &TestApp) -> [Value; 3] {
     for record in [
         json!({ "cookie": "stays-1", "email": "stays@example.com" }),
         json!({ "cookie": "taken-1", "interests": ["cricket"] }),
@@ -210,38 +209,64 @@ async fn whom_a_cut_took_along_is_not_erased_with_whom_they_were_cut_off_from() 
     for cookie in ["taken-1", "goes-1"] {
         let path = format!("/api/profiles/{}/cut", stays.as_str().unwrap());
         let link = json!({ "cookie": cookie, "email": "stays@example.com" });
-        let (status, cut) = ask(&app, Role::Admin, "POST", &path, link).await;
+        let (status, cut) = ask(app, Role::Admin, "POST", &path, link).await;
         assert_eq!(status, StatusCode::OK, "{cut}");
     }
     let goes = app.user_by_email("goes@example.com").await["identities"]["id"].clone();
     assert!(goes != stays && goes != taken);
     assert_eq!(app.user_by_cookie("taken-1").await["identities"]["id"], goes);
+    [stays, goes, taken]
+}
 
-    // What was said of them before they were merged is theirs alone.
-    let path = "/api/user/export?email=stays@example.com";
-    let (status, told) = ask(&app, Role::Admin, "GET", path, Value::Null).await;
-    assert_eq!(status, StatusCode::OK, "{told}");
-    let changes = told["changes"].as_array().unwrap();
-    let of_them = |change: &&Value| !change.to_string().contains(&stays.to_string());
-    assert_eq!(changes.iter().find(of_them), None);
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_cut_took_along_is_erased_with_whom_they_are_and_not_with_whom_they_were() {
+    for is_theirs in [false, true] {
+        let app = TestApp::start().await;
+        let [stays, goes, taken] = parted(&app).await;
+        let (address, erased, other) = if is_theirs {
+            ("goes@example.com", &goes, "stays@example.com")
+        } else {
+            ("stays@example.com", &stays, "goes@example.com")
+        };
+        let is_of_erased = |event: &Value| {
+            let text = event.to_string();
+            text.contains(&erased.to_string()) || (is_theirs && text.contains(&taken.to_string()))
+        };
 
-    let before = app.get("/api/changes?cursor=0&limit=1000").await;
-    erase(&app, "email=stays@example.com").await;
-    assert_eq!(app.user_by_cookie("taken-1").await["identities"]["id"], goes);
-    // Whoever kept their old id finds them by it.
-    let graph = app
-        .get(&format!("/api/profiles/{}/graph", taken.as_str().unwrap()))
-        .await;
-    assert_eq!(graph["id"], goes, "{graph}");
-    let after = app.get("/api/changes?cursor=0&limit=1000").await;
-    let pairs = before["changes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(after["changes"].as_array().unwrap());
-    for (old, new) in pairs {
-        let names_them = old.to_string().contains(&stays.to_string());
-        assert_eq!(new["kind"] == "profile.deleted", names_them, "{old} {new}");
+        let path = format!("/api/user/export?email={address}");
+        let (status, told) = ask(&app, Role::Admin, "GET", &path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{told}");
+        let changes = told["changes"].as_array().unwrap();
+        assert!(changes.iter().all(is_of_erased), "{changes:?}");
+        let merges = told["merges"].to_string();
+        assert!(!merges.contains(other), "{merges}");
+        let before = app.get("/api/changes?cursor=0&limit=1000").await;
+        erase(&app, &format!("email={address}")).await;
+        let after = app.get("/api/changes?cursor=0&limit=1000").await;
+        let (before, after) = (before["changes"].as_array(), after["changes"].as_array());
+        for (old, new) in before.unwrap().iter().zip(after.unwrap()) {
+            assert_eq!(new["kind"] == "profile.deleted", is_of_erased(old), "{old} {new}");
+        }
+        // Whoever kept the old id finds the one whom it leads to by it.
+        let path = format!("/api/profiles/{}/graph", taken.as_str().unwrap());
+        let (status, graph) = ask(&app, Role::Admin, "GET", &path, Value::Null).await;
+        if is_theirs {
+            assert_eq!(status, StatusCode::NOT_FOUND, "{graph}");
+        } else {
+            assert_eq!(graph["id"], goes, "{graph}");
+        }
+
+        assert!(is_known(&app, &format!("email={other}")).await);
+        erase(&app, &format!("email={other}")).await;
+        let (status, graph) = ask(&app, Role::Admin, "GET", &path, Value::Null).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{graph}");
+        assert_eq!(app.get("/api/merges").await["merges"], json!([]));
+        let all = app.get("/api/changes?cursor=0&limit=1000").await;
+        for event in all["changes"].as_array().unwrap() {
+            let tells_of_an_end = event["kind"] == "profile.deleted" || event["kind"] == "cohort.left";
+            let says_nothing = event["reason"].as_array().is_none_or(Vec::is_empty);
+            assert!(tells_of_an_end && says_nothing, "{event}");
+        }
     }
 }
 

@@ -45,12 +45,16 @@ pub fn phone(written: &str, region: &str) -> Result<String, PhoneError> {
         None => digits.strip_prefix("00"),
         Some(region) => dialled_abroad(digits, region),
     };
-    if !DIGITS.contains(&international.unwrap_or(digits).len()) {
+    let is_long_enough = |digits: &str| DIGITS.contains(&digits.len());
+    if ![digits, international.unwrap_or(digits)]
+        .into_iter()
+        .any(is_long_enough)
+    {
         return Err(PhoneError::Invalid);
     }
     let as_written = || text(written).unwrap_or_default();
     let form = match (international, region) {
-        (Some(digits), _) => of_international(digits),
+        (Some(digits), _) => of_international(digits).filter(|_| is_long_enough(digits)),
         (None, Some(region)) => of_national(digits, region),
         (None, None) => return Err(PhoneError::NoRegion(as_written())),
     };
@@ -82,7 +86,20 @@ fn digits(written: &str) -> Option<(String, bool)> {
 /// What is dialled from a region to another country, from that country's code on. The digits behind the
 /// prefix are of the other country, and not to be read by the rules of this one.
 fn dialled_abroad(digits: &str, region: country::Id) -> Option<&str> {
-    let prefix = DATABASE.by_id(region.as_ref())?.international_prefix()?;
+    let metadata = DATABASE.by_id(region.as_ref())?;
+    // Written for abroad though it is of here, which the prefixes of some countries would misread.
+    let home = digits.strip_prefix("00").and_then(|rest| {
+        let national = rest.strip_prefix(&metadata.country_code().to_string())?;
+        metadata
+            .descriptors()
+            .general()
+            .is_match(national)
+            .then_some(rest)
+    });
+    if home.is_some() {
+        return home;
+    }
+    let prefix = metadata.international_prefix()?;
     let found = prefix.find(digits).filter(|found| found.start() == 0)?;
     // No country's code begins with a zero.
     Some(&digits[found.end()..]).filter(|abroad| !abroad.starts_with('0'))
@@ -214,6 +231,9 @@ mod tests {
         check("GB", "0039 06 698 12345", "+390669812345");
         check("HU", "00 39 06 698 12345", "+390669812345");
         check("US", "011 49 1512 3456789", "+4915123456789");
+        check("BR", "0055 11 99999-9999", "+5511999999999");
+        check("CO", "0057 310 123 4567", "+573101234567");
+        check("SG", "0065 6123 4567", "+6561234567");
     }
 
     #[test]
@@ -224,7 +244,6 @@ mod tests {
             "call me maybe 5551234",
             "1234567890123456",
             "555+1234567",
-            "011 64 1000",
         ] {
             assert_eq!(phone(written, "US"), Err(PhoneError::Invalid), "{written}");
         }
@@ -243,6 +262,8 @@ mod tests {
             // Too short without the zero of the trunk.
             ("", "+4301000"),
             ("US", "011 64 0 0 0 1000"),
+            ("US", "011 64 1000"),
+            ("", "0043001"),
         ] {
             assert_eq!(
                 phone(written, region),

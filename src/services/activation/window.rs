@@ -91,9 +91,10 @@ impl Window<'_> {
     async fn one(&self, event: &Event, people: &People, fields: &[&'static Field]) -> Fate {
         let person = people.get(&shown(&event.happening)).and_then(Option::as_deref);
         // That somebody was erased, and what they left with that, is for everybody who was told of them.
-        let is_of_erased = match event.happening {
+        let is_of_erased = match &event.happening {
             Happening::Deleted { .. } => true,
-            Happening::Moved { entered, .. } => !entered && person.is_none(),
+            // Whoever leaves otherwise leaves for a reason.
+            Happening::Moved { entered, why, .. } => !entered && why.is_none() && person.is_none(),
             Happening::Changed { .. } | Happening::Merged { .. } => false,
         };
         if is_of_erased {

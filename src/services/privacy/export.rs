@@ -260,7 +260,8 @@ impl Writer {
         add("consents", self.consents());
         add("sources", json!(self.profile.facet.sources));
         add("visited_hours", self.profile.facet.visits.hours().collect());
-        add("merges", graph.merges.iter().map(merge).collect());
+        let merges = graph.merges.iter().map(|view| merge(view, &self.whole));
+        add("merges", merges.collect());
         add("decisions", graph.decisions.iter().map(decision).collect());
         head
     }
@@ -314,7 +315,11 @@ impl Writer {
     }
 
     async fn family(&self) -> Result<BTreeSet<ProfileId>, Broken> {
-        Ok(self.store.family_of(self.profile.id).await?.1)
+        let cookies = self.whole.cookies.keys().cloned().collect();
+        let emails = self.whole.emails.keys().cloned().collect();
+        let (named, ..) = self.store.history_naming(&cookies, &emails).await?;
+        let named = self.store.merges_with(&named).await?;
+        Ok(self.store.family_of(self.profile.id, named).await?.members)
     }
 
     /// The rows that are known to be theirs, latest first.
@@ -462,10 +467,15 @@ fn record(view: &RecordView) -> Value {
     })
 }
 
-fn merge(view: &MergeView) -> Value {
+/// A merge by what the person has of it: the rest was cut off, and is somebody else's.
+fn merge(view: &MergeView, whole: &Whole) -> Value {
+    let of_person = |cookie: &&String| whole.cookies.keys().any(|own| own.as_str() == cookie.as_str());
+    let cookies: Vec<&String> = view.cookies.iter().filter(of_person).collect();
+    let of_person = |email: &&String| whole.emails.keys().any(|own| own.as_str() == email.as_str());
+    let emails: Vec<&String> = view.emails.iter().filter(of_person).collect();
     json!({
-        "id": view.id, "survivor": view.survivor, "absorbed": view.absorbed, "cookies": view.cookies,
-        "emails": view.emails, "raw": view.raw, "source": view.source, "policy": view.policy,
+        "id": view.id, "survivor": view.survivor, "absorbed": view.absorbed, "cookies": cookies,
+        "emails": emails, "raw": view.raw, "source": view.source, "policy": view.policy,
         "at": view.at, "undone_at": view.undone_at,
     })
 }

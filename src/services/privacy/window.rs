@@ -23,11 +23,10 @@ pub(super) struct Width {
     most: usize,
 }
 
-/// So far the clocks of servers may be ahead of this one, or this one may have been put back, in
-/// milliseconds.
+/// So far the clocks of servers may be ahead of this one, in milliseconds.
 const AHEAD_MS: u64 = 10 * 60_000;
 
-/// A moment that nothing was stored at yet, by whatever clock.
+/// A moment that nothing was stored at yet, by the clock of any server.
 pub(super) fn end() -> u64 {
     Ulid::new().timestamp_ms() + AHEAD_MS
 }

@@ -1,6 +1,6 @@
 //! [`Server`]: the real binary as a process of its own, and a client for whatever listens.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -167,6 +167,15 @@ pub async fn free(folder: &Path) {
     panic!("the store stays open");
 }
 
+fn is_held(lock: &File) -> bool {
+    match lock.try_lock() {
+        // At once, and for a process that begins just now, too: closing it would let go of this copy only.
+        Ok(()) => lock.unlock().is_err(),
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(_)) => false,
+    }
+}
+
 /// Whether anybody holds a lock below a folder.
 fn holds_a_lock(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -176,7 +185,7 @@ fn holds_a_lock(folder: &Path) -> bool {
             return holds_a_lock(&path);
         }
         let is_lock = name == "LOCK" || name.to_string_lossy().ends_with(".lock");
-        is_lock && File::open(&path).is_ok_and(|file| file.try_lock().is_err())
+        is_lock && File::open(&path).is_ok_and(|file| is_held(&file))
     })
 }
 
