@@ -205,6 +205,7 @@ impl Writer {
         for mut merge in family.merges {
             let is_gone = |id| family.members.contains(&id);
             let elsewhere = family.elsewhere.get(&merge.absorbed);
+            let elsewhere = elsewhere.filter(|_| merge.undone.is_none());
             if is_gone(merge.absorbed) || (is_gone(merge.survivor) && elsewhere.is_none()) {
                 found.traces.merges.push(merge.id);
                 continue;

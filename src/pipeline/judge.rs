@@ -111,6 +111,17 @@ impl Case {
         let back = self.merges.iter().filter(is_back);
         back.map(|merge| merge.id.clone()).collect()
     }
+
+    /// The merges of those whose ids lead to others from now on, and to whom.
+    fn moved(&self) -> Vec<(String, ProfileId)> {
+        let standing = self.merges.iter().filter(|merge| merge.undone.is_none());
+        let moved = |merge: &StoredMerge| {
+            let mut redirects = self.plan.redirects.iter();
+            let redirect = redirects.find(|redirect| redirect.id == merge.absorbed)?;
+            Some((merge.id.clone(), redirect.to))
+        };
+        standing.filter_map(moved).collect()
+    }
 }
 
 impl Writer {
@@ -148,6 +159,7 @@ impl Writer {
         let kind = case.kind.name();
         let commit = Commit {
             undone_merges: case.undone(),
+            moved_merges: case.moved(),
             decision: Some(Decision {
                 kind: case.kind,
                 profiles,

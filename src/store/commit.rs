@@ -151,6 +151,8 @@ pub struct Commit {
     pub decision: Option<Decision>,
     /// The merges that it takes apart.
     pub undone_merges: Vec<String>,
+    /// The merges of those who were taken along, and whose they are from then on.
+    pub moved_merges: Vec<(String, ProfileId)>,
     /// Somebody whom it takes out.
     pub removal: Option<Box<Removal>>,
     /// Pseudonyms of identifiers that are new: none of them may have been suppressed meanwhile.
@@ -237,6 +239,15 @@ impl Store {
         if let Some(decision) = &commit.decision {
             statements.write_decision(decision, &commit.undone_merges, commit.at);
         }
+        let moved = commit.moved_merges.iter().map(|(id, survivor)| MovedMergeRow {
+            id: merge_id(id),
+            survivor: rows::profile_id(*survivor),
+        });
+        statements.over(
+            "moved_merges",
+            "FOR $row IN $moved_merges { UPDATE $row.id SET survivor = $row.survivor RETURN NONE };",
+            moved.collect(),
+        );
         statements.write_members(commit.transitions, commit.at);
         statements.write_dues(&commit.dues);
         let counted = TallyRow::all(&commit.tally, hour_of(commit.at));
@@ -654,6 +665,12 @@ struct RedirectRow {
     id: RecordId,
     rev: u32,
     merged_into: RecordId,
+}
+
+#[derive(SurrealValue)]
+struct MovedMergeRow {
+    id: RecordId,
+    survivor: RecordId,
 }
 
 #[derive(SurrealValue)]

@@ -219,6 +219,16 @@ async fn parted(app: &TestApp) -> [Value; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whom_a_cut_took_along_is_themselves_once_they_are_cut_off_in_turn() {
+    let app = TestApp::start().await;
+    let [_, goes, taken] = parted(&app).await;
+    let path = format!("/api/profiles/{}/cut", goes.as_str().unwrap());
+    let (status, cut) = ask(&app, Role::Admin, "POST", &path, json!({ "cookie": "taken-1" })).await;
+    assert_eq!(status, StatusCode::OK, "{cut}");
+    assert_eq!(app.user_by_cookie("taken-1").await["identities"]["id"], taken);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whom_a_cut_took_along_is_erased_with_whom_they_are_and_not_with_whom_they_were() {
     for is_theirs in [false, true] {
         let app = TestApp::start().await;

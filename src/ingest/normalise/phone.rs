@@ -95,6 +95,7 @@ fn dialled_abroad(digits: &str, region: country::Id) -> Option<&str> {
             .general()
             .is_match(national)
             .then_some(rest)
+            .filter(|rest| of_international(rest).is_some())
     });
     if home.is_some() {
         return home;
@@ -234,6 +235,8 @@ mod tests {
         check("BR", "0055 11 99999-9999", "+5511999999999");
         check("CO", "0057 310 123 4567", "+573101234567");
         check("SG", "0065 6123 4567", "+6561234567");
+        check("BR", "0055 44 121 234 5678", "+441212345678");
+        check("TH", "006 65 8123 4567", "+6581234567");
     }
 
     #[test]

@@ -64,6 +64,9 @@ function Search() {
   const question = useSignal<Question>({})
   const offset = useSignal(0)
   const found = useRequest<UserHits>()
+  // From another question on, until it is asked: what is shown answers the one before, whose pages are not to be
+  // turned any more.
+  const isWaiting = useSignal(false)
   const suggested = useRequest<Suggestions>()
   const call = useComputed(() => searchUsers(question.value, PAGE, offset.value))
 
@@ -80,8 +83,10 @@ function Search() {
   useSignalEffect(() => {
     const next = call.value
     const typed = question.value.q?.trim() ?? ''
+    isWaiting.value = true
     const timer = setTimeout(() => {
       void found.run(next)
+      isWaiting.value = false
       if (typed) void suggested.run(suggest(typed))
       else suggested.answer.value = undefined
     }, PAUSE_MS)
@@ -89,6 +94,7 @@ function Search() {
   })
 
   const page = found.answer.value
+  const isBusy = found.busy.value || isWaiting.value
   const { q = '', interest } = question.value
   return (
     <>
@@ -137,7 +143,7 @@ function Search() {
             <Empty title="Loading…">This takes a moment.</Empty>
           )}
         </section>
-        <section class="card" aria-label="Found people" aria-busy={found.busy.value}>
+        <section class="card" aria-label="Found people" aria-busy={isBusy}>
           {found.error.value ? (
             <ErrorNote error={found.error.value} />
           ) : page && page.users.length > 0 ? (
@@ -155,9 +161,9 @@ function Search() {
               </Table>
               <Pager
                 previous={
-                  page.offset > 0 && !found.busy.value ? () => (offset.value = Math.max(0, page.offset - PAGE)) : undefined
+                  page.offset > 0 && !isBusy ? () => (offset.value = Math.max(0, page.offset - PAGE)) : undefined
                 }
-                next={page.next_offset && !found.busy.value ? () => (offset.value = page.next_offset ?? 0) : undefined}
+                next={page.next_offset && !isBusy ? () => (offset.value = page.next_offset ?? 0) : undefined}
               >
                 <span class="small">
                   {count(page.offset + 1)}–{count(page.offset + page.users.length)} of {count(page.total)}
