@@ -78,7 +78,10 @@ export async function eventually(what, look, holds, timeoutMs = TIMEOUT_MS) {
 export async function axe(page, where, rules) {
   // GraphiQL's own inside (a button within a tab, Monaco's colours) is its makers' to mend.
   const builder = new AxeBuilder({ page }).exclude('.graphiql-container')
+  // What is asked anew is faded until its answer comes, which on a busy machine may be now.
+  const unfaded = await page.addStyleTag({ content: "[aria-busy='true'] > * { opacity: 1 !important }" })
   const { violations } = await (rules ? builder.withRules(rules) : builder).analyze()
+  await unfaded.evaluate((style) => style.remove())
   const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
   if (grave.length === 0) return
   const said = grave.map(({ id, help, nodes }) => `${id}: ${help} (${nodes.map((n) => n.target.join(' ')).join('; ')})`)
